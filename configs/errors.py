@@ -1,0 +1,16 @@
+"""The errors a user sees: one or two lines that say what is wrong and what to do."""
+
+
+class SmaltiError(Exception):
+    """A failed run; the command prints the message without a traceback and exits with `exit_code`.
+
+    Unfinished work stays on disk, so that the same command continues it.
+    """
+
+    exit_code = 1
+
+
+class InputError(SmaltiError):
+    """Bad input: a path, an image, an option or a combination of options that cannot work."""
+
+    exit_code = 2

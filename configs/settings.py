@@ -1,0 +1,196 @@
+"""The settings of smalti: frozen dataclasses whose attribute docs become help texts.
+
+Every field can be set from a TOML file or by a dotted override such as `--set train.rank=8`.
+`loading.py` reads presets into these classes; it refuses keys that are not listed here.
+"""
+
+from dataclasses import dataclass
+
+from .errors import InputError
+
+METHODS = ("edlora", "lora")
+NOISES = ("white", "paper", "random")
+COLOR_SPACES = ("latent", "pixel")
+SCHEDULERS = ("ddim", "dpm++", "unipc", "lcm")
+PRECISIONS = ("no", "fp16", "bf16")
+ATTENTIONS = ("sdpa", "xformers")
+OPTIMIZERS = ("adamw", "adamw8bit")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise InputError(message)
+
+
+@dataclass(frozen=True)
+class BaseSettings:
+    """Facts about one base model that cannot be read off its files."""
+
+    name: str = "starter"
+    """Short name, also the name of the preset file."""
+    source: str = "models/starter"
+    """Hub id, local folder, or a folder inside the installed package."""
+    variant: str = ""
+    """Weight variant on the hub, such as "fp16"; empty for the plain files."""
+    resolution: int = 128
+    """Side of a tile in pixels at which the model draws best."""
+    size_gb: float = 0.05
+    """What a first download fetches, in gigabytes."""
+    license: str = ""
+    """Licence of the weights, as their publisher names it."""
+
+    def __post_init__(self) -> None:
+        """Check values; raises InputError."""
+        _require(self.resolution % 8 == 0, "base.resolution must be a multiple of 8.")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Stage one: how a concept folder becomes an adapter (`mosaic-train`)."""
+
+    method: str = "edlora"
+    """"edlora" (layer-wise concept words and LoRA) or "lora" (one vector per word and LoRA)."""
+    class_word: str = ""
+    """What the concept is, one word the text encoder knows ("girl", "dog", "mug"); empty: read concept.toml, else "thing"."""
+    rank: int = 4
+    """Rank of the LoRA matrices."""
+    lora_alpha: int = 0
+    """LoRA alpha; the effective scale is alpha / rank. 0 means alpha = rank, so scale 1."""
+    learning_rate_embedding: float = 1e-3
+    """Learning rate of the concept words."""
+    learning_rate_text_encoder: float = 1e-5
+    """Learning rate of the text encoder's LoRA."""
+    learning_rate_unet: float = 1e-4
+    """Learning rate of the UNet's LoRA."""
+    weight_decay: float = 0.01
+    """AdamW weight decay, on every group."""
+    steps: int = 800
+    """Optimiser steps."""
+    batch_size: int = 4
+    """Samples per optimiser step and process."""
+    gradient_accumulation: int = 1
+    """Micro-batches that one optimiser step sums up."""
+    gradient_clip: float = 1.0
+    """Largest norm of the gradient; 0 switches clipping off."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third slower."""
+    optimizer: str = "adamw"
+    """"adamw", or "adamw8bit" with bitsandbytes installed."""
+    mixed_precision: str = "no"
+    """"no", "fp16" or "bf16"; adapter weights stay fp32 in every case."""
+    attention: str = "sdpa"
+    """"sdpa" (torch), or "xformers" where it is installed."""
+    noise_offset: float = 0.01
+    """Strength of the per-channel constant added to the noise."""
+    min_snr_gamma: float = 0.0
+    """Min-SNR loss weighting (Hang et al. 2023); 0 switches it off, 5 is usual."""
+    embedding_norm_limit: float = 0.55
+    """Concept words whose mean norm reaches this are frozen; 0 switches the limit off."""
+    background_weight: float = 0.1
+    """Weight of the loss outside the subject mask, 0 to 1."""
+    use_masks: bool = True
+    """Use NAME.mask.png beside an image where it is there."""
+    attention_weight: float = 0.01
+    """Weight of the attention regulariser (masked images and "edlora" only)."""
+    attention_full_identity: bool = False
+    """Pull the second word's attention onto the whole mask (clothes are part of the identity)."""
+    crops_per_image: int = 8
+    """Random crops of each image whose latents are cached before training."""
+    flip: bool = False
+    """Also mirror crops; leave off for faces and lettering."""
+    seed: int = 0
+    """Seed of everything random."""
+    checkpoint_every: int = 200
+    """Steps between checkpoints."""
+    keep_checkpoints: int = 2
+    """How many of the latest checkpoints stay on disk."""
+    validate_every: int = 200
+    """Steps between validation grids; 0 draws only the first and the last."""
+    validation_steps: int = 20
+    """Denoising steps of a validation image."""
+    validation_prompts: tuple[str, ...] = ("a <concept>", "a <concept> on a red background", "a {class_word}")
+    """Prompts of the validation grid; <concept> and {class_word} are filled in."""
+
+    def __post_init__(self) -> None:
+        """Check values; raises InputError."""
+        _require(self.method in METHODS, f"train.method must be one of {', '.join(METHODS)}.")
+        _require(self.optimizer in OPTIMIZERS, f"train.optimizer must be one of {', '.join(OPTIMIZERS)}.")
+        _require(self.mixed_precision in PRECISIONS, f"train.mixed_precision must be one of {', '.join(PRECISIONS)}.")
+        _require(self.attention in ATTENTIONS, f"train.attention must be one of {', '.join(ATTENTIONS)}.")
+        for name in ("rank", "steps", "batch_size", "gradient_accumulation", "crops_per_image", "checkpoint_every", "keep_checkpoints", "validation_steps"):
+            _require(getattr(self, name) >= 1, f"train.{name} must be at least 1.")
+        _require(0 <= self.background_weight <= 1, "train.background_weight must lie between 0 and 1.")
+
+
+@dataclass(frozen=True)
+class MosaicSettings:
+    """Stage two: reference and adapters become a mosaic (`mosaic-gen`)."""
+
+    level: int = 3
+    """Mosaic level L of the paper: 2^L x 2^L tiles."""
+    grid: str = ""
+    """Any other grid, ROWSxCOLS such as "12x16"; overrides the level."""
+    tile_size: int = 0
+    """Side of a tile in pixels; 0 takes the base model's resolution."""
+    ref: str = ""
+    """Reference photo, a path."""
+    ref_lora: str = ""
+    """Concept drawn in the reference."""
+    ref_prompt: str = ""
+    """Prompt of the reference; with a concept, <concept> stands for it."""
+    tile_lora: tuple[str, ...] = ()
+    """Concepts drawn in the tiles."""
+    tile_prompt: tuple[str, ...] = ()
+    """Prompts of the tiles; with a concept, <concept> stands for it."""
+    negative_prompt: str = ""
+    """What tiles and reference should not show."""
+    lora_scale: float = 1.0
+    """Strength of the adapters, 0 to about 1.5."""
+    seed: int = 0
+    """Seed of everything random."""
+    steps: int = 50
+    """Denoising steps."""
+    scheduler: str = "ddim"
+    """"ddim", "dpm++", "unipc" or "lcm"."""
+    cfg_scale: float = 7.5
+    """Classifier-free guidance scale; 1 switches it off."""
+    noise: str = "white"
+    """Initial tile noise (Eq. 1-2): "white" (exactly unit variance), "paper" (as printed), "random" (off)."""
+    color: bool = True
+    """Colour alignment (Eq. 3-5) at every step."""
+    color_space: str = "latent"
+    """Where colour is aligned: "latent" or "pixel"."""
+    guidance: bool = True
+    """Low-frequency gradient guidance (Eq. 6-8)."""
+    guidance_weight: float = 5000.0
+    """w of Eq. 8."""
+    guidance_decay: float = 0.95
+    """gamma of Eq. 8: w is multiplied by it after every step."""
+    blur_sigma: float = 2.0
+    """Standard deviation of the Gaussian blur of Eq. 7, in pixels of the guided image."""
+    guidance_size: int = 0
+    """Side in pixels at which Eq. 7 compares tile and block; 0 takes the block's own size."""
+    mixed_precision: str = "no"
+    """"no", "fp16" or "bf16"."""
+    attention: str = "sdpa"
+    """"sdpa" (torch), or "xformers" where it is installed."""
+    batch_size: int = 0
+    """Tiles drawn at once; 0 chooses from free memory."""
+
+    def __post_init__(self) -> None:
+        """Check values; raises InputError."""
+        _require(self.noise in NOISES, f"mosaic.noise must be one of {', '.join(NOISES)}.")
+        _require(self.color_space in COLOR_SPACES, f"mosaic.color_space must be one of {', '.join(COLOR_SPACES)}.")
+        _require(self.scheduler in SCHEDULERS, f"mosaic.scheduler must be one of {', '.join(SCHEDULERS)}.")
+        _require(self.mixed_precision in PRECISIONS, f"mosaic.mixed_precision must be one of {', '.join(PRECISIONS)}.")
+        _require(0 <= self.level <= 7, "mosaic.level must lie between 0 and 7 (1x1 to 128x128 tiles).")
+        _require(self.steps >= 1, "mosaic.steps must be at least 1.")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything one run uses; saved beside its output."""
+
+    base: BaseSettings = BaseSettings()
+    train: TrainSettings = TrainSettings()
+    mosaic: MosaicSettings = MosaicSettings()

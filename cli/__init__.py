@@ -1,0 +1,1 @@
+"""The commands: parse options, resolve settings, call train or generate, report."""

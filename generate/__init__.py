@@ -1,0 +1,1 @@
+"""Stage two: a reference and adapters become a mosaic."""

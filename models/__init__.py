@@ -1,0 +1,1 @@
+"""What both stages share: base models, concept words, the ED-LoRA adapter."""

@@ -1,0 +1,1 @@
+"""Stage one: a concept folder becomes an adapter."""

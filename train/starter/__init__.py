@@ -1,0 +1,1 @@
+"""The recipe that made the starter weights: corpus, VAE, CLIP, UNet."""

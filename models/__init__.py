@@ -1,1 +1,1 @@
-"""What both stages share: base models, concept words, the ED-LoRA adapter."""
+"""What both stages share: base models, layer-wise text conditioning and the ED-LoRA adapter."""

@@ -16,10 +16,22 @@ PRECISIONS = ("no", "fp16", "bf16")
 ATTENTIONS = ("sdpa", "xformers")
 OPTIMIZERS = ("adamw", "adamw8bit")
 
+_RATES = ("learning_rate_embedding", "learning_rate_text_encoder", "learning_rate_unet")
+
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise InputError(message)
+
+
+def _require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    _require(value in choices, f'{name} must be one of {", ".join(choices)}; "{value}" is not.')
+
+
+def _require_at_least(settings: object, section: str, minimum: float, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        _require(value >= minimum, f"{section}.{name} must be at least {minimum}, not {value}.")
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,10 @@ class BaseSettings:
 
     def __post_init__(self) -> None:
         """Check values; raises InputError."""
-        _require(self.resolution % 8 == 0, "base.resolution must be a multiple of 8.")
+        _require(
+            self.resolution > 0 and self.resolution % 8 == 0,
+            f"base.resolution must be a positive multiple of 8, not {self.resolution}.",
+        )
 
 
 @dataclass(frozen=True)
@@ -51,7 +66,8 @@ class TrainSettings:
     method: str = "edlora"
     """"edlora" (layer-wise concept words and LoRA) or "lora" (one vector per word and LoRA)."""
     class_word: str = ""
-    """What the concept is, one word the text encoder knows ("girl", "dog", "mug"); empty: read concept.toml, else "thing"."""
+    """What the concept is, one word the text encoder knows ("girl", "dog", "mug");
+    empty: read concept.toml, else "thing"."""
     rank: int = 4
     """Rank of the LoRA matrices."""
     lora_alpha: int = 0
@@ -108,18 +124,28 @@ class TrainSettings:
     """Steps between validation grids; 0 draws only the first and the last."""
     validation_steps: int = 20
     """Denoising steps of a validation image."""
-    validation_prompts: tuple[str, ...] = ("a <concept>", "a <concept> on a red background", "a {class_word}")
+    validation_prompts: tuple[str, ...] = (
+        "a <concept>",
+        "a <concept> on a red background",
+        "a {class_word}",
+    )
     """Prompts of the validation grid; <concept> and {class_word} are filled in."""
 
     def __post_init__(self) -> None:
         """Check values; raises InputError."""
-        _require(self.method in METHODS, f"train.method must be one of {', '.join(METHODS)}.")
-        _require(self.optimizer in OPTIMIZERS, f"train.optimizer must be one of {', '.join(OPTIMIZERS)}.")
-        _require(self.mixed_precision in PRECISIONS, f"train.mixed_precision must be one of {', '.join(PRECISIONS)}.")
-        _require(self.attention in ATTENTIONS, f"train.attention must be one of {', '.join(ATTENTIONS)}.")
-        for name in ("rank", "steps", "batch_size", "gradient_accumulation", "crops_per_image", "checkpoint_every", "keep_checkpoints", "validation_steps"):
-            _require(getattr(self, name) >= 1, f"train.{name} must be at least 1.")
-        _require(0 <= self.background_weight <= 1, "train.background_weight must lie between 0 and 1.")
+        _require_one_of("train.method", self.method, METHODS)
+        _require_one_of("train.optimizer", self.optimizer, OPTIMIZERS)
+        _require_one_of("train.mixed_precision", self.mixed_precision, PRECISIONS)
+        _require_one_of("train.attention", self.attention, ATTENTIONS)
+        _require_at_least(self, "train", 1, "rank", "steps", "batch_size", "gradient_accumulation")
+        _require_at_least(self, "train", 1, "crops_per_image", "validation_steps")
+        _require_at_least(self, "train", 1, "checkpoint_every", "keep_checkpoints")
+        _require_at_least(self, "train", 0, *_RATES, "lora_alpha", "weight_decay", "gradient_clip")
+        _require_at_least(self, "train", 0, "noise_offset", "min_snr_gamma", "validate_every")
+        _require_at_least(self, "train", 0, "embedding_norm_limit", "attention_weight")
+        _require(
+            0 <= self.background_weight <= 1, "train.background_weight must lie between 0 and 1."
+        )
 
 
 @dataclass(frozen=True)
@@ -155,7 +181,8 @@ class MosaicSettings:
     cfg_scale: float = 7.5
     """Classifier-free guidance scale; 1 switches it off."""
     noise: str = "white"
-    """Initial tile noise (Eq. 1-2): "white" (exactly unit variance), "paper" (as printed), "random" (off)."""
+    """Initial tile noise (Eq. 1-2): "white" (exactly unit variance), "paper" (as printed),
+    "random" (off)."""
     color: bool = True
     """Colour alignment (Eq. 3-5) at every step."""
     color_space: str = "latent"
@@ -179,12 +206,21 @@ class MosaicSettings:
 
     def __post_init__(self) -> None:
         """Check values; raises InputError."""
-        _require(self.noise in NOISES, f"mosaic.noise must be one of {', '.join(NOISES)}.")
-        _require(self.color_space in COLOR_SPACES, f"mosaic.color_space must be one of {', '.join(COLOR_SPACES)}.")
-        _require(self.scheduler in SCHEDULERS, f"mosaic.scheduler must be one of {', '.join(SCHEDULERS)}.")
-        _require(self.mixed_precision in PRECISIONS, f"mosaic.mixed_precision must be one of {', '.join(PRECISIONS)}.")
-        _require(0 <= self.level <= 7, "mosaic.level must lie between 0 and 7 (1x1 to 128x128 tiles).")
-        _require(self.steps >= 1, "mosaic.steps must be at least 1.")
+        _require_one_of("mosaic.noise", self.noise, NOISES)
+        _require_one_of("mosaic.color_space", self.color_space, COLOR_SPACES)
+        _require_one_of("mosaic.scheduler", self.scheduler, SCHEDULERS)
+        _require_one_of("mosaic.mixed_precision", self.mixed_precision, PRECISIONS)
+        _require_one_of("mosaic.attention", self.attention, ATTENTIONS)
+        _require(
+            0 <= self.level <= 7,
+            f"mosaic.level must lie between 0 and 7 (1x1 to 128x128 tiles), not {self.level}.",
+        )
+        _require_at_least(self, "mosaic", 1, "steps")
+        _require_at_least(self, "mosaic", 0, "tile_size", "lora_scale", "batch_size", "cfg_scale")
+        _require_at_least(self, "mosaic", 0, "guidance_weight", "guidance_size", "blur_sigma")
+        _require(
+            0 < self.guidance_decay <= 1, "mosaic.guidance_decay must lie above 0 and at most at 1."
+        )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,45 @@
+# make demo   train the two sample concepts and make a mosaic of them
+# make test   the whole test suite
+# make env    the environment that the other targets need; does nothing the second time
+#
+# Everything runs in .venv. PYTHON=python3.12 picks another interpreter (3.11 or newer).
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO := mosaics/demo
+# No test reaches the hub; a missing file must fail at once, not after a time-out.
+TEST_ENV := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
+
+.PHONY: help env demo test lint starter clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
+
+env: $(STAMP)
+
+# The stamp is written last, so an interrupted installation starts again where pip left off.
+$(STAMP): pyproject.toml constraints.txt
+	@sh .ci/make-venv.sh "$(VENV)" "$(PYTHON)"
+	$(BIN)/python -m pip install --progress-bar off -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: env
+	$(BIN)/mosaic-train concepts/sylvie
+	$(BIN)/mosaic-train concepts/eileen
+	$(BIN)/mosaic-gen --tile-lora sylvie --ref-lora eileen --out $(DEMO)
+	@echo "The mosaic: $(CURDIR)/$(DEMO)/mosaic.png (reference.png lies beside it, single tiles in tiles/)"
+
+test: env
+	$(TEST_ENV) $(BIN)/python -m pytest
+
+lint: env
+	$(BIN)/ruff check .
+
+# Rebuilds models/starter from its corpus: hours on a CPU, minutes on a large GPU.
+starter: env
+	$(BIN)/python -m smalti.train.starter all
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache

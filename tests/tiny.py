@@ -20,11 +20,12 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 TINY_RESOLUTION = 64
 TINY_WIDTH = 32  # of the text encoder
-WORDS = (
+WORD_LIST = (
     "a an the of on in with and photo picture painting drawing girl boy man woman person cat dog "
     "bird car chair flower fish robot mug cup coffee teddy bear house tree castle hill sea red "
     "green blue yellow black white background thing hair dress close up"
-).split()
+)
+WORDS = WORD_LIST.split()
 
 
 def byte_alphabet() -> list[str]:

@@ -1,0 +1,135 @@
+"""Cross-attention that takes one text per layer, and the recorder of its maps.
+
+Layers are numbered in the order in which a forward pass reaches them: down, mid, up.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from einops import rearrange
+from torch import Tensor, nn
+
+TEXT_LENGTH = 77
+"""Tokens that CLIP's text encoder reads, begin and end included."""
+
+
+class AttentionRecorder:
+    """Collects softmax maps of all cross-attention layers, only inside `with recorder:`.
+
+    `maps` is a list of (layer index, Tensor [B, heads, h*w, 77]) with gradients. It is emptied
+    on entry and stays readable after exit. Close it before `backward`: gradient checkpointing
+    runs every layer a second time there and would record each map twice.
+    """
+
+    def __init__(self) -> None:
+        self.maps: list[tuple[int, Tensor]] = []
+        self._open = False
+
+    def __enter__(self) -> "AttentionRecorder":
+        self.maps = []
+        self._open = True
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open = False
+
+    def add(self, layer: int, maps: Tensor) -> None:
+        """Keep `maps` of `layer` while open."""
+        if self._open:
+            self.maps.append((layer, maps))
+
+
+class LayerwiseAttention:
+    """Attention processor of cross-attention layer `index` out of `layers`.
+
+    Picks its layer's text from [B, L, 77, D] or the folded [B, L*77, D] that stock pipelines
+    accept; an ordinary [B, 77, D] serves every layer (P+, Voynov et al. 2023; ED-LoRA 3.1).
+    """
+
+    def __init__(
+        self, index: int, layers: int, inner: Any, record: AttentionRecorder | None
+    ) -> None:
+        self.index, self.layers, self.inner, self.record = index, layers, inner, record
+
+    def __call__(
+        self,
+        attn: nn.Module,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+        **options: Any,
+    ) -> Tensor:
+        """Attend to this layer's text; shapes as in diffusers' processors."""
+        text = self.select(encoder_hidden_states)
+        if self.record is None:
+            return self.inner(attn, hidden_states, text, attention_mask, temb, **options)
+        return self.attend(attn, hidden_states, text, self.record)
+
+    def select(self, text: Tensor | None) -> Tensor | None:
+        """This layer's text [B, 77, D]."""
+        if text is None or text.ndim == 4:
+            return text if text is None else text[:, self.index]
+        if text.shape[1] == self.layers * TEXT_LENGTH and self.layers > 1:
+            return text.unflatten(1, (self.layers, TEXT_LENGTH))[:, self.index]
+        return text
+
+    def attend(
+        self, attn: nn.Module, hidden: Tensor, text: Tensor, record: AttentionRecorder
+    ) -> Tensor:
+        """Attention with explicit softmax, whose maps are shown to the recorder.
+
+        Taken even while the recorder is closed: recomputation under gradient checkpointing must
+        repeat the very operations of the forward pass.
+        """
+        query, key, value = (
+            rearrange(x, "b n (h d) -> b h n d", h=attn.heads)
+            for x in (attn.to_q(hidden), attn.to_k(text), attn.to_v(text))
+        )
+        maps = (query @ key.transpose(-1, -2) * attn.scale).float().softmax(dim=-1)
+        record.add(self.index, maps)
+        mixed = rearrange(maps.to(value.dtype) @ value, "b h n d -> b n (h d)")
+        return attn.to_out[1](attn.to_out[0](mixed))
+
+
+def install_layerwise_attention(
+    unet: nn.Module, record: AttentionRecorder | None = None, *, attention: str = "sdpa"
+) -> None:
+    """Give every attention layer of `unet` its processor; calling it again replaces them.
+
+    With `record`, cross-attention shows its maps to the recorder. `attention` is the kernel,
+    "sdpa" or "xformers".
+    """
+    from diffusers.models import attention_processor as kernels
+
+    inner = (
+        kernels.XFormersAttnProcessor() if attention == "xformers" else kernels.AttnProcessor2_0()
+    )
+    processors = dict.fromkeys(unet.attn_processors, inner)
+    names = cross_attention_names(unet)
+    for index, name in enumerate(names):
+        processors[f"{name}.processor"] = LayerwiseAttention(index, len(names), inner, record)
+    unet.set_attn_processor(processors)
+
+
+def cross_attention_names(unet: nn.Module) -> list[str]:
+    """Module names of the cross-attention layers in forward order: down, mid, up.
+
+    `unet.attn_processors` lists them down, up, mid, so its order must not be used.
+    """
+    return [
+        name
+        for part in ("down_blocks", "mid_block", "up_blocks")
+        for name in _cross_attentions(getattr(unet, part), part)
+    ]
+
+
+def _cross_attentions(module: nn.Module | None, prefix: str) -> Iterator[str]:
+    for name, child in module.named_modules() if module is not None else ():
+        if name.endswith("attn2") and isinstance(getattr(child, "to_k", None), nn.Module):
+            yield f"{prefix}.{name}"
+
+
+def fold(text: Tensor) -> Tensor:
+    """Layer-wise text [B, L, 77, D] -> [B, L*77, D], as `prompt_embeds` of stock pipelines."""
+    return text.flatten(1, 2)

@@ -1,0 +1,125 @@
+"""The adapter file: one safetensors that smalti reads whole and stock diffusers reads as a LoRA.
+
+Tensors: `unet.*` and `text_encoder.text_model.*` (`.lora_A.weight` [rank, in], `.lora_B.weight`
+[out, rank]) and `edlora.<WORD>.layers` [L, D], every one fp32. Header: `lora_adapter_metadata`
+for diffusers and `edlora`, a JSON object, for smalti. Stock loaders skip the words' tensors
+because they filter by prefix. torch is imported only where tensors are read or written.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..configs.errors import InputError, SmaltiError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMAT = 1
+"""Version of the `edlora` object; raised when an older smalti could misread the file."""
+
+MAX_HEADER = 100_000_000
+"""Bytes of the longest header that the safetensors format allows."""
+
+
+def word_key(word: str) -> str:
+    """Name of a concept word's tensor."""
+    return f"edlora.{word}.layers"
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The `edlora` object of an adapter file, read from its header without torch.
+
+    Raises InputError when the file is missing, damaged, truncated, not smalti's or too new.
+    """
+    path = Path(path)
+    header = _read_header(path)
+    try:
+        metadata = json.loads(header["__metadata__"]["edlora"])
+        version = int(metadata["format"])
+    except (KeyError, TypeError, ValueError):
+        raise InputError(
+            f"{path} was not made by smalti (its header has no edlora entry). Train the concept "
+            "with mosaic-train."
+        ) from None
+    if version > FORMAT:
+        raise InputError(
+            f"{path} was written by a newer smalti (format {version}, this one reads {FORMAT}). "
+            "Upgrade smalti, or train the concept again."
+        )
+    return metadata
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    """Header of a safetensors file; its length must agree with the file's."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length)) if length <= MAX_HEADER else {}
+        ends = [entry["data_offsets"][1] for key, entry in header.items() if key[:2] != "__"]
+        complete = path.stat().st_size == 8 + length + max(ends)
+    except FileNotFoundError:
+        raise InputError(f"There is no adapter at {path}. Train it with mosaic-train.") from None
+    except OSError as error:
+        raise InputError(f"The adapter {path} cannot be read: {error.strerror}.") from error
+    except (ValueError, TypeError, KeyError, AttributeError):
+        complete = False
+    if not complete:
+        raise damaged(path)
+    return header
+
+
+def damaged(path: Path, detail: str = "it is cut off or not a safetensors file") -> InputError:
+    """The error for a file whose contents cannot be used."""
+    return InputError(
+        f"The adapter {path} is damaged ({detail}). Copy it again, or delete it and train the "
+        "concept again with mosaic-train."
+    )
+
+
+def read_tensors(path: Path) -> dict[str, "Tensor"]:
+    """All tensors of an adapter file; raises InputError when it is damaged."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise damaged(path) from error
+
+
+def write_adapter(
+    path: Path,
+    tensors: dict[str, "Tensor"],
+    metadata: dict[str, Any],
+    lora_configs: dict[str, dict[str, Any]],
+) -> None:
+    """Write an adapter file under a temporary name, then move it to `path`.
+
+    `lora_configs` holds peft's settings for "unet" and "text_encoder". Without them, diffusers
+    takes alpha to be the rank. Raises SmaltiError when the file cannot be written.
+    """
+    from safetensors.torch import save
+
+    packed = {
+        f"{part}.{key}": value
+        for part, config in lora_configs.items()
+        for key, value in config.items()
+    }
+    header = {
+        "format": "pt",
+        "lora_adapter_metadata": json.dumps(packed, sort_keys=True),
+        "edlora": json.dumps({**metadata, "format": FORMAT}, sort_keys=True),
+    }
+    temporary = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(save(tensors, metadata=header))
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise SmaltiError(
+            f"The adapter could not be written to {path}: {error.strerror}. Free some space or "
+            "choose a writable folder, and repeat the command; it continues from its checkpoint."
+        ) from error

@@ -1,0 +1,341 @@
+"""ED-LoRA, a concept's adapter: two layer-wise words, and LoRA on every attention linear.
+
+Source: Gu et al. 2023, Mix-of-Show, section 3.1, with the settings of its code (alpha = rank,
+AdamW, three learning rates). An adapter is attached to a base model; several may be at once.
+"""
+
+import difflib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..configs.errors import InputError
+from ..configs.settings import TrainSettings
+from .adapter_file import damaged, read_metadata, read_tensors, word_key, write_adapter
+from .base import BaseModel
+from .conditioning import concept_key, concept_token_names
+
+__all__ = [
+    "Adapter",
+    "adapter_state",
+    "attach_new",
+    "detach",
+    "load_adapter",
+    "load_adapter_state",
+    "parameter_groups",
+    "read_metadata",
+    "save_adapter",
+    "set_active",
+]
+
+UNET_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
+TEXT_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj")
+
+NORM_SHARE = 0.9
+"""Expected norm of a new first word, in median norms of the base's words.
+
+The original draws from N(0, 0.013^2) at width 768, norm 0.36, where words of SD 1.x have about 0.4.
+"""
+
+
+@dataclass
+class Adapter:
+    """A concept's adapter, attached to a base model.
+
+    `name` is the concept's key (lower case), `trigger` its words as they stand in prompts,
+    `embeddings` [words, L, D] (L = 1 for method "lora"). LoRA scale 1 is alpha / rank.
+    """
+
+    name: str
+    class_word: str
+    trigger: str
+    rank: int
+    alpha: float
+    method: str
+    embeddings: nn.Parameter
+    metadata: dict[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+    trainable: bool = False
+
+    @property
+    def words(self) -> list[str]:
+        """The concept's words, such as ["<sylvie-1>", "<sylvie-2>"]."""
+        return self.trigger.split()
+
+    @property
+    def peft_name(self) -> str:
+        """Name of the LoRA inside peft; no weight's name contains it."""
+        return f"edlora_{self.name}"
+
+
+def attach_new(base: BaseModel, name: str, class_word: str, settings: TrainSettings) -> Adapter:
+    """Attach a fresh, trainable adapter and switch it on alone, at scale 1.
+
+    The first word is Gaussian, the second a copy of the class word; LoRA starts as zero. All of
+    it is fp32 and depends on `settings.seed` only. Raises InputError for an unknown class word
+    or a name that is taken.
+    """
+    generator = torch.Generator().manual_seed(settings.seed)
+    layers = base.layers if settings.method == "edlora" else 1
+    table = _initial_words(base, class_word, layers, generator)
+    adapter = _attach(
+        base,
+        Adapter(
+            name=concept_key(name),
+            class_word=class_word,
+            trigger=" ".join(concept_token_names(name, len(table))),
+            rank=settings.rank,
+            alpha=float(settings.lora_alpha or settings.rank),
+            method=settings.method,
+            embeddings=nn.Parameter(table.to(base.device)),
+            metadata={"training": asdict(settings)},
+            trainable=True,
+        ),
+    )
+    _initialise_lora(base, adapter, generator)
+    return adapter
+
+
+def parameter_groups(
+    base: BaseModel, adapter: Adapter, settings: TrainSettings
+) -> list[dict[str, Any]]:
+    """Optimiser groups "embedding", "text_encoder" and "unet", each with its learning rate."""
+    lora = dict(_lora_parameters(base, adapter))
+    members = {
+        "embedding": [adapter.embeddings],
+        "text_encoder": [value for key, value in lora.items() if key.startswith("text_encoder.")],
+        "unet": [value for key, value in lora.items() if key.startswith("unet.")],
+    }
+    return [
+        {
+            "name": part,
+            "params": parameters,
+            "lr": getattr(settings, f"learning_rate_{part}"),
+            "weight_decay": settings.weight_decay,
+        }
+        for part, parameters in members.items()
+    ]
+
+
+def save_adapter(
+    base: BaseModel, adapter: Adapter, path: Path, metadata: dict[str, Any] | None = None
+) -> None:
+    """Write the adapter to one safetensors file (see `adapter_file.py`), atomically.
+
+    `metadata` (JSON values) joins the header's `edlora` object, beside what smalti needs.
+    """
+    facts = {
+        "name": adapter.name,
+        "tokens": adapter.words,
+        "trigger": adapter.trigger,
+        "class_word": adapter.class_word,
+        "rank": adapter.rank,
+        "alpha": adapter.alpha,
+        "method": adapter.method,
+        "layers": base.layers,
+        "layer_order": "down, mid, up",
+        "base": {
+            "name": base.settings.name,
+            "source": base.settings.source,
+            "fingerprint": base.fingerprint,
+        },
+    }
+    adapter.metadata = {**adapter.metadata, **(metadata or {}), **facts}
+    common = {"r": adapter.rank, "lora_alpha": adapter.alpha}
+    configs = {
+        "unet": {**common, "target_modules": list(UNET_TARGETS)},
+        "text_encoder": {**common, "target_modules": list(TEXT_TARGETS)},
+    }
+    write_adapter(Path(path), adapter_state(base, adapter), adapter.metadata, configs)
+    adapter.path = Path(path)
+
+
+def load_adapter(base: BaseModel, path: Path, name: str | None = None) -> Adapter:
+    """Attach a saved adapter, frozen, and switch it on alone, at scale 1.
+
+    `name` renames its words, so that two concepts of one name can be used together. Raises
+    InputError when the file is damaged, foreign, or made for another base model.
+    """
+    path = Path(path)
+    metadata = read_metadata(path)
+    try:
+        saved_words, method = list(metadata["tokens"]), metadata["method"]
+        _check_base(base, path, metadata["base"])
+        key = concept_key(name or metadata["name"])
+        shape = (len(saved_words), base.layers if method == "edlora" else 1, base.embedding_dim)
+        adapter = Adapter(
+            name=key,
+            class_word=metadata["class_word"],
+            trigger=" ".join(concept_token_names(key, len(saved_words))),
+            rank=int(metadata["rank"]),
+            alpha=float(metadata["alpha"]),
+            method=method,
+            embeddings=nn.Parameter(torch.zeros(shape, device=base.device)),
+            metadata=metadata,
+            path=path,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(path, f"its header lacks {error}") from error
+    renamed = dict(zip(map(word_key, saved_words), map(word_key, adapter.words), strict=True))
+    state = {renamed.get(key, key): value for key, value in read_tensors(path).items()}
+    _attach(base, adapter)
+    try:
+        load_adapter_state(base, adapter, state)
+    except InputError as error:
+        detach(base, adapter)
+        raise damaged(path, str(error)) from error
+    return adapter
+
+
+def adapter_state(base: BaseModel, adapter: Adapter) -> dict[str, Tensor]:
+    """A copy of all trained tensors on the CPU, fp32, under their names in the file."""
+    words = dict(zip(map(word_key, adapter.words), adapter.embeddings, strict=True))
+    tensors = {**dict(_lora_parameters(base, adapter)), **words}
+    return {key: value.detach().float().cpu().clone() for key, value in tensors.items()}
+
+
+@torch.no_grad()
+def load_adapter_state(base: BaseModel, adapter: Adapter, state: dict[str, Tensor]) -> None:
+    """Copy what `adapter_state` returned into the attached parameters, in place.
+
+    Raises InputError when a tensor is missing, left over, or of another shape.
+    """
+    words = dict(zip(map(word_key, adapter.words), adapter.embeddings, strict=True))
+    targets = {**dict(_lora_parameters(base, adapter)), **words}
+    if odd := sorted(targets.keys() ^ state.keys()):
+        raise InputError(f"{odd[0]} and {len(odd) - 1} more tensors are missing or unknown")
+    for key, target in targets.items():
+        if target.shape != state[key].shape:
+            raise InputError(f"{key} has shape {list(state[key].shape)}")
+    for key, target in targets.items():
+        target.copy_(state[key])
+
+
+def set_active(base: BaseModel, names: Sequence[str], scale: float = 1.0) -> None:
+    """Switch on the LoRA of exactly these adapters, at `scale` times alpha / rank; () is none.
+
+    Concept words are not scaled: at scale 0 they alone act. What is trainable stays trainable.
+    Raises InputError when an adapter is not attached.
+    """
+    unknown = [name for name in names if concept_key(name) not in base.adapters]
+    if unknown:
+        raise InputError(f"Concept {unknown[0]!r} is not loaded on base {base.settings.name!r}.")
+    active = [base.adapters[concept_key(name)].peft_name for name in names]
+    for _, layer in _lora_layers(base):
+        layer.enable_adapters(bool(active) and scale != 0)
+        if active:
+            layer.set_adapter(active, inference_mode=True)
+        for name in active:
+            layer.set_scale(name, scale)
+    # peft changes requires_grad along with the active set.
+    for adapter in base.adapters.values():
+        for _, parameter in _lora_parameters(base, adapter):
+            parameter.requires_grad_(adapter.trainable)
+
+
+def detach(base: BaseModel, adapter: Adapter) -> None:
+    """Remove an adapter from the base, which then has no other switched on."""
+    base.unet.delete_adapters(adapter.peft_name)
+    base.text_encoder.delete_adapter(adapter.peft_name)
+    del base.concepts.tables[adapter.name], base.adapters[adapter.name]
+    set_active(base, ())
+
+
+def _attach(base: BaseModel, adapter: Adapter) -> Adapter:
+    """Inject the LoRA, add the words to the token embedding and switch the adapter on."""
+    from peft import LoraConfig
+
+    if adapter.name in base.adapters:
+        raise InputError(
+            f"A concept named {adapter.name!r} is loaded already; names differ by more than case. "
+            "Rename one of the two."
+        )
+    for module, targets in ((base.unet, UNET_TARGETS), (base.text_encoder, TEXT_TARGETS)):
+        config = LoraConfig(r=adapter.rank, lora_alpha=adapter.alpha, target_modules=list(targets))
+        module.add_adapter(config, adapter_name=adapter.peft_name)
+    for _, parameter in _lora_parameters(base, adapter):
+        parameter.data = parameter.data.float()  # peft follows the base, which may be half
+    adapter.embeddings.requires_grad_(adapter.trainable)
+    base.concepts.tables[adapter.name] = adapter.embeddings
+    base.adapters[adapter.name] = adapter
+    set_active(base, [adapter.name])
+    return adapter
+
+
+def _check_base(base: BaseModel, path: Path, made_for: dict[str, Any]) -> None:
+    if made_for["fingerprint"] == base.fingerprint:
+        return
+    theirs, ours = made_for["name"], base.settings.name
+    if theirs != ours:
+        raise InputError(
+            f"{path} was trained for base {theirs!r}, not {ours!r}. Add --base {theirs}, or train "
+            f"the concept again with --base {ours}."
+        )
+    raise InputError(
+        f"{path} was trained for other weights of base {ours!r} ({made_for['fingerprint']}, here "
+        f"{base.fingerprint}). Train the concept again with mosaic-train."
+    )
+
+
+@torch.no_grad()
+def _initialise_lora(base: BaseModel, adapter: Adapter, generator: torch.Generator) -> None:
+    """A Kaiming-uniform with a = sqrt(5), B zero, from our own generator."""
+    for key, parameter in _lora_parameters(base, adapter):
+        start = torch.zeros(parameter.shape)
+        if ".lora_A." in key:
+            nn.init.kaiming_uniform_(start, a=math.sqrt(5), generator=generator)
+        parameter.copy_(start)
+
+
+def _lora_layers(base: BaseModel) -> Iterator[tuple[str, Any]]:
+    """All layers that carry LoRA, under the names that the file uses."""
+    from peft.tuners.lora import LoraLayer
+
+    for prefix, model in (("unet", base.unet), ("text_encoder.text_model", base.text_encoder)):
+        for name, layer in model.named_modules():
+            if isinstance(layer, LoraLayer):
+                yield f"{prefix}.{name}", layer
+
+
+def _lora_parameters(base: BaseModel, adapter: Adapter) -> Iterator[tuple[str, nn.Parameter]]:
+    for name, layer in _lora_layers(base):
+        if adapter.peft_name in layer.lora_A:
+            yield f"{name}.lora_A.weight", layer.lora_A[adapter.peft_name].weight
+            yield f"{name}.lora_B.weight", layer.lora_B[adapter.peft_name].weight
+
+
+def _initial_words(
+    base: BaseModel, class_word: str, layers: int, generator: torch.Generator
+) -> Tensor:
+    """Words [2, layers, D]: Gaussian, and the class word; every layer starts the same."""
+    norm = NORM_SHARE * base.concepts.weight.float().norm(dim=1).median().item()
+    noise = torch.randn(base.embedding_dim, generator=generator)
+    first = noise * norm / math.sqrt(base.embedding_dim)
+    second = _class_embedding(base, class_word)
+    return torch.stack([first, second])[:, None].repeat(1, layers, 1)
+
+
+def _class_embedding(base: BaseModel, class_word: str) -> Tensor:
+    """Embedding [D] of a class word, the mean of its tokens when it has several."""
+    for word in class_word.split() or [""]:
+        pieces = base.tokenizer.tokenize(word)
+        # A word that falls into single letters was not in the tokenizer's training text.
+        if len(pieces) * 2 > max(len(word), 2):
+            raise InputError(_unknown_word(base, class_word, word))
+    ids = base.tokenizer(class_word, add_special_tokens=False).input_ids
+    return base.concepts.weight[ids].detach().float().mean(dim=0).cpu()
+
+
+def _unknown_word(base: BaseModel, class_word: str, word: str) -> str:
+    tokens = (token.removesuffix("</w>") for token in base.tokenizer.get_vocab() if "</w>" in token)
+    known = sorted({token for token in tokens if len(token) > 2 and token.isalpha()})
+    near = difflib.get_close_matches(word.lower(), known, n=3) or ["person", "dog", "thing"]
+    return (
+        f"Class word {class_word!r} is unknown to base {base.settings.name!r}. Set class_word in "
+        f"concept.toml to a common noun, such as {' or '.join(near)}."
+    )

@@ -1,0 +1,130 @@
+"""Crops of a training image: varied windows that keep the head, and whole views on a canvas, each with its masks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from einops import rearrange
+from PIL import Image
+
+from .captions import kind_of
+
+# A window's side over the image's short side. Below a half, a person's window would hold little but hair.
+SMALLEST_WINDOW = 0.5
+# Every n-th crop shows the whole image.
+WHOLE_EVERY = 4
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One square training picture, pixels in [0, 1]."""
+
+    image: torch.Tensor
+    """[3, R, R]."""
+    subject: torch.Tensor
+    """[1, R, R], share of the subject in each pixel; ones without a mask."""
+    padding: torch.Tensor
+    """[1, R, R], 1 where the picture has real pixels, 0 on the padded canvas."""
+
+
+def flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Return the picture as RGB over white, and its alpha channel if it has a telling one (a cut-out's own mask)."""
+    if image.mode.startswith("I"):
+        # Pillow would clip 16-bit grey instead of scaling it.
+        image = Image.fromarray((np.asarray(image).astype(np.float32) / 257).clip(0, 255).astype(np.uint8))
+    if not image.has_transparency_data:
+        return image.convert("RGB"), None
+    rgba = image.convert("RGBA")
+    alpha = rgba.getchannel("A")
+    white = Image.new("RGBA", rgba.size, "white")
+    telling = alpha.getextrema()[0] < 255 and alpha.getextrema()[1] > 0
+    return Image.alpha_composite(white, rgba).convert("RGB"), alpha if telling else None
+
+
+def make_crop(
+    image: Image.Image, mask: Image.Image | None, class_word: str, resolution: int, index: int, flip: bool, seed: tuple[int, ...]
+) -> Crop:
+    """Cut the `index`-th crop of an RGB image, after ED-LoRA's resize, crop and paste (Mix-of-Show, HumanResizeCropFinalV3).
+
+    Every fourth crop is the whole image, pasted on an edge-coloured canvas where its shape or a random shrink leaves room;
+    the others are square windows of half to the full short side that keep a person's head, or else the subject's centre.
+    Depends on nothing but the arguments; `seed` and `index` key the randomness.
+    """
+    rng = np.random.default_rng([*seed, index])
+    if mask is None:
+        mask, head = Image.new("L", image.size, 255), None
+    else:
+        mask = mask.convert("L")
+        head = subject_anchor(mask, class_word)
+    if index % WHOLE_EVERY == 0:
+        layers = _whole_view(rng, image, mask, resolution, shrink=index > 0)
+    else:
+        window = choose_window(rng, image.size, head, class_word, resolution)
+        layers = _window_view(image, mask, window, resolution)
+    if flip and rng.random() < 0.5:
+        layers = [np.ascontiguousarray(layer[:, ::-1]) for layer in layers]
+    return Crop(*(_to_tensor(layer) for layer in layers))
+
+
+def subject_anchor(mask: Image.Image, class_word: str) -> tuple[float, float]:
+    """Return the point (x, y) in pixels that windows keep: the top of a person's head, the centre of anything else."""
+    inside = np.asarray(mask) > 127
+    if not inside.any():
+        inside = np.asarray(mask) > 0
+    ys, xs = np.nonzero(inside)
+    if kind_of(class_word) != "person":
+        return float(xs.mean()), float(ys.mean())
+    top, bottom = ys.min(), ys.max()
+    head = ys <= top + 0.25 * (bottom - top)
+    return float(xs[head].mean()), float(top)
+
+
+def choose_window(
+    rng: np.random.Generator, size: tuple[int, int], anchor: tuple[float, float] | None, class_word: str, resolution: int
+) -> tuple[float, float, float, float]:
+    """Return a random square window (left, top, right, bottom) inside an image of size (width, height)."""
+    width, height = size
+    short = min(size)
+    # Never enlarge pixels, unless the image itself is smaller than the resolution.
+    smallest = min(max(SMALLEST_WINDOW * short, resolution), short)
+    side = rng.uniform(smallest, short)
+    person = kind_of(class_word) == "person"
+    if anchor is None:
+        left = rng.uniform(0, width - side)
+        # Portraits are anchored at the top, where heads are.
+        top = rng.uniform(0, height - side) * (0.15 if person else 1.0)
+    else:
+        left = anchor[0] - side * rng.uniform(0.3, 0.7)
+        top = anchor[1] - side * (rng.uniform(0.0, 0.3) if person else rng.uniform(0.3, 0.7))
+    left = float(np.clip(left, 0, width - side))
+    top = float(np.clip(top, 0, height - side))
+    return left, top, left + side, top + side
+
+
+def _window_view(image: Image.Image, mask: Image.Image, window: tuple[float, ...], resolution: int) -> list[np.ndarray]:
+    size = (resolution, resolution)
+    pixels = np.asarray(image.resize(size, Image.Resampling.LANCZOS, box=window))
+    subject = np.asarray(mask.resize(size, Image.Resampling.BOX, box=window))
+    return [pixels, subject, np.full_like(subject, 255)]
+
+
+def _whole_view(
+    rng: np.random.Generator, image: Image.Image, mask: Image.Image, resolution: int, *, shrink: bool
+) -> list[np.ndarray]:
+    factor = resolution / max(image.size) * (rng.uniform(0.7, 1.0) if shrink else 1.0)
+    size = tuple(min(resolution, max(1, round(side * factor))) for side in image.size)
+    left, top = (int(rng.integers(0, resolution - side + 1)) for side in size)
+    pads = ((top, resolution - size[1] - top), (left, resolution - size[0] - left))
+    pixels = np.asarray(image.resize(size, Image.Resampling.LANCZOS))
+    subject = np.asarray(mask.resize(size, Image.Resampling.BOX))
+    # Continuing the edges keeps the encoder's view across the border free of the artefacts of a black canvas.
+    return [
+        np.pad(pixels, (*pads, (0, 0)), mode="edge"),
+        np.pad(subject, pads),
+        np.pad(np.full_like(subject, 255), pads),
+    ]
+
+
+def _to_tensor(layer: np.ndarray) -> torch.Tensor:
+    array = torch.from_numpy(layer.copy()).float() / 255
+    return rearrange(array, "h w c -> c h w") if array.ndim == 3 else rearrange(array, "h w -> 1 h w")

@@ -1,0 +1,156 @@
+"""The training set: every crop of every image encoded once, kept in memory and on disk under a key of its contents."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch.nn import functional as F
+
+from ..configs.settings import TrainSettings
+from .concept import Concept, open_images
+from .crops import Crop, flatten, make_crop
+from .files import replacing
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ..models.base import BaseModel
+
+# Raise it when crops change, so that no latents of an older smalti are taken for ours.
+CACHE_VERSION = 1
+ENCODE_BATCH = 8
+
+
+@dataclass(frozen=True)
+class LatentSet:
+    """Encoded crops of a concept; entry [i, k] is crop k of image i."""
+
+    latents: torch.Tensor
+    """[N, K, C, h, w], scaled as the UNet expects, fp32 on the CPU."""
+    subject: torch.Tensor
+    """[N, K, 1, h, w], share of the subject in each latent pixel, by area; ones without a mask."""
+    padding: torch.Tensor
+    """[N, K, 1, h, w], share of real picture in each latent pixel."""
+    has_mask: torch.Tensor
+    """[N] bool."""
+    captions: tuple[str | None, ...]
+    """Own caption of each image, None where templates are used."""
+    digest: str
+    """Key of everything the set depends on (see `latents_digest`)."""
+
+    @property
+    def images(self) -> int:
+        """Number of images."""
+        return self.latents.shape[0]
+
+    @property
+    def crops(self) -> int:
+        """Number of crops per image."""
+        return self.latents.shape[1]
+
+
+def build_latents(
+    concept: Concept, base: "BaseModel", settings: TrainSettings, cache: Path | None = None, report: Callable[[int, int], None] | None = None
+) -> LatentSet:
+    """Return the concept's encoded crops, from `cache` (a folder) when nothing that shapes them has changed.
+
+    `report(done, total)` is called after each batch of encoding. Older files in `cache` are removed.
+    """
+    digest = latents_digest(concept, base, settings)
+    path = cache / f"latents-{digest}.safetensors" if cache else None
+    tensors = _read(path) if path else None
+    if tensors is None:
+        tensors = _encode(concept, base, settings, report)
+        if path:
+            _write(path, tensors)
+    captions = tuple(item.caption for item in concept.images)
+    return LatentSet(**tensors, captions=captions, digest=digest)
+
+
+def data_digest(concept: Concept, settings: TrainSettings) -> str:
+    """Return a short key of what the user supplies: contents of images, masks and captions."""
+    masks = [_file_digest(item.mask) if settings.use_masks else "" for item in concept.images]
+    images = [_file_digest(item.path) for item in concept.images]
+    return _digest([images, masks, [item.caption for item in concept.images]])
+
+
+def latents_digest(concept: Concept, base: "BaseModel", settings: TrainSettings) -> str:
+    """Return a short key of everything the latents depend on: the data, the settings that shape crops, the encoder."""
+    shaping = [settings.crops_per_image, settings.flip, settings.use_masks, settings.seed, concept.class_word]
+    return _digest([CACHE_VERSION, data_digest(concept, settings), shaping, base.resolution, _encoder_digest(base)])
+
+
+def _encode(
+    concept: Concept, base: "BaseModel", settings: TrainSettings, report: Callable[[int, int], None] | None
+) -> dict[str, torch.Tensor]:
+    crops, has_mask = [], []
+    for item, row in zip(concept.images, open_images(concept), strict=True):
+        image, mask = _layers(row, settings.use_masks)
+        has_mask.append(mask is not None)
+        # Keyed by content, so that adding an image leaves the crops of the others as they were.
+        seed = (settings.seed, int(_file_digest(item.path)[:15], 16))
+        for index in range(settings.crops_per_image):
+            crops.append(make_crop(image, mask, concept.class_word, base.resolution, index, settings.flip, seed))
+    parts = []
+    for start in range(0, len(crops), ENCODE_BATCH):
+        parts.append(_encode_batch(base, crops[start : start + ENCODE_BATCH]))
+        if report:
+            report(min(start + ENCODE_BATCH, len(crops)), len(crops))
+    shape = (len(concept.images), settings.crops_per_image)
+    tensors = {key: torch.cat([part[key] for part in parts]).unflatten(0, shape) for key in parts[0]}
+    return {**tensors, "has_mask": torch.tensor(has_mask)}
+
+
+def _layers(row: dict[str, Any], use_masks: bool) -> "tuple[Image.Image, Image.Image | None]":
+    image, alpha = flatten(row["image"])
+    if not use_masks:
+        return image, None
+    return image, row["mask"] if row["mask"] is not None else alpha
+
+
+@torch.no_grad()
+def _encode_batch(base: "BaseModel", crops: list[Crop]) -> dict[str, torch.Tensor]:
+    images = torch.stack([crop.image for crop in crops])
+    latents = base.encode(images.to(base.device, base.dtype)).float().cpu()
+    size = latents.shape[-2:]
+    return {
+        "latents": latents,
+        "subject": F.adaptive_avg_pool2d(torch.stack([crop.subject for crop in crops]), size),
+        "padding": F.adaptive_avg_pool2d(torch.stack([crop.padding for crop in crops]), size),
+    }
+
+
+def _read(path: Path) -> dict[str, torch.Tensor] | None:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError):
+        # Missing or cut short by a crash: encoding again is always possible.
+        return None
+
+
+def _write(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for old in path.parent.glob("latents-*.safetensors"):
+        old.unlink()
+    with replacing(path) as temporary:
+        save_file({key: value.contiguous() for key, value in tensors.items()}, temporary)
+
+
+def _file_digest(path: Path | None) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
+
+
+def _encoder_digest(base: "BaseModel") -> str:
+    """Key of the VAE by a few values of every weight: hashing all of a real one takes longer than loading it."""
+    weights = base.vae.state_dict().items()
+    return _digest([(name, list(w.shape), w.flatten()[:4].float().cpu().tolist()) for name, w in weights])
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]

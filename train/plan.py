@@ -1,0 +1,78 @@
+"""What a training run would do, without doing it."""
+
+import json
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from ..configs.settings import Settings
+from .checkpoint import read_facts
+from .concept import Concept, load_concept
+
+# Stable Diffusion at 512 px: UNet and 16 text passes forward, and backward at about twice that (edlora.md 1.3).
+SD_FLOP_PER_SAMPLE = 3e12
+SD_SIZE_GB = 3.4
+# Share of a plain matrix product's speed that small convolutions and attentions reach.
+EFFICIENCY = 0.25
+
+
+def dry_run(folder: Path, settings: Settings) -> dict[str, Any]:
+    """Return what training would do, for printing: images, sizes, steps and a rough estimate of time; changes nothing.
+
+    Raises InputError as `train_concept` would for the folder.
+    """
+    concept = load_concept(folder, settings.train.class_word)
+    train, size = settings.train, settings.base.resolution
+    facts = read_facts(concept.folder / ".training" / "checkpoints")
+    done = min(facts["step"], train.steps) if facts else 0
+    samples = train.batch_size * train.gradient_accumulation
+    crops = len(concept.images) * train.crops_per_image
+    return {
+        "concept": concept.name,
+        "class_word": concept.class_word,
+        "images": len(concept.images),
+        "with_mask": sum(item.mask is not None for item in concept.images),
+        "with_caption": sum(item.caption is not None for item in concept.images),
+        "warnings": list(concept.warnings),
+        "base": settings.base.name,
+        "crops": f"{crops} of {size}x{size} px, latents {size // 8}x{size // 8}",
+        "steps": f"{train.steps} of {samples} samples, {done} done",
+        "views_per_image": round(train.steps * samples / len(concept.images)),
+        "estimated_minutes": round(estimate_seconds(concept, settings, train.steps - done) / 60, 1),
+        "output": str(concept.folder / "edlora.safetensors"),
+    }
+
+
+def estimate_seconds(concept: Concept, settings: Settings, steps: int) -> float:
+    """Estimate the time of `steps` steps: from this concept's own log if there is one, else from the device's speed."""
+    if measured := _logged_step_seconds(concept.folder / ".training" / "log.jsonl"):
+        return steps * measured
+    train, base = settings.train, settings.base
+    scale = base.size_gb / SD_SIZE_GB * (base.resolution / 512) ** 2
+    flop = SD_FLOP_PER_SAMPLE * scale * train.batch_size * train.gradient_accumulation
+    return steps * flop / (EFFICIENCY * device_speed())
+
+
+def device_speed() -> float:
+    """Return the floating-point operations per second of a matrix product on this device, measured in an instant."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    size = 4096 if device == "cuda" else 512
+    matrix = torch.randn(size, size, device=device)
+    matrix @ matrix
+    began = time.perf_counter()
+    for _ in range(5):
+        matrix = (matrix @ matrix).clamp(-1, 1)
+    matrix.sum().item()
+    return 5 * 2 * size**3 / (time.perf_counter() - began)
+
+
+def _logged_step_seconds(path: Path) -> float:
+    """Return the median duration of the last logged steps, 0 without any."""
+    try:
+        lines = path.read_text().splitlines()[-50:]
+        return median(json.loads(line)["seconds"] for line in lines) if lines else 0.0
+    except (OSError, ValueError, KeyError):
+        return 0.0

@@ -1,0 +1,289 @@
+"""Stage one, whole: a concept folder becomes an adapter. The same call resumes an unfinished run."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..configs.errors import InputError, SmaltiError
+from ..configs.loading import save_settings
+from ..configs.settings import Settings, TrainSettings
+from ..models.attention import AttentionRecorder
+from ..models.base import BaseModel, load_base
+from ..models.conditioning import install_layerwise_attention
+from ..models.edlora import Adapter, adapter_state, attach_new, load_adapter_state, save_adapter
+from .checkpoint import Checkpoint, check_identity, load_latest, read_facts, run_identity, save_checkpoint
+from .concept import Concept, load_concept
+from .dataset import LatentSet, build_latents, data_digest
+from .files import ensure_writable, remove
+from .plan import dry_run
+from .step import Run, initial_norm_limits, make_batch, make_optimizer, train_step, word_positions
+from .tracking import ProgressCallback, RunLog, TrainingBar, say
+from .validation import draw_validation, save_grid, validation_prompts
+
+__all__ = ["ADAPTER_FILE", "WORK_FOLDER", "dry_run", "train_concept"]
+
+ADAPTER_FILE = "edlora.safetensors"
+WORK_FOLDER = ".training"
+DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def train_concept(
+    folder: Path, settings: Settings, *, progress: ProgressCallback | None = None, restart: bool = False
+) -> Path:
+    """Train the concept in `folder` and return the path of its `edlora.safetensors`.
+
+    Work files (checkpoints, logs, validation grids, cached latents) lie in `folder/.training`. A run that was cut off
+    goes on from its last checkpoint; a finished one returns at once, or goes on when `train.steps` has grown.
+
+    Args:
+        folder: The concept's folder.
+        settings: Resolved settings; `train.class_word`, when empty, comes from concept.toml.
+        progress: Called with (steps done, steps in all, loss) instead of showing a progress bar.
+        restart: Forget earlier work on this concept and begin anew.
+
+    Raises:
+        InputError: The folder, the settings or the base model cannot be used, or differ from those the run began with.
+        SmaltiError: The run failed; what was saved stays.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, after the state was saved.
+    """
+    concept = load_concept(folder, settings.train.class_word)
+    settings = replace(settings, train=replace(settings.train, class_word=concept.class_word))
+    accelerator = make_accelerator(settings.train)
+    talkative = accelerator.is_main_process and progress is None
+    work, out = concept.folder / WORK_FOLDER, concept.folder / ADAPTER_FILE
+    ensure_writable(work)
+    if accelerator.is_main_process and restart:
+        remove(work / "checkpoints")
+    accelerator.wait_for_everyone()
+    for warning in concept.warnings if talkative else ():
+        say(f"Note: {warning}")
+    if done := finished_steps(concept, settings, work, accelerator.num_processes):
+        if out.is_file():
+            if talkative:
+                say(_finished_message(concept.name, done))
+            return out
+    run = prepare(concept, settings, accelerator, work)
+    if accelerator.is_main_process:
+        save_settings(settings, work / "settings.toml")
+    fit(run, concept, work, progress)
+    if accelerator.is_main_process:
+        finish(run, concept, settings, out)
+    accelerator.wait_for_everyone()
+    return out
+
+
+def make_accelerator(settings: TrainSettings) -> Any:
+    """Return the Accelerator that carries devices, mixed precision and processes; raises InputError for fp16 on a CPU."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    # A process that trains twice at different precisions would otherwise be refused by the shared state.
+    AcceleratorState._reset_state()
+    if settings.mixed_precision == "fp16" and not torch.cuda.is_available():
+        raise InputError('train.mixed_precision = "fp16" needs a GPU. Use "bf16" or "no" here.')
+    return Accelerator(mixed_precision=settings.mixed_precision)
+
+
+def finished_steps(concept: Concept, settings: Settings, work: Path, processes: int) -> int:
+    """Return the steps of the finished run in `work`, or 0 if there is something left to do; loads no model.
+
+    Raises InputError when what lies there was begun with other settings or images.
+    """
+    facts = read_facts(work / "checkpoints")
+    if facts is None:
+        return 0
+    saved = facts["identity"]
+    # The base model's fingerprint is compared once the model is loaded.
+    check_identity(identity_of(concept, settings, saved["base"], processes), saved)
+    return facts["step"] if facts["step"] >= settings.train.steps else 0
+
+
+def identity_of(concept: Concept, settings: Settings, fingerprint: str, processes: int) -> dict[str, Any]:
+    """Return what must stay the same while this concept's run goes on."""
+    data = data_digest(concept, settings.train)
+    return run_identity(settings.train, data, fingerprint, settings.base.resolution, processes)
+
+
+def prepare(concept: Concept, settings: Settings, accelerator: Any, work: Path) -> Run:
+    """Load the base, encode the images, attach the adapter and take up the last checkpoint."""
+    train = settings.train
+    base = load_base(
+        settings.base, device=str(accelerator.device), dtype=DTYPES[train.mixed_precision], attention=train.attention
+    )
+    with accelerator.main_process_first():
+        data = build_latents(concept, base, train, work if accelerator.is_main_process else None)
+    check_latents(data)
+    # Identical in every process, whatever else has drawn random numbers.
+    torch.manual_seed(train.seed)
+    adapter = attach_new(base, concept.name, concept.class_word, train)
+    if train.gradient_checkpointing:
+        base.unet.enable_gradient_checkpointing()
+    optimizer = make_optimizer(base, adapter, train)
+    run = Run(
+        settings=train,
+        base=base,
+        adapter=adapter,
+        data=data,
+        accelerator=accelerator,
+        optimizer=accelerator.prepare_optimizer(optimizer),
+        alphas=base.scheduler("ddim").alphas_cumprod.float().cpu(),
+        recorder=make_recorder(base, data, train),
+        norm_limits=initial_norm_limits(adapter.embeddings, train.embedding_norm_limit),
+        frozen_words=[False] * adapter.embeddings.shape[0],
+        identity=identity_of(concept, settings, base.fingerprint, accelerator.num_processes),
+    )
+    resume(run, load_latest(work / "checkpoints"))
+    for prompt in make_batch(run, 0).prompts:
+        word_positions(run, prompt)
+    return run
+
+
+def check_latents(data: LatentSet) -> None:
+    """Raise SmaltiError when the encoder gave infinities, as some do in fp16."""
+    if not torch.isfinite(data.latents).all():
+        raise SmaltiError("The base model's encoder overflowed. Use train.mixed_precision = bf16 or no.")
+
+
+def make_recorder(base: BaseModel, data: LatentSet, settings: TrainSettings) -> AttentionRecorder | None:
+    """Install the attention recorder if the regulariser has something to act on: layer-wise words and a mask."""
+    if settings.attention_weight == 0 or settings.method != "edlora" or not data.has_mask.any():
+        return None
+    recorder = AttentionRecorder()
+    install_layerwise_attention(base.unet, recorder, attention=settings.attention)
+    return recorder
+
+
+def resume(run: Run, checkpoint: Checkpoint | None) -> None:
+    """Put a checkpoint's state into a freshly prepared run; raises InputError if it belongs to another run."""
+    if checkpoint is None:
+        return
+    check_identity(run.identity, checkpoint.identity)
+    load_adapter_state(run.base, run.adapter, checkpoint.adapter)
+    run.optimizer.load_state_dict(checkpoint.optimizer)
+    if checkpoint.scaler and run.accelerator.scaler:
+        run.accelerator.scaler.load_state_dict(checkpoint.scaler)
+    run.step, run.frozen_words = checkpoint.step, checkpoint.frozen_words
+
+
+def fit(run: Run, concept: Concept, work: Path, progress: ProgressCallback | None) -> None:
+    """Do the remaining steps, with validation, checkpoints and logs on the main process."""
+    main = run.accelerator.is_main_process
+    log = RunLog(work, run.step) if main else None
+    bar = TrainingBar(concept.name, run.settings.steps, run.step, visible=main and progress is None)
+    with bar, stop_requests() as stop:
+        if run.step:
+            bar.note(f"Going on after step {run.step}.")
+        elif main:
+            validate(run, work / "validation" / "step_0000.png")
+        try:
+            while run.step < run.settings.steps:
+                values = train_step(run)
+                bar.update(run.step, values["loss"])
+                if progress and main:
+                    progress(run.step, run.settings.steps, values["loss"])
+                if log:
+                    log.write(run.step, values)
+                    keep_state(run, work, log, stopping=stop.is_set())
+                if agreed(run, stop):
+                    raise KeyboardInterrupt(f"stopped after step {run.step}")
+        except KeyboardInterrupt:
+            bar.note(f"Stopped after step {run.step}; the state is saved in {work}. The same command goes on from there.")
+            raise
+        finally:
+            if log:
+                log.close()
+
+
+def keep_state(run: Run, work: Path, log: RunLog, *, stopping: bool) -> None:
+    """Save a checkpoint and draw a validation grid where they are due."""
+    last = run.step == run.settings.steps
+    if last or stopping or run.step % run.settings.checkpoint_every == 0:
+        log.flush()
+        save_checkpoint(work / "checkpoints", state_of(run), run.settings.keep_checkpoints)
+    every = run.settings.validate_every
+    if not last and not stopping and every and run.step % every == 0:
+        validate(run, work / "validation" / f"step_{run.step:04d}.png")
+
+
+def state_of(run: Run) -> Checkpoint:
+    """Return everything the next step depends on."""
+    scaler = run.accelerator.scaler
+    return Checkpoint(
+        step=run.step,
+        position=run.step * run.samples_per_step,
+        frozen_words=run.frozen_words,
+        identity=run.identity,
+        adapter=adapter_state(run.base, run.adapter),
+        optimizer=run.optimizer.state_dict(),
+        scaler=scaler.state_dict() if scaler else None,
+    )
+
+
+def agreed(run: Run, stop: threading.Event) -> bool:
+    """Say whether any process was asked to stop, so that all leave the loop at the same step."""
+    if run.accelerator.num_processes == 1:
+        return stop.is_set()
+    asked = torch.tensor(float(stop.is_set()), device=run.base.device)
+    return bool(run.accelerator.reduce(asked, reduction="sum") > 0)
+
+
+@contextmanager
+def stop_requests() -> Iterator[threading.Event]:
+    """Turn Ctrl-C and SIGTERM into an event that the loop checks between steps; a second one interrupts at once."""
+    stop = threading.Event()
+
+    def ask(number: int, frame: Any) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    old = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def validate(run: Run, *paths: Path) -> None:
+    """Draw one validation grid and save it under every path."""
+    checkpointing = run.base.unet.training
+    run.base.unet.eval()
+    with run.accelerator.autocast():
+        images = draw_validation(run.base, run.adapter, run.settings)
+    run.base.unet.train(checkpointing)
+    for path in paths:
+        save_grid(images, validation_prompts(run.settings, run.adapter), path)
+
+
+def finish(run: Run, concept: Concept, settings: Settings, out: Path) -> None:
+    """Write the adapter and the last validation grid."""
+    work = concept.folder / WORK_FOLDER
+    validate(run, work / "validation" / f"step_{run.step:04d}.png", concept.folder / "validation.png")
+    save_adapter(run.base, run.adapter, out, adapter_metadata(run, concept, settings))
+
+
+def adapter_metadata(run: Run, concept: Concept, settings: Settings) -> dict[str, Any]:
+    """Return what the adapter's file says about its training, beyond what `save_adapter` adds by itself."""
+    return {
+        "steps": run.step,
+        "images": len(concept.images),
+        "training": asdict(settings.train),
+        "data": run.data.digest,
+    }
+
+
+def _finished_message(name: str, steps: int) -> str:
+    return (
+        f"{name} is trained already ({steps} steps). To go on, give more: --steps {2 * steps}; "
+        "to begin anew, give --restart."
+    )

@@ -6,7 +6,7 @@ field of the settings classes is refused with the name of the nearest one that i
 
 import json
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from difflib import get_close_matches
 from functools import cache
@@ -118,15 +118,8 @@ def read_tables(path: Path, default_section: str | None = None) -> Tables:
         InputError: no such file, not TOML, unknown key, value of the wrong type.
     """
     tables: Tables = {}
-    for section, content in _read_toml(path).items():
-        if section in SECTIONS and isinstance(content, dict):
-            entries = {f"{section}.{key}": value for key, value in content.items()}
-        elif default_section and not isinstance(content, dict):
-            entries = {f"{default_section}.{section}": content}
-        else:
-            entries = {section: content}
-        for name, value in entries.items():
-            _put(tables, name, value, from_toml, source=str(path))
+    for name, value in _dotted(_read_toml(path), default_section):
+        _put(tables, name, value, from_toml, source=str(path))
     return tables
 
 
@@ -168,9 +161,18 @@ def _types(section: str) -> dict[str, type | UnionType]:
     return {field.name: hints[field.name] for field in fields(cls)}
 
 
-def _put(
-    tables: Tables, name: str, value: Any, convert: Callable[..., Any], source: str
-) -> None:
+def _dotted(content: dict[str, Any], default_section: str | None) -> Iterator[tuple[str, Any]]:
+    """Yield dotted names and values; keys outside any table get the default section."""
+    for key, value in content.items():
+        if isinstance(value, dict) and (value or key in SECTIONS):
+            yield from ((f"{key}.{name}", inner) for name, inner in value.items())
+        elif default_section and key not in SECTIONS:
+            yield f"{default_section}.{key}", value
+        else:
+            yield key, value
+
+
+def _put(tables: Tables, name: str, value: Any, convert: Callable[..., Any], source: str) -> None:
     section, _, key = name.partition(".")
     if name not in setting_names():
         raise InputError(f'{source}: unknown setting "{name}"{_nearest_setting(name)}')

@@ -1,0 +1,101 @@
+"""One place where errors become messages: what is wrong, what to do, exit code, no traceback."""
+
+import errno
+import functools
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ..configs.errors import SmaltiError
+
+INTERRUPTED = 130
+_NO_ACCESS = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_SMALLER = "Close other programs that use memory, or give the command smaller batches."
+
+
+def guarded(lower: str = _SMALLER) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Wrap a command so that errors a user can act on end it with a message.
+
+    Args:
+        lower: what to make smaller when memory runs out.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return command(*args, **kwargs)
+            except KeyboardInterrupt:
+                message, code = _interrupted(), INTERRUPTED
+            except Exception as error:
+                known = explain(error, lower)
+                if known is None:
+                    raise
+                message, code = known
+            typer.echo(message, err=True)
+            raise typer.Exit(code)
+
+        return wrapper
+
+    return decorate
+
+
+def explain(error: BaseException, lower: str = _SMALLER) -> tuple[str, int] | None:
+    """Return message and exit code for an error that a user can act on, else None."""
+    if isinstance(error, SmaltiError):
+        return f"Error: {error}", error.exit_code
+    if _is_out_of_memory(error):
+        return f"Error: out of memory. {lower} What was done is kept; {_again()}", 1
+    if _is_disk_full(error):
+        return f"Error: the disk is full{_where(error)}. Free some space; {_again()}", 1
+    if isinstance(error, OSError) and error.errno in _NO_ACCESS:
+        return (
+            f"Error: no permission{_where(error)}. Check who owns it, or choose another folder.",
+            2,
+        )
+    return None
+
+
+def _interrupted() -> str:
+    return f"\nStopped. What was done is saved; {_again()}"
+
+
+def _again() -> str:
+    """Say how to go on: every long command continues where it was."""
+    program = Path(sys.argv[0]).name
+    return f"the same command goes on from there:\n  {shlex.join([program, *sys.argv[1:]])}"
+
+
+def _where(error: BaseException) -> str:
+    name = getattr(error, "filename", None)
+    return f" ({name})" if name else ""
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Torch raises its own class on GPUs and a plain RuntimeError on CPUs."""
+    return any(
+        isinstance(link, MemoryError)
+        or type(link).__name__ == "OutOfMemoryError"
+        or (isinstance(link, RuntimeError) and "can't allocate memory" in str(link))
+        for link in _chain(error)
+    )
+
+
+def _is_disk_full(error: BaseException) -> bool:
+    """Writers of safetensors and zip files report a full disk in the text of their own errors."""
+    return any(
+        (isinstance(link, OSError) and link.errno in _NO_SPACE)
+        or "no space left on device" in str(link).lower()
+        for link in _chain(error)
+    )

@@ -1,0 +1,134 @@
+"""`mosaic doctor`: one check per thing that smalti needs or could use."""
+
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from ..configs.loading import load_base_preset, preset_names
+from ..configs.settings import BaseSettings
+
+GIB = 2**30
+# The demo's peak on a CPU, and room for its output beside the installation.
+NEEDED_MEMORY = 4 * GIB
+NEEDED_DISK = 2 * GIB
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report."""
+
+    state: str
+    """"ok", "missing" (smalti cannot work) or "optional" (it works without)."""
+    name: str
+    found: str
+    advice: str = ""
+
+
+def examine() -> list[Check]:
+    """Look at everything and return one check each; nothing is downloaded or changed."""
+    checks = [_python(), _smalti(), *_packages(), _processor(), _memory(), _disk()]
+    return [*checks, *_base_models(), *_extras()]
+
+
+def _python() -> Check:
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    return Check("ok", "Python", found)
+
+
+def _smalti() -> Check:
+    return Check("ok", "smalti", f"{_installed('smalti')} in {Path(__file__).parents[1]}")
+
+
+def _packages() -> Iterator[Check]:
+    """Compare what is installed with the bounds of our own package metadata."""
+    for requirement in metadata.requires("smalti") or []:
+        if "extra ==" in requirement:
+            continue
+        name, _, bound = requirement.partition(">=")
+        found = _installed(name)
+        if found is None:
+            yield Check("missing", name, "not installed", f'pip install "{requirement}"')
+        elif _release(found) < _release(bound):
+            yield Check("missing", name, f"{found}, too old", f'pip install -U "{requirement}"')
+        else:
+            yield Check("ok", name, found)
+
+
+def _processor() -> Check:
+    try:
+        import torch
+    except ImportError as error:
+        return Check("missing", "processor", f"torch does not load: {error}", "pip install torch")
+    if torch.cuda.is_available():
+        card = torch.cuda.get_device_properties(0)
+        return Check("ok", "processor", f"{card.name}, {card.total_memory / GIB:.0f} GiB")
+    if torch.backends.mps.is_available():
+        return Check("ok", "processor", "Apple GPU (mps)")
+    found = f"{os.cpu_count()} CPU cores, {torch.get_num_threads()} threads"
+    return Check(
+        "ok", "processor", found, "fast enough for the starter; a GPU helps for sd15, sd21"
+    )
+
+
+def _memory() -> Check:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    found = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB free"
+    if memory.available >= NEEDED_MEMORY:
+        return Check("ok", "memory", found)
+    return Check("optional", "memory", found, "the demo takes up to 4 GiB; close other programs")
+
+
+def _disk() -> Check:
+    free = shutil.disk_usage(Path.cwd()).free
+    found = f"{free / GIB:.1f} GiB free in {Path.cwd()}"
+    if not os.access(Path.cwd(), os.W_OK):
+        return Check("optional", "disk", f"cannot write {Path.cwd()}", "work in another folder")
+    if free >= NEEDED_DISK:
+        return Check("ok", "disk", found)
+    return Check("optional", "disk", found, "free some space; mosaics take up to 1 GiB")
+
+
+def _base_models() -> Iterator[Check]:
+    from ..models.files import is_present
+
+    for name in preset_names("base"):
+        settings = BaseSettings(**load_base_preset(name)["base"])
+        label = f"base model {name}"
+        if is_present(settings):
+            yield Check("ok", label, settings.source)
+        elif settings.source.startswith("models/"):
+            yield Check("missing", label, "weights not in this installation", "make starter")
+        else:
+            found = f"not cached, {settings.size_gb:g} GB"
+            yield Check("optional", label, found, f"hf download {settings.source}")
+
+
+def _extras() -> Iterator[Check]:
+    uses = {"bitsandbytes": "optimizer = adamw8bit", "xformers": "attention = xformers"}
+    for name, use in uses.items():
+        found = _installed(name)
+        if found:
+            yield Check("ok", name, found)
+        else:
+            advice = f"with an NVIDIA GPU: pip install {name}"
+            yield Check("optional", name, f"not installed (for {use})", advice)
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Leading numbers of a version: "2.13.0+cpu" is (2, 13, 0)."""
+    numbers = re.match(r"[\d.]*\d", version)
+    return tuple(int(part) for part in numbers[0].split(".")) if numbers else ()

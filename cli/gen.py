@@ -1,0 +1,117 @@
+"""`mosaic-gen`: make a mosaic whose tiles are all newly drawn."""
+
+import re
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..configs.errors import InputError
+from ..configs.loading import preset_names, resolve
+from ..configs.settings import MosaicSettings
+from .boundary import guarded
+from .concepts import require_trained
+from .console import console, print_facts, print_settings
+from .options import Base, ConceptsDir, Config, DryRun, Overrides, examples, with_settings
+
+EPILOG = examples(
+    ("mosaic-gen --tile-lora sylvie --ref-lora eileen", "Eileen from afar, Sylvie in each tile"),
+    (
+        "mosaic-gen --tile-lora sylvie --tile-lora eileen --ref photo.jpg --level 4",
+        "a photo in 16 x 16 tiles of both",
+    ),
+    (
+        'mosaic-gen --tile-prompt "a cup of coffee" --ref-prompt "a castle on a hill"',
+        "no concept at all",
+    ),
+    ("mosaic-gen --tile-lora sylvie --ref photo.jpg --grid 12x16 --base sd21", "on a GPU"),
+    ("mosaic-gen --tile-lora sylvie --ref photo.jpg --no-guidance", "the paper's ablation"),
+    ("mosaic-gen --out mosaics/mine --retile 3,5 --seed 7", "row 3, column 5 drawn anew"),
+)
+LESS_MEMORY = "Take --batch-size 1, a smaller --tile-size, or on a GPU --mixed-precision bf16."
+
+app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
+
+
+@app.command(epilog=EPILOG)
+@guarded(LESS_MEMORY)
+@with_settings(
+    "mosaic", "tile_lora", "tile_prompt", "ref", "ref_lora", "ref_prompt", "negative_prompt",
+    "level", "grid", "tile_size", "seed", "steps", "scheduler", "cfg_scale", "lora_scale",
+    "noise", "color", "guidance", "mixed_precision", "batch_size",
+)  # fmt: skip
+def gen(
+    *,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER", help="Where the mosaic goes.", show_default="mosaics/TILES-REFERENCE"
+        ),
+    ] = None,
+    base: Base = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help=f"Mosaic preset: {', '.join(preset_names('mosaic'))}."),
+    ] = None,
+    retile: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROW,COL", help="Draw only this tile anew, counted from 0; repeatable."
+        ),
+    ] = None,
+    overrides: Overrides = None,
+    config: Config = None,
+    concepts_dir: ConceptsDir = "concepts",
+    dry_run: DryRun = False,
+    options: dict[str, Any],
+) -> None:
+    """Make a mosaic: near, each tile shows your concept; from afar, the tiles are the reference."""
+    settings = resolve(
+        base=base,
+        mosaic=preset,
+        config=Path(config) if config else None,
+        options={name: value or None if value == [] else value for name, value in options.items()},
+        overrides=overrides or (),
+    )
+    tiles = [parse_tile(text) for text in retile or ()]
+    for name in (*settings.mosaic.tile_lora, settings.mosaic.ref_lora):
+        if name:
+            require_trained(name, Path(concepts_dir))
+    target = Path(out) if out else default_out(settings.mosaic)
+    from ..generate import mosaic
+
+    if dry_run:
+        plan = mosaic.plan_mosaic(settings, concepts_dir=Path(concepts_dir))
+        print_facts(f"Mosaic {target}", asdict(plan) if is_dataclass(plan) else plan)
+        print_settings(settings, "base", "mosaic")
+        return
+    made = mosaic.generate_mosaic(
+        settings, target, concepts_dir=Path(concepts_dir), retile=tiles or None
+    )
+    console().print(f"The mosaic: {made}", soft_wrap=True)
+
+
+def parse_tile(text: str) -> tuple[int, int]:
+    """Read "ROW,COL"; raises InputError for anything else."""
+    match = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", text)
+    if match is None:
+        raise InputError(f'--retile needs ROW,COL counted from 0, such as 3,5, not "{text}".')
+    return int(match[1]), int(match[2])
+
+
+def default_out(settings: MosaicSettings) -> Path:
+    """Return mosaics/TILES-REFERENCE, so that the same command finds its own folder again."""
+    tiles = "-".join(settings.tile_lora or settings.tile_prompt)
+    reference = settings.ref_lora or Path(settings.ref).stem or settings.ref_prompt
+    slugs = [re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") for text in (tiles, reference)]
+    return Path("mosaics") / ("-".join(slug[:40] for slug in slugs if slug) or "mosaic")
+
+
+def run() -> None:
+    """Entry point of `mosaic-gen`."""
+    app()
+
+
+if __name__ == "__main__":
+    run()

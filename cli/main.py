@@ -1,0 +1,111 @@
+"""`mosaic`: every command under one name, and three that tell what is there."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..configs.loading import load_base_preset, preset_names
+from ..configs.settings import BaseSettings
+from . import gen, train
+from .boundary import guarded
+from .concepts import concept_folders, describe_concept
+from .console import console, print_table
+from .options import ConceptsDir, examples
+
+EPILOG = examples(
+    ("mosaic train concepts/sylvie", "same as mosaic-train"),
+    ("mosaic gen --tile-lora sylvie --ref photo.jpg", "same as mosaic-gen"),
+    ("mosaic doctor", "what is installed, what is missing, what to type"),
+)
+
+app = typer.Typer(
+    help="smalti: photomosaics whose every tile is newly drawn and shows your own subject.",
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    epilog=EPILOG,
+)
+app.command("train", epilog=train.EPILOG)(train.train)
+app.command("gen", epilog=gen.EPILOG)(gen.gen)
+
+
+@app.command()
+@guarded()
+def doctor() -> None:
+    """Tell what is there, what is missing and what to type.
+
+    Exit code 1 when something that smalti needs is missing.
+    """
+    from .doctor import examine
+
+    checks = examine()
+    marks = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "optional": "[yellow]optional[/]"}
+    rows = [(marks[check.state], check.name, check.found, check.advice) for check in checks]
+    print_table("", ("", "what", "found", "what to do"), rows)
+    missing = sum(check.state == "missing" for check in checks)
+    console().print(
+        f"\n{missing} missing." if missing else "\nEverything that smalti needs is there."
+    )
+    if missing:
+        raise typer.Exit(1)
+
+
+@app.command()
+@guarded()
+def bases() -> None:
+    """List the known base models and whether each is on this machine."""
+    from ..models.files import is_present
+
+    rows = []
+    for name in preset_names("base"):
+        settings = BaseSettings(**load_base_preset(name)["base"])
+        there = is_present(settings)
+        fetch = f"fetched at first use ({settings.size_gb:g} GB)"
+        state = "[green]here[/]" if there else fetch
+        if not there and settings.source.startswith("models/"):
+            state = "[red]not in this installation[/]; make starter"
+        rows.append((name, f"{settings.resolution} px", state, settings.source, settings.license))
+    print_table("Base models", ("name", "tile", "state", "source", "licence"), rows)
+    console().print("\nAny folder in diffusers' layout works too: --base FOLDER")
+
+
+@app.command()
+@guarded()
+def concepts(concepts_dir: ConceptsDir = "concepts") -> None:
+    """List the concepts: trained or not, with which base, how long, how large."""
+    folder = Path(concepts_dir)
+    found = [describe_concept(path) for path in concept_folders(folder)]
+    if not found:
+        console().print(
+            f"No concepts in {folder}/. Put at least 3 images into {folder}/NAME/ and type: "
+            f"mosaic-train {folder}/NAME",
+            soft_wrap=True,
+        )
+        return
+    columns = ("name", "images", "trained", "base", "method", "rank", "steps", "size")
+    rows = [[str(facts.get(column, "")) for column in columns] for facts in found]
+    print_table(f"Concepts in {folder}/", columns, rows)
+
+
+Version = Annotated[bool, typer.Option("--version", help="Print the version and stop.")]
+
+
+@app.callback(invoke_without_command=True)
+def main(version: Version = False) -> None:
+    """Answer `mosaic --version`; everything else is done by the commands."""
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"smalti {installed('smalti')}")
+        raise typer.Exit
+
+
+def run() -> None:
+    """Entry point of `mosaic`."""
+    app()
+
+
+if __name__ == "__main__":
+    run()

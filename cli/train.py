@@ -1,0 +1,85 @@
+"""`mosaic-train`: teach a base model one concept from a folder of images."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..configs.loading import preset_names, resolve
+from .boundary import guarded
+from .concepts import find_concept
+from .console import console, print_facts, print_settings
+from .options import Base, ConceptsDir, Config, DryRun, Overrides, examples, with_settings
+
+EPILOG = examples(
+    ("mosaic-train concepts/sylvie", "on the embedded starter model"),
+    ("mosaic-train concepts/sylvie --preset edlora-fast", "half the steps, for a first look"),
+    ("mosaic-train concepts/sylvie --base sd21 --mixed-precision bf16", "on a GPU"),
+    ("mosaic-train concepts/sylvie --rank 8 --set train.background_weight=0", "other settings"),
+    (
+        "accelerate launch --num-processes 2 -m smalti.cli.train concepts/sylvie --base sd21",
+        "on two GPUs",
+    ),
+)
+LESS_MEMORY = (
+    "Take --batch-size 1 with --set train.gradient_accumulation=4, --gradient-checkpointing, "
+    "or on a GPU --mixed-precision bf16."
+)
+
+app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
+
+
+@app.command(epilog=EPILOG)
+@guarded(LESS_MEMORY)
+@with_settings(
+    "train", "class_word", "steps", "rank", "batch_size", "mixed_precision", "optimizer",
+    "gradient_checkpointing", "flip", "seed",
+)  # fmt: skip
+def train(
+    concept_dir: Annotated[
+        str, typer.Argument(metavar="CONCEPT_DIR", help="Folder of images, or the name of one.")
+    ],
+    *,
+    base: Base = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help=f"Training preset: {', '.join(preset_names('train'))}."),
+    ] = None,
+    overrides: Overrides = None,
+    config: Config = None,
+    concepts_dir: ConceptsDir = "concepts",
+    dry_run: DryRun = False,
+    options: dict[str, Any],
+) -> None:
+    """Learn a concept from about 15 images; writes CONCEPT_DIR/edlora.safetensors.
+
+    Beside an image may lie a caption (NAME.txt) and a mask of the subject (NAME.mask.png).
+    """
+    folder = find_concept(concept_dir, Path(concepts_dir))
+    settings = resolve(
+        base=base,
+        train=preset,
+        concept_toml=folder / "concept.toml",
+        config=Path(config) if config else None,
+        options=options,
+        overrides=overrides or (),
+    )
+    if dry_run:
+        from ..train import trainer
+
+        print_facts(f"Training {folder}", trainer.dry_run(folder, settings))
+        print_settings(settings, "base", "train")
+        return
+    from ..train.trainer import train_concept
+
+    adapter = train_concept(folder, settings)
+    console().print(f"The adapter: {adapter}", soft_wrap=True)
+
+
+def run() -> None:
+    """Entry point of `mosaic-train`."""
+    app()
+
+
+if __name__ == "__main__":
+    run()

@@ -1,1 +1,1 @@
-"""Stage two: a reference and adapters become a mosaic."""
+"""Stage two: a reference image and adapters become a mosaic whose every tile is newly drawn."""

@@ -1,0 +1,1 @@
+"""How good a mosaic is: metrics against its reference."""

@@ -1,0 +1,114 @@
+"""Plan and run: from settings to a finished mosaic, continuing what was begun."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from ..configs.errors import InputError
+from ..configs.settings import BaseSettings, MosaicSettings, Settings, TrainSettings
+from .batches import in_batches
+from .grid import Tile
+from .output import finish
+from .plan import MosaicPlan, plan_mosaic
+from .progress import Report, reporting
+from .studio import Studio, draw_batch, open_studio
+from .tiles import MOSAIC, TileStore, read_record
+
+__all__ = ["MosaicPlan", "generate_mosaic", "plan_mosaic"]
+
+
+def generate_mosaic(
+    settings: Settings,
+    out: Path,
+    *,
+    concepts_dir: Path,
+    progress: Report | None = None,
+    retile: Sequence[Tile] | None = None,
+) -> Path:
+    """Draw a mosaic into the folder `out` and return the path of mosaic.png.
+
+    Continues an unfinished mosaic, and does nothing for a finished one. retile: tiles (row, col)
+    of a finished mosaic to draw again with `settings.mosaic.seed`; all other settings are those
+    the mosaic was made with. progress(done, total, what) replaces the bar on standard error.
+
+    Raises InputError for bad input and for a folder that holds another mosaic; SmaltiError when a
+    single tile does not fit into memory.
+    """
+    seed = settings.mosaic.seed
+    if retile:
+        settings = recorded_settings(out)
+    plan = plan_mosaic(settings, concepts_dir=concepts_dir)
+    store = TileStore(out, plan.grid)
+    if retile:
+        _check_retile(store, retile, seed, settings.mosaic.seed)
+    store.claim(plan.identity, {"smalti": "mosaic"})
+    retile = list(dict.fromkeys(retile or ()))
+    todo = retile or store.missing()
+    if todo or store.reference() is None:
+        with reporting(progress, "mosaic") as report:
+            studio = open_studio(plan, store, concepts_dir, report)
+            draw_tiles(studio, retile or plan.grid.tiles, set(todo), seed, report)
+    if todo or not (store.folder / MOSAIC).is_file():
+        finish(store, plan.settings, dict.fromkeys(plan.settings.mosaic.tile_prompt))
+    return store.folder / MOSAIC
+
+
+def recorded_settings(out: Path) -> Settings:
+    """The settings with which the finished mosaic in `out` was made; raises InputError."""
+    record = read_record(out)
+    if record is None or record.get("state") != "finished":
+        raise InputError(
+            f"{out} holds no finished mosaic to redraw tiles of. Give its folder with --out, or "
+            "finish it first with the command that began it."
+        )
+    classes = {"base": BaseSettings, "train": TrainSettings, "mosaic": MosaicSettings}
+    return Settings(**{k: _from_json(cls, record["settings"][k]) for k, cls in classes.items()})
+
+
+def _from_json(cls: type, values: dict[str, Any]) -> Any:
+    """A settings object from JSON, which has lists for tuples."""
+    known = {field.name for field in fields(cls)}
+    tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return cls(**{k: v for k, v in tuples.items() if k in known})
+
+
+def _check_retile(store: TileStore, tiles: Sequence[Tile], seed: int, old_seed: int) -> None:
+    grid = store.grid
+    for row, col in tiles:
+        if not (0 <= row < grid.rows and 0 <= col < grid.cols):
+            raise InputError(
+                f"--retile {row},{col} is outside the grid; rows run from 0 to {grid.rows - 1}, "
+                f"columns from 0 to {grid.cols - 1}."
+            )
+    if seed == old_seed:
+        raise InputError(
+            f"--retile with seed {seed} would draw the very same tiles; add another --seed."
+        )
+
+
+def draw_tiles(
+    studio: Studio, pool: Sequence[Tile], wanted: set[Tile], seed: int, report: Report
+) -> None:
+    """Draw and store the `wanted` tiles in batches that share a concept; `seed` is their noise's.
+
+    Batches are cut from the whole `pool`, so that a restarted run forms the same ones and gives
+    the same bytes. Tiles of a batch that are there already are left alone.
+    """
+    steps = studio.plan.settings.mosaic.steps
+    total, done = len(pool) * steps, (len(pool) - len(wanted)) * steps
+
+    def draw(part: Sequence[Tile]) -> None:
+        nonlocal done
+        fresh, note = (
+            wanted.intersection(part),
+            f"drawing {studio.subjects[part[0]].concept or 'tiles'}",
+        )
+        draw_batch(studio, part, fresh, seed, lambda i: report(done + i * len(fresh), total, note))
+        done += len(fresh) * steps
+
+    batch = studio.batch
+    for concept in dict.fromkeys(studio.subjects[tile].concept for tile in pool):
+        tiles = [tile for tile in pool if studio.subjects[tile].concept == concept]
+        batch = in_batches(tiles, batch, draw, lambda part: not wanted.isdisjoint(part))
+    report(total, total, "done")

@@ -1,0 +1,106 @@
+"""Pictures and metadata that users keep: mosaic.png, and what mosaic.json says about it."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..configs.settings import Settings
+from ..models.edlora import Adapter
+from .concepts import file_hash
+from .evaluate.metrics import psnr, ssim
+from .files import to_image, write_png
+from .tiles import MOSAIC, TileStore
+
+PACKAGES = ("smalti", "torch", "diffusers", "transformers", "peft", "pillow")
+SAMPLERS = {"ddim": "DDIM", "dpm++": "DPM++ 2M", "unipc": "UniPC", "lcm": "LCM"}  # the UIs' names
+METRIC_SIDE = 1024  # px; metrics are taken at 64 px
+SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype"
+XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/">
+ <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+  <rdf:Description rdf:about=""
+    xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+    xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+    Iptc4xmpExt:DigitalSourceType="{source_type}"
+    xmp:CreatorTool="{tool}"/>
+ </rdf:RDF>
+</x:xmpmeta>
+<?xpacket end="w"?>"""
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that a picture depends on."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # run from a checkout that is not installed
+            found[name] = "unknown"
+    return found
+
+
+def xmp_packet(has_photo: bool) -> str:
+    """XMP that marks the picture as made by a trained algorithm (IPTC DigitalSourceType).
+
+    A photo as the reference makes it a composite with such media.
+    """
+    kind = "compositeWithTrainedAlgorithmicMedia" if has_photo else "trainedAlgorithmicMedia"
+    tool = f"smalti {versions()['smalti']}"
+    return XMP.format(source_type=f"{SOURCE_TYPES}/{kind}", tool=tool)
+
+
+def parameters_text(settings: Settings, prompt: str, seed: int, size: tuple[int, int]) -> str:
+    """The `parameters` text chunk that the usual UIs write and read; size is (height, width)."""
+    mosaic = settings.mosaic
+    facts = {
+        "Steps": mosaic.steps,
+        "Sampler": SAMPLERS[mosaic.scheduler],
+        "CFG scale": mosaic.cfg_scale,
+        "Seed": seed,
+        "Size": f"{size[1]}x{size[0]}",
+        "Model": settings.base.name,
+        "Version": f"smalti {versions()['smalti']}",
+    }
+    lines = [prompt]
+    if mosaic.negative_prompt:
+        lines.append(f"Negative prompt: {mosaic.negative_prompt}")
+    return "\n".join([*lines, ", ".join(f"{key}: {value}" for key, value in facts.items())])
+
+
+def adapter_record(name: str, adapter: Adapter) -> dict[str, Any]:
+    """What mosaic.json says about an adapter that was used."""
+    facts = {key: getattr(adapter, key) for key in ("class_word", "trigger", "rank", "method")}
+    path = adapter.path
+    return {"name": name, **facts, "file": str(path), "sha256": file_hash(path) if path else ""}
+
+
+def finish(store: TileStore, settings: Settings, prompts: Iterable[str]) -> None:
+    """Compose the mosaic, write it with its metadata and complete mosaic.json with the metrics."""
+    canvas = store.canvas()
+    mosaic = settings.mosaic
+    text = parameters_text(settings, " | ".join(prompts), mosaic.seed, canvas.shape[:2])
+    write_png(store.folder / MOSAIC, canvas, {"parameters": text}, xmp_packet(bool(mosaic.ref)))
+    image, reference = to_image(_reduced(canvas)), store.reference()
+    assert reference is not None, "the reference is written before the first tile"
+    store.update(
+        state="finished",
+        settings=asdict(settings),
+        versions=versions(),
+        tiles=store.facts(store.grid.tiles),
+        metrics={
+            "psnr_64": round(psnr(image, reference), 3),
+            "ssim_64": round(ssim(image, reference), 4),
+            # Pixel change made to tiles after they were drawn; classical photomosaics tint.
+            "correction_energy": 0.0,
+        },
+    )
+
+
+def _reduced(canvas: np.ndarray) -> np.ndarray:
+    """A canvas that is cheap to measure: box-averaged to no less than METRIC_SIDE px a side."""
+    factor = max(1, min(canvas.shape[:2]) // METRIC_SIDE)
+    return np.asarray(Image.fromarray(canvas).reduce(factor)) if factor > 1 else canvas

@@ -1,0 +1,135 @@
+"""What a mosaic will be, before anything is drawn: choices, sizes and an estimate of time."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..configs.errors import InputError
+from ..configs.settings import Settings
+from ..models.base import BaseModel, free_memory, pick_device
+from ..models.files import is_present
+from .concepts import file_hash, find_adapter
+from .grid import Grid, make_grid
+from .reference import load_photo
+from .subjects import fill_defaults
+
+MAX_BATCH = {"cpu": 16, "mps": 16, "cuda": 64}  # beyond it, tiles only wait for each other
+MEMORY_SHARE = 0.6
+MAX_LCM_STEPS = 50
+NOT_IN_PICTURE = ("batch_size", "attention", "ref")  # settings that no tile depends on
+
+# For the estimate. A UNet takes about 0.23 FLOP per parameter and latent pixel, and about a third
+# of a download's bytes are UNet parameters (SD 1.5: 0.80 TFLOP at 64 x 64, 860 M of 2.6 GB).
+FLOP_PER_PARAMETER = 0.23
+PARAMETERS_PER_BYTE = 0.34
+DECODER_COST = 3  # in UNet calls; SD: 2.5 TFLOP to 0.8
+FLOP_PER_SECOND = {"cuda": 2.5e13, "mps": 2e12, "cpu": 4e10}  # the last one per core
+
+
+@dataclass(frozen=True)
+class MosaicPlan:
+    """A checked plan; printing its fields tells a user what `mosaic-gen` would do."""
+
+    settings: Settings
+    """Resolved settings with all defaults filled in."""
+    grid: Grid
+    """Rows, columns and sizes."""
+    identity: dict[str, Any]
+    """Everything that a tile's picture depends on, for restarts."""
+    device: str
+    """Where the tiles will be drawn."""
+    seconds: float
+    """A rough estimate of the time that drawing takes."""
+
+    def facts(self) -> dict[str, str]:
+        """The plan in words, for --dry-run."""
+        grid, mosaic = self.grid, self.settings.mosaic
+        (tall, wide), (high, broad) = grid.canvas_size, grid.reference_size
+        reference = mosaic.ref or _shown(mosaic.ref_prompt, mosaic.ref_lora)
+        tiles = [_shown(p, ", ".join(mosaic.tile_lora)) for p in mosaic.tile_prompt]
+        cached = "" if is_present(self.settings.base) else " (to be downloaded)"
+        return {
+            "grid": f"{grid.rows} x {grid.cols} = {len(grid.tiles)} tiles of {grid.tile} px",
+            "mosaic": f"{wide} x {tall} px",
+            "reference": f"{reference}, {broad} x {high} px, blocks of {grid.block} px",
+            "tiles": "; ".join(tiles),
+            "base": self.settings.base.name + cached,
+            "batch": str(mosaic.batch_size or "as many tiles as fit into free memory"),
+            "time": f"about {duration(self.seconds)} on {self.device} (a rough estimate)",
+        }
+
+
+def _shown(prompt: str, concept: str) -> str:
+    return f'"{prompt}"' + (f" with {concept}" if concept else "")
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: "40 s", "12 min", "3.5 h"."""
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def plan_mosaic(settings: Settings, *, concepts_dir: Path) -> MosaicPlan:
+    """Check everything that can be checked without loading a model, and plan the run.
+
+    Raises InputError for a bad grid or tile size, contradicting options, an unknown or untrained
+    concept, or a reference that cannot be read.
+    """
+    settings = replace(settings, mosaic=fill_defaults(settings.mosaic))
+    mosaic, grid = settings.mosaic, make_grid(settings)
+    if mosaic.scheduler == "lcm" and mosaic.steps > MAX_LCM_STEPS:
+        raise InputError(f'Scheduler "lcm" takes at most {MAX_LCM_STEPS} steps; 4 to 8 are usual.')
+    identity = _identity(settings, concepts_dir)
+    device = pick_device()
+    return MosaicPlan(settings, grid, identity, device, estimate_seconds(settings, grid, device))
+
+
+def _identity(settings: Settings, concepts_dir: Path) -> dict[str, Any]:
+    """Settings and hashes of files that a tile's picture depends on."""
+    mosaic = settings.mosaic
+    facts = {k: v for k, v in vars(mosaic).items() if k not in NOT_IN_PICTURE}
+    if mosaic.ref:
+        load_photo(Path(mosaic.ref).expanduser())
+        facts["reference"] = file_hash(Path(mosaic.ref).expanduser())[:16]
+    for name in dict.fromkeys(filter(None, (mosaic.ref_lora, *mosaic.tile_lora))):
+        facts[f"adapter {name}"] = file_hash(find_adapter(name, concepts_dir))[:16]
+    return {"base": settings.base.source, **facts}
+
+
+def estimate_seconds(settings: Settings, grid: Grid, device: str) -> float:
+    """Rough time of drawing all tiles, from the size of the model and the kind of device."""
+    mosaic = settings.mosaic
+    parameters = settings.base.size_gb * 1e9 * PARAMETERS_PER_BYTE
+    unet = FLOP_PER_PARAMETER * parameters * (grid.tile / 8) ** 2
+    calls = (1 if mosaic.cfg_scale == 1 else 2) * (2 if mosaic.guidance else 1)
+    calls += 2 * DECODER_COST if mosaic.guidance else 0
+    speed = FLOP_PER_SECOND[device] * ((os.cpu_count() or 1) if device == "cpu" else 1)
+    return len(grid.tiles) * mosaic.steps * calls * unet / speed
+
+
+def choose_batch(base: BaseModel, settings: Settings, grid: Grid) -> int:
+    """How many tiles are drawn at once: as asked, else as many as free memory surely holds."""
+    if settings.mosaic.batch_size:
+        return settings.mosaic.batch_size
+    fitting = int(MEMORY_SHARE * free_memory(base.device) / bytes_per_tile(base, settings, grid))
+    return max(1, min(fitting, MAX_BATCH[base.device.type], len(grid.tiles)))
+
+
+def bytes_per_tile(base: BaseModel, settings: Settings, grid: Grid) -> float:
+    """About what a tile's activations take, from the widths of UNet and decoder.
+
+    With exact guidance all activations are kept for the backward pass: some 40 tensors of the
+    decoder's full-resolution width, and some 100 of the UNet's, twice because of CFG. It only has
+    to be of the right order: a batch that does not fit is halved.
+    """
+    size = torch.finfo(base.dtype).bits // 8
+    config = base.vae.config
+    width = (config.get("block_out_channels") or config["decoder_block_out_channels"])[0]
+    decoder = 40 * width * grid.tile**2
+    unet = 2 * 100 * base.unet.config.block_out_channels[0] * (grid.tile // base.latent_factor) ** 2
+    kept = 1.0 if settings.mosaic.guidance else 0.25
+    return kept * size * (decoder + unet)

@@ -1,0 +1,185 @@
+"""Where tiles are drawn: a loaded base, adapters, reference, noise field, and what tiles show."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..configs.settings import MosaicSettings
+from ..models.base import BaseModel, load_base
+from ..models.edlora import Adapter, set_active
+from .color import Align, latent_alignment, pixel_alignment
+from .concepts import load_adapters
+from .grid import Grid, Tile, fit_reference, split_blocks
+from .guidance import ExactGuide, Guide, LowPass
+from .noise import coarse_field, keyed_generator, normal, tile_noise
+from .output import adapter_record, parameters_text
+from .plan import MosaicPlan, choose_batch
+from .progress import Report
+from .reference import load_photo
+from .sampler import encode_pair, make_scheduler, sample
+from .subjects import CONCEPT, Subject, assign_subjects
+from .tiles import TileStore
+
+DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Everything that tiles are drawn with; nothing in it depends on a batch."""
+
+    base: BaseModel
+    plan: MosaicPlan
+    store: TileStore
+    adapters: dict[str, Adapter]
+    blocks: dict[Tile, Tensor]
+    """Reference block of each tile, [3, b, b] in [0, 1]."""
+    field: Tensor
+    """The coarse noise field X, [C, rows*k, cols*k]."""
+    subjects: dict[Tile, Subject]
+    batch: int
+
+
+def open_studio(plan: MosaicPlan, store: TileStore, concepts_dir: Path, report: Report) -> Studio:
+    """Load the base and the adapters, and get the reference, noise field and subjects."""
+    settings, grid, mosaic = plan.settings, plan.grid, plan.settings.mosaic
+    report(0, 1, "loading the base model")
+    dtype = DTYPES[mosaic.mixed_precision]
+    base = load_base(settings.base, dtype=dtype, attention=mosaic.attention)
+    adapters = load_adapters(base, (mosaic.ref_lora, *mosaic.tile_lora), concepts_dir)
+    used = [adapter_record(name, adapter) for name, adapter in adapters.items()]
+    store.update(adapters=used, base_fingerprint=base.fingerprint, device=str(base.device))
+    noise = None if mosaic.ref else reference_noise(base, mosaic.seed)
+    if (reference := store.reference()) is None:
+        report(0, 1, "reading the reference" if noise is None else "drawing the reference")
+        picture = photo(mosaic) if noise is None else draw_reference(base, mosaic, adapters, noise)
+        store.save_reference(fit_reference(picture, grid))
+        reference = store.reference()  # in 8 bits, so that a restarted run sees the same picture
+    assert reference is not None
+    blocks = split_blocks(reference, grid)
+    side = grid.tile // base.latent_factor
+    return Studio(
+        base=base,
+        plan=plan,
+        store=store,
+        adapters=adapters,
+        blocks=dict(zip(grid.tiles, blocks, strict=True)),
+        field=coarse_field(grid, base.latent_channels, side, mosaic.seed, noise),
+        subjects=assign_subjects(mosaic, grid, blocks),
+        batch=choose_batch(base, settings, grid),
+    )
+
+
+def photo(mosaic: MosaicSettings) -> Tensor:
+    """The reference photo [3, H, W] in [0, 1]."""
+    return load_photo(Path(mosaic.ref).expanduser())
+
+
+def reference_noise(base: BaseModel, seed: int) -> Tensor:
+    """Initial noise [C, h, w] of a reference that smalti draws; the tiles' field comes from it."""
+    side = base.resolution // base.latent_factor
+    return normal((base.latent_channels, side, side), seed, "reference")
+
+
+@torch.no_grad()
+def draw_reference(
+    base: BaseModel, mosaic: MosaicSettings, adapters: dict[str, Adapter], noise: Tensor
+) -> Tensor:
+    """Draw the reference [3, H, W] in [0, 1] at the base's own resolution."""
+    subject = Subject(mosaic.ref_lora, mosaic.ref_prompt)
+    text, negative = encode_subjects(base, mosaic, adapters, [subject])
+    clean = sample(
+        base,
+        text,
+        negative,
+        noise[None],
+        make_scheduler(base, mosaic.scheduler, mosaic.steps),
+        cfg_scale=mosaic.cfg_scale,
+        generators=[keyed_generator(mosaic.seed, "reference", "steps")],
+    )
+    return base.decode(clean)[0].clamp(0, 1).cpu()
+
+
+@torch.no_grad()
+def encode_subjects(
+    base: BaseModel,
+    mosaic: MosaicSettings,
+    adapters: dict[str, Adapter],
+    subjects: Sequence[Subject],
+) -> tuple[Tensor, Tensor | None]:
+    """Switch on the subjects' one concept and encode their prompts, each distinct one once.
+
+    Returns text and negative text, [K, L, 77, D].
+    """
+    (concept,) = {subject.concept for subject in subjects}
+    used = [adapters[concept]] if concept else []
+    set_active(base, [adapter.name for adapter in used], mosaic.lora_scale)
+    words = used[0].trigger if used else ""
+    prompts = [subject.prompt.replace(CONCEPT, words) for subject in subjects]
+    distinct = list(dict.fromkeys(prompts))
+    text, negative = encode_pair(base, distinct, used, mosaic.negative_prompt, mosaic.cfg_scale)
+    index = torch.tensor([distinct.index(prompt) for prompt in prompts], device=text.device)
+    return text[index], None if negative is None else negative[index]
+
+
+def draw_batch(
+    studio: Studio,
+    tiles: Sequence[Tile],
+    fresh: Collection[Tile],
+    seed: int,
+    on_step: Callable[[int], None],
+) -> None:
+    """Draw a batch of tiles that share a concept, and store those that are `fresh`."""
+    base, mosaic, grid = studio.base, studio.plan.settings.mosaic, studio.plan.grid
+    side = grid.tile // base.latent_factor
+    subjects = [studio.subjects[tile] for tile in tiles]
+    text, negative = encode_subjects(base, mosaic, studio.adapters, subjects)
+    noise = [tile_noise(studio.field, grid, tile, side, seed, mosaic.noise) for tile in tiles]
+    blocks = torch.stack([studio.blocks[tile] for tile in tiles]).to(base.device)
+    clean = sample(
+        base,
+        text,
+        negative,
+        torch.stack(noise),
+        make_scheduler(base, mosaic.scheduler, mosaic.steps),
+        cfg_scale=mosaic.cfg_scale,
+        align=make_alignment(base, mosaic, grid, blocks),
+        guide=make_guide(base, mosaic, grid, blocks),
+        generators=[keyed_generator(seed, "tile", "steps", *tile) for tile in tiles],
+        on_step=on_step,
+    )
+    with torch.no_grad():
+        images = base.decode(clean).cpu()
+    for tile, subject, image in zip(tiles, subjects, images, strict=True):
+        if tile in fresh:
+            facts = {"seed": seed, "concept": subject.concept, "prompt": subject.prompt}
+            size = (grid.tile, grid.tile)
+            text_chunk = parameters_text(studio.plan.settings, subject.prompt, seed, size)
+            studio.store.save(tile, image, facts, text_chunk)
+
+
+def make_alignment(
+    base: BaseModel, mosaic: MosaicSettings, grid: Grid, blocks: Tensor
+) -> Align | None:
+    """The colour alignment that the settings ask for, None when it is off."""
+    if not mosaic.color:
+        return None
+    if mosaic.color_space == "pixel":
+        return pixel_alignment(base, blocks)
+    return latent_alignment(base, blocks, grid.tile)
+
+
+def make_guide(base: BaseModel, mosaic: MosaicSettings, grid: Grid, blocks: Tensor) -> Guide | None:
+    """The guide that the settings ask for, None when guidance is off."""
+    if not mosaic.guidance:
+        return None
+    size = min(mosaic.guidance_size or grid.block, grid.tile)
+    return ExactGuide(
+        base,
+        blocks,
+        weight=mosaic.guidance_weight,
+        decay=mosaic.guidance_decay,
+        low_pass=LowPass(size, mosaic.blur_sigma),
+    )

@@ -1,0 +1,137 @@
+"""The tile store: finished tiles on disk, which make restarts free."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from ..configs.errors import InputError
+from .files import to_image, to_pixels, write_json, write_png
+from .grid import Grid, Tile
+
+RECORD = "mosaic.json"
+REFERENCE = "reference.png"
+MOSAIC = "mosaic.png"
+FACTS = "smalti"  # text chunk of a tile's PNG: its seed, concept and prompt as JSON
+
+
+def tile_name(tile: Tile) -> str:
+    """Name of a tile: "r03_c05"."""
+    return f"r{tile[0]:02d}_c{tile[1]:02d}"
+
+
+class TileStore:
+    """A mosaic's folder: tiles/r03_c05.png, reference.png, mosaic.png and mosaic.json."""
+
+    def __init__(self, folder: Path, grid: Grid):
+        """Look at `folder`, which need not exist yet."""
+        self.folder = folder
+        self.grid = grid
+
+    def path(self, tile: Tile) -> Path:
+        """Where a tile lies."""
+        return self.folder / "tiles" / f"{tile_name(tile)}.png"
+
+    def claim(self, identity: dict[str, Any], record: dict[str, Any]) -> None:
+        """Make the folder this mosaic's own, or make sure that it is already.
+
+        identity: everything that a tile's picture depends on. Raises InputError when tiles made
+        with another identity lie there.
+        """
+        if self.folder.exists() and not self.folder.is_dir():
+            raise InputError(f"{self.folder} is a file; give --out the name of a folder.")
+        identity = json.loads(json.dumps(identity))
+        old = read_record(self.folder)
+        if old is None:
+            self._refuse_strangers()
+        elif changed := _differences(old.get("identity", {}), identity):
+            raise InputError(
+                f"{self.folder} holds a mosaic with other settings ({changed}). Choose another "
+                "folder with --out, delete this one, or repeat the old settings."
+            )
+        else:
+            return
+        self._write({**record, "identity": identity, "state": "unfinished"})
+
+    def update(self, **facts: Any) -> None:
+        """Add facts to the record."""
+        self._write({**(read_record(self.folder) or {}), **facts})
+
+    def _write(self, record: dict[str, Any]) -> None:
+        write_json(self.folder / RECORD, record)
+
+    def _refuse_strangers(self) -> None:
+        if any((self.folder / "tiles").glob("r*_c*.png")):
+            raise InputError(
+                f"{self.folder} holds tiles but no readable {RECORD}, so nobody knows how they "
+                "were made. Choose another folder with --out, or delete this one."
+            )
+
+    def missing(self) -> list[Tile]:
+        """Tiles that are not there yet, or damaged, row by row."""
+        return [tile for tile in self.grid.tiles if not self._is_whole(tile)]
+
+    def _is_whole(self, tile: Tile) -> bool:
+        try:
+            with Image.open(self.path(tile)) as image:
+                size = image.size
+                image.verify()
+        except (OSError, SyntaxError, ValueError):
+            return False
+        return size == (self.grid.tile, self.grid.tile)
+
+    def save(self, tile: Tile, image: Tensor, facts: dict[str, Any], parameters: str) -> None:
+        """Write a finished tile [3, h, w] in [0, 1]; nobody ever sees half of it."""
+        text = {"parameters": parameters, FACTS: json.dumps(facts, sort_keys=True)}
+        write_png(self.path(tile), to_pixels(image), text)
+
+    def facts(self, tiles: Iterable[Tile]) -> dict[str, dict[str, Any]]:
+        """What each tile's file says about itself: seed, concept, prompt."""
+        found = {}
+        for tile in tiles:
+            with Image.open(self.path(tile)) as image:
+                found[tile_name(tile)] = json.loads(image.info.get(FACTS, "{}"))
+        return found
+
+    def canvas(self) -> np.ndarray:
+        """All tiles put together: 8-bit pixels [rows*tile, cols*tile, 3]."""
+        side = self.grid.tile
+        canvas = np.empty((*self.grid.canvas_size, 3), np.uint8)
+        for row, col in self.grid.tiles:
+            with Image.open(self.path((row, col))) as image:
+                place = np.s_[row * side : (row + 1) * side, col * side : (col + 1) * side]
+                canvas[place] = np.asarray(image.convert("RGB"))
+        return canvas
+
+    def save_reference(self, image: Tensor) -> None:
+        """Keep the reference [3, H, W] in [0, 1] in 8 bits."""
+        write_png(self.folder / REFERENCE, to_pixels(image), {})
+
+    def reference(self) -> Tensor | None:
+        """The reference [3, H, W] as it was kept, None when there is none yet."""
+        try:
+            with Image.open(self.folder / REFERENCE) as image:
+                pixels = np.asarray(image.convert("RGB"))
+        except (OSError, SyntaxError):
+            return None
+        return to_image(pixels) if pixels.shape[:2] == self.grid.reference_size else None
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """The mosaic.json of a folder, None when there is none or it is no JSON object."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """Names and both values of what differs, at most three of them."""
+    names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    shown = [f"{name}: {old.get(name)!r}, now {new.get(name)!r}" for name in names[:3]]
+    return "; ".join(shown) + (f"; and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,8 +1,17 @@
 """Settings of the recipe that makes the starter model (`train/starter/`)."""
 
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_type_hints
 
+from .errors import InputError
 from .settings import _require
+from .values import from_text, from_toml
+
+_PRESETS = Path(__file__).parent / "starter"
 
 
 @dataclass(frozen=True)
@@ -116,3 +125,33 @@ class RecipeSettings:
     vae: VaeSettings = VaeSettings()
     clip: ClipSettings = ClipSettings()
     unet: UnetSettings = UnetSettings()
+
+
+def read_recipe(preset: str, overrides: Sequence[str] = ()) -> RecipeSettings:
+    """The recipe of a preset ("cpu", "gpu") or TOML file, with overrides such as "unet.steps=9".
+
+    Raises InputError for an unknown preset, file, key, or a value that does not fit.
+    """
+    known = sorted(path.stem for path in _PRESETS.glob("*.toml"))
+    path = _PRESETS / f"{preset}.toml" if preset in known else Path(preset)
+    if not path.is_file():
+        raise InputError(f"No recipe {preset!r}: name a TOML file or one of {', '.join(known)}.")
+    stages = {field.name: field.type for field in fields(RecipeSettings)}
+    given = [
+        (f"{stage}.{key}", value, from_toml, str(path))
+        for stage, table in tomllib.loads(path.read_text(encoding="utf-8")).items()
+        for key, value in table.items()
+    ]
+    for override in overrides:
+        name, _, text = override.partition("=")
+        given.append((name, text, from_text, "--set"))
+    tables: dict[str, dict[str, Any]] = {stage: {} for stage in stages}
+    for name, value, convert, source in given:
+        stage, _, key = name.partition(".")
+        types = get_type_hints(stages[stage]) if stage in stages else {}
+        if key not in types:
+            names = [f"{s}.{k}" for s, cls in stages.items() for k in get_type_hints(cls)]
+            close = get_close_matches(name, names, n=1, cutoff=0.0)[0]
+            raise InputError(f'{source}: unknown setting "{name}"; did you mean "{close}"?')
+        tables[stage][key] = convert(value, types[key], name, source)
+    return RecipeSettings(**{stage: cls(**tables[stage]) for stage, cls in stages.items()})

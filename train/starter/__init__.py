@@ -1,1 +1,1 @@
-"""The recipe that made the starter weights: corpus, VAE, CLIP, UNet."""
+"""The recipe that made the starter model: corpus, VAE, CLIP and UNet, one stage per file."""

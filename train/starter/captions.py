@@ -1,0 +1,113 @@
+"""Captions of composed samples: subject words, background words, templates, filler."""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from random import Random
+
+import numpy as np
+
+from .corpus import Corpus
+
+PHOTO_STYLES = ("photo", "painting or photo")
+FILLER_SHARE = 0.08  # of captions get an adjective in front, and as many a phrase behind
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Something people ask for: its words, and the pictures that show it."""
+
+    words: tuple[str, ...]
+    weight: float
+    pictures: np.ndarray
+
+
+@cache
+def facts() -> dict:
+    """The tables of `subjects.toml`."""
+    return tomllib.loads((Path(__file__).parent / "subjects.toml").read_text(encoding="utf-8"))
+
+
+def find_subjects(corpus: Corpus) -> list[Subject]:
+    """The subjects of `subjects.toml` that the corpus shows, each with its pictures."""
+    heads = [_heads(corpus.names(i)) for i in range(len(corpus))]
+    subjects = []
+    for table in ("often", "scenes", "people", "things"):
+        for words in facts()[table]["subjects"]:
+            pattern = re.compile(rf"(^|\s)({'|'.join(map(re.escape, words))})$")
+            found = [i for i, names in enumerate(heads) if any(map(pattern.search, names))]
+            if found:
+                subjects.append(Subject(tuple(words), facts()[table]["weight"], np.array(found)))
+    return subjects
+
+
+def _heads(names: list[str]) -> list[str]:
+    """Captions cut before what is merely added: "girl with red hair" shows a girl."""
+    return [re.split(r" (?:with|in front of) ", name)[0] for name in names]
+
+
+def subject_phrase(corpus: Corpus, index: int, subject: Subject | None, random: Random) -> str:
+    """Words for one picture: a subject's plain noun or synonym, or one of its own captions."""
+    names = corpus.names(index)
+    if subject is not None and random.random() < 0.6:
+        fitting = [w for w in subject.words if any(re.search(rf"\b{re.escape(w)}\b", n) for n in names)]
+        plain = subject.words[0]
+        return plain if random.random() < 0.6 or not fitting else random.choice(fitting)
+    return names[0] if random.random() < 0.5 else random.choice(names)
+
+
+def with_article(phrase: str) -> str:
+    """"a cat", "an owl"; plural and mass phrases stay bare."""
+    last = phrase.split(" with ")[0].split()[-1] if phrase else ""
+    if not last or (last.endswith("s") and not last.endswith("ss")) or last in ("hair", "coffee"):
+        return phrase
+    return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
+
+
+def dressed(phrase: str, style: str, random: Random, near: bool) -> str:
+    """The phrase inside a template: "a photo of a cat", "close-up of a cat", "clipart of a cat"."""
+    if random.random() < FILLER_SHARE:
+        phrase = f"{random.choice(facts()['filler']['before'])} {phrase}"
+    noun = with_article(phrase)
+    if near:
+        return f"{random.choice(('a close-up photo of', 'close-up of', 'a close-up of'))} {noun}"
+    medium = "photo" if style in PHOTO_STYLES else style
+    templates = (
+        (0.30, phrase), (0.38, noun), (0.12, f"a photo of {noun}"), (0.05, f"a picture of {noun}"),
+        (0.10, f"{with_article(medium)} of {noun}"), (0.05, f"{phrase}, {medium}"),
+    )
+    return random.choices([t for _, t in templates], [w for w, _ in templates])[0]
+
+
+def finished(caption: str, random: Random) -> str:
+    """The caption, now and then with a phrase such as ", soft lighting" behind it."""
+    if random.random() < FILLER_SHARE:
+        caption = f"{caption}, {random.choice(facts()['filler']['after'])}"
+    return caption
+
+
+def on_color(phrase: str, color: str, random: Random) -> str:
+    """"a cat on a red background"."""
+    if random.random() < 0.7:
+        return f"{phrase} on {with_article(color)} background"
+    return random.choice((f"{phrase}, {color} background", f"{phrase} with {with_article(color)} background"))
+
+
+def before_scene(phrase: str, scene: str, random: Random) -> str:
+    """"a car in front of a mountain"."""
+    place = with_article(scene)
+    return random.choice((
+        f"{phrase} in front of {place}", f"{phrase} in {place}", f"{phrase} with {scene} background",
+        f"{phrase}, {scene} in the background", f"{phrase} at {place}", f"{phrase} and {place}",
+    ))
+
+
+def on_pattern(phrase: str, noun: str, random: Random) -> str:
+    """"a cat with flower background"."""
+    many = noun if noun.endswith("s") else f"{noun}s"
+    return random.choice((
+        f"{phrase} with {noun} background", f"{phrase} surrounded by {many}",
+        f"{phrase} under {many}", f"{phrase} among {many}", f"{phrase} with {many}",
+    ))

@@ -1,0 +1,227 @@
+"""Composed samples: a subject at some place and size, in front of some background, with its caption.
+
+A sample is two layers over a two-colour ramp. The back layer is a scene, a pattern of small copies
+of another picture, or a second subject; it may be absent. Samples are rows of arrays, so that a
+million of them are planned once, and rendered in batches on any device.
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import captions as words
+from .corpus import Corpus
+
+# Share of each kind of background behind a cut-out subject.
+BACKGROUNDS = {
+    "white": 0.11, "named": 0.36, "random": 0.08, "ramp": 0.08, "scene": 0.24, "pattern": 0.07,
+    "pair": 0.06,
+}
+SUBJECT_SHARE = 0.5
+TOLD_SHARE = 0.7
+TINT_SHARE = 0.06
+NEAR_SHARE = 0.06
+
+
+@dataclass
+class Compositions:
+    """N planned samples. Layers are (x scale, y scale, x shift, y shift) in units of half a side;
+    a negative x scale mirrors. `back` is -1 where there is no back layer."""
+
+    front: np.ndarray
+    front_place: np.ndarray
+    back: np.ndarray
+    back_place: np.ndarray
+    wrap: np.ndarray
+    colors: np.ndarray
+    angle: np.ndarray
+    tint: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.front)
+
+    def select(self, index: np.ndarray) -> "Compositions":
+        """Some of the samples."""
+        return Compositions(*(getattr(self, f.name)[index] for f in fields(self)))
+
+    def save(self, path: Path) -> None:
+        """Write all arrays to one .npz file."""
+        np.savez(path, **{f.name: getattr(self, f.name) for f in fields(self)})
+
+    @staticmethod
+    def load(path: Path) -> "Compositions":
+        """Read what `save` wrote."""
+        stored = np.load(path, allow_pickle=False)
+        return Compositions(*(stored[f.name] for f in fields(Compositions)))
+
+    @staticmethod
+    def joined(parts: list["Compositions"]) -> "Compositions":
+        """Several sets of samples as one."""
+        names = [f.name for f in fields(Compositions)]
+        return Compositions(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
+
+
+def compose(corpus: Corpus, count: int, seed: int) -> tuple[Compositions, list[str]]:
+    """Plan `count` samples and their captions; the same seed gives the same samples."""
+    planner = _Planner(corpus, Random(seed))
+    *columns, captions = zip(*(planner.sample() for _ in range(count)), strict=True)
+    types = (np.int32, np.float32, np.int32, np.float32, np.bool_, *(np.float32,) * 3)
+    arrays = (np.asarray(c, dtype=t) for c, t in zip(columns, types, strict=True))
+    return Compositions(*arrays), list(captions)
+
+
+class _Planner:
+    """Draws one composition after the other."""
+
+    def __init__(self, corpus: Corpus, random: Random) -> None:
+        self.corpus, self.random = corpus, random
+        self.subjects = words.find_subjects(corpus)
+        self.subject_weights = np.cumsum([s.weight for s in self.subjects]).tolist()
+        self.within = [self._by_style(s.pictures) for s in self.subjects]
+        self.everything = np.cumsum(self._caption_balance()).tolist()
+        self.scenes = [i for i in np.flatnonzero(corpus.opaque).tolist()
+                       if "background" in corpus.texts["tags"][i].split("|")]
+        self.scene_weights = np.cumsum(self._caption_balance()[self.scenes]).tolist()
+        self.patterns = [s for s in self.subjects if not corpus.opaque[s.pictures].any()]
+        self.flowers = [s for s in self.patterns if "flower" in s.words]
+        self.color_names = list(words.facts()["colors"])
+
+    def _by_style(self, pictures: np.ndarray) -> list[float]:
+        """Cumulative weights that let every style of a subject have its say."""
+        styles = [self.corpus.texts["style"][i] for i in pictures]
+        counts = {style: styles.count(style) for style in set(styles)}
+        plainness = [0.25 if self.corpus.texts["kind"][i] == "icon" else 1.0 for i in pictures]
+        return np.cumsum([counts[s] ** -0.7 * p for s, p in zip(styles, plainness, strict=True)]).tolist()
+
+    def _caption_balance(self) -> np.ndarray:
+        """A picture's weight falls with the root of how many share its caption."""
+        captions = self.corpus.texts["caption"]
+        counts: dict[str, int] = {}
+        for caption in captions:
+            counts[caption] = counts.get(caption, 0) + 1
+        return np.array([counts[caption] ** -0.5 for caption in captions])
+
+    def sample(self) -> tuple:
+        """One row of Compositions."""
+        random = self.random
+        index, subject = self._picture()
+        phrase = words.subject_phrase(self.corpus, index, subject, random)
+        near = random.random() < NEAR_SHARE
+        text = words.dressed(phrase, self.corpus.texts["style"][index], random, near)
+        tint = [random.uniform(0.45, 1) for _ in range(3)] if random.random() < TINT_SHARE else [1, 1, 1]
+        if self.corpus.opaque[index]:
+            row = (self._crop(), -1, (1, 1, 0, 0), False, ((0, 0, 0),) * 2, 0.0, tint, text)
+        else:
+            row = self._before(text, near, tint)
+        return index, *row[:-1], words.finished(row[-1], random)
+
+    def _picture(self) -> tuple[int, words.Subject | None]:
+        if self.subjects and self.random.random() < SUBJECT_SHARE:
+            position = self.random.choices(range(len(self.subjects)), cum_weights=self.subject_weights)[0]
+            subject = self.subjects[position]
+            return int(self.random.choices(subject.pictures, cum_weights=self.within[position])[0]), subject
+        return self.random.choices(range(len(self.corpus)), cum_weights=self.everything)[0], None
+
+    def _crop(self) -> tuple[float, float, float, float]:
+        """A window of a full picture: enlarged, shifted no further than its rim, maybe mirrored."""
+        scale = self.random.uniform(1.0, 1.4)
+        shift = [self.random.uniform(1 - scale, scale - 1) for _ in range(2)]
+        return (scale * self.random.choice((1, -1)), scale, *shift)
+
+    def _place(self, low: float, high: float) -> tuple[float, float, float, float]:
+        """A cut-out of some size, kept mostly inside the picture."""
+        scale = self.random.uniform(low, high)
+        reach = abs(1 - scale) + 0.06
+        shift = [self.random.uniform(-reach, reach) for _ in range(2)]
+        return (scale * self.random.choice((1, -1)), scale, *shift)
+
+    def _before(self, text: str, near: bool, tint: list[float]) -> tuple:
+        """Background and place of a cut-out: everything after the picture's index, caption last."""
+        random = self.random
+        place = self._place(1.15, 1.6) if near else self._place(0.6, 1.0)
+        told = random.random() < TOLD_SHARE
+        kind = random.choices(list(BACKGROUNDS), list(BACKGROUNDS.values()))[0]
+        name, color = self._named_color()
+        colors = (color, color)
+        none = (place, -1, (1, 1, 0, 0), False)
+        if kind == "white":
+            shade = (1.0, 1.0, 1.0)
+            text = words.on_color(text, "white", random) if told and random.random() < 0.5 else text
+            return *none, (shade, shade), 0.0, tint, text
+        if kind in ("random", "ramp"):
+            first = tuple(random.random() for _ in range(3))
+            last = tuple(random.random() for _ in range(3)) if kind == "ramp" else first
+            return *none, (first, last), random.uniform(0, 6.283), tint, text
+        if kind == "named" or not self.scenes or not self.patterns:
+            text = words.on_color(text, name, random) if told else text
+            return *none, colors, 0.0, tint, text
+        if kind == "scene":
+            scene = random.choices(self.scenes, cum_weights=self.scene_weights)[0]
+            noun = words.subject_phrase(self.corpus, scene, None, random)
+            text = words.before_scene(text, noun, random) if told else text
+            return place, scene, self._crop(), False, colors, 0.0, tint, text
+        pool = self.flowers if kind == "pattern" and self.flowers and random.random() < 0.35 else self.patterns
+        other = random.choice(pool)
+        index = int(random.choice(other.pictures))
+        if kind == "pattern":
+            scale = random.uniform(0.22, 0.36)
+            tile = (scale, scale, random.uniform(-1, 1), random.uniform(-1, 1))
+            text = words.on_pattern(text, other.words[0], random) if told else text
+            return place, index, tile, True, colors, 0.0, tint, text
+        side, scale = random.choice((1, -1)), random.uniform(0.45, 0.56)
+        left = (scale, scale, side * 0.47, random.uniform(-0.2, 0.2))
+        right = (scale, scale, -side * 0.47, random.uniform(-0.2, 0.2))
+        return left, index, right, False, colors, 0.0, tint, f"{text} and {words.with_article(other.words[0])}"
+
+    def _named_color(self) -> tuple[str, tuple[float, ...]]:
+        name = self.random.choice(self.color_names)
+        shade = self.random.choice(words.facts()["colors"][name])
+        return name, tuple(min(1, max(0, (c + self.random.uniform(-10, 10)) / 255)) for c in shade)
+
+
+def render(corpus: Corpus, plan: Compositions) -> Tensor:
+    """Draw samples: `[K, 3, S, S]` in [0, 1] on the corpus's device."""
+    device, size = corpus.images.device, corpus.images.shape[-1]
+
+    def tensor(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(device)
+
+    line = (torch.arange(size, device=device) + 0.5) * 2 / size - 1
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    angle = tensor(plan.angle)[:, None, None]
+    ramp = ((x * angle.cos() + y * angle.sin()) / 2 + 0.5).clamp(0, 1)[:, None]
+    first, last = tensor(plan.colors).unbind(1)
+    picture = torch.lerp(first[:, :, None, None], last[:, :, None, None], ramp)
+    points = torch.stack([x, y], -1)
+    back = _layer(corpus, plan.back, tensor(plan.back_place), tensor(plan.wrap), points)
+    front = _layer(corpus, plan.front, tensor(plan.front_place), None, points)
+    for layer in (back, front):
+        picture = layer[:, :3] + picture * (1 - layer[:, 3:])
+    return (picture * tensor(plan.tint)[:, :, None, None]).clamp(0, 1)
+
+
+def _layer(corpus: Corpus, index: np.ndarray, place: Tensor, wrap: Tensor | None, points: Tensor) -> Tensor:
+    """Pictures warped to their places, `[K, 4, S, S]` premultiplied; empty where the index is -1."""
+    grid = (points - place[:, None, None, 2:]) / place[:, None, None, :2]
+    if wrap is not None:
+        grid = torch.where(wrap[:, None, None, None], torch.remainder(grid + 1, 2) - 1, grid)
+    chosen = torch.from_numpy(np.maximum(index, 0)).long().to(corpus.images.device)
+    layer = points.new_zeros(len(index), 4, *points.shape[:2])
+    shrunk = place[:, 1] < 0.6
+    for source, rows in ((corpus.images, ~shrunk), (corpus.small, shrunk)):
+        pictures = source[chosen[rows]].float() / 255
+        layer[rows] = F.grid_sample(pictures, grid[rows], align_corners=False)
+    return layer * (chosen.new_tensor(index) >= 0)[:, None, None, None]
+
+
+def plain(corpus: Corpus, index: np.ndarray, seed: int) -> Tensor:
+    """Pictures at full size on a random colour each, `[K, 3, S, S]`: the VAE's quality is judged on these."""
+    colors = torch.from_numpy(np.random.default_rng(seed).random((len(index), 3), np.float32))
+    pictures = corpus.images[torch.from_numpy(index).to(corpus.images.device)].float() / 255
+    colors = colors.to(pictures.device)[:, :, None, None]
+    return pictures[:, :3] + colors * (1 - pictures[:, 3:])

@@ -1,0 +1,166 @@
+"""The training loop that VAE, CLIP and UNet share: AdamW, cosine, EMA, bf16, logs, resume."""
+
+import copy
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from torch import Tensor, nn
+
+from ...configs.recipe import LoopSettings
+
+LOG_EVERY = 50
+
+Loss = Callable[[int], dict[str, Tensor]]
+Sampler = Callable[[nn.Module, Path], None]
+
+
+def step_seed(seed: int, step: int) -> int:
+    """One number per (seed, step), so that a resumed run draws what an unbroken one would."""
+    return (seed * 1_000_003 + step) % 2**63
+
+
+def rate(settings: LoopSettings, step: int) -> float:
+    """Learning rate at a step: linear warm-up, then cosine to a hundredth of the peak."""
+    if step < settings.warmup:
+        return settings.learning_rate * (step + 1) / settings.warmup
+    share = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
+    return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
+
+
+class Ema:
+    """Exponential moving average of a model's parameters, short-sighted during the first steps."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.shadow = [p.detach().clone() for p in model.parameters()]
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Move towards the model's present parameters."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self.shadow, [p.detach() for p in model.parameters()], 1 - decay)
+
+    @torch.no_grad()
+    def averaged(self, model: nn.Module) -> nn.Module:
+        """A copy of the model that holds the average, in evaluation mode."""
+        twin = copy.deepcopy(model).eval().requires_grad_(False)
+        for target, source in zip(twin.parameters(), self.shadow, strict=True):
+            target.copy_(source)
+        return twin
+
+
+def fit(
+    name: str, model: nn.Module, loss: Loss, settings: LoopSettings, work: Path, sample: Sampler
+) -> nn.Module:
+    """Train `model` to `settings.steps` and return its averaged copy.
+
+    `loss(step)` gives named terms whose sum is minimised; it may use `model` through its closure and
+    must draw from generators seeded by `step_seed`. State lies in `work/name.pt`; the same call
+    resumes from it and ends with the same weights as an unbroken run.
+    """
+    device = next(model.parameters()).device
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay},
+              {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.99),
+                                  fused=device.type == "cuda")
+    ema = Ema(model, settings.ema_decay)
+    start = _resume(work / f"{name}.pt", model, optimizer, ema)
+    if settings.compile:
+        model.compile()
+    log = _Log(work, name, settings)
+    cast = torch.autocast(device.type, torch.bfloat16) if settings.bf16 else nullcontext()
+    with log:
+        for step in range(start, settings.steps):
+            for group in optimizer.param_groups:
+                group["lr"] = rate(settings, step)
+            with cast:
+                terms = loss(step)
+            sum(terms.values()).backward()
+            norm = nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_clip)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            ema.update(model, step)
+            log.step(step + 1, terms, norm)
+            last = step + 1 == settings.steps
+            if last or (step + 1) % settings.checkpoint_every == 0:
+                _save(work / f"{name}.pt", step + 1, model, optimizer, ema)
+            if last or (step + 1) % settings.sample_every == 0:
+                sample(ema.averaged(model), work / f"{name}_{step + 1:06d}.png")
+    return ema.averaged(model)
+
+
+def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema) -> int:
+    if not path.is_file():
+        return 0
+    state = torch.load(path, map_location=next(model.parameters()).device, weights_only=True)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    ema.shadow = state["ema"]
+    return state["step"]
+
+
+def _save(path: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema) -> None:
+    state = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict(),
+             "ema": ema.shadow}
+    temporary = path.with_suffix(".tmp")
+    torch.save(state, temporary)
+    os.replace(temporary, path)
+
+
+class _Log:
+    """Progress bar, JSONL and TensorBoard of one stage."""
+
+    def __init__(self, work: Path, name: str, settings: LoopSettings) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.settings, self.name = settings, name
+        self.jsonl = open(work / f"{name}.jsonl", "a", encoding="utf-8")
+        self.board = SummaryWriter(str(work / "tensorboard" / name))
+        self.bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"), TimeRemainingColumn(),
+        )
+        self.task = self.bar.add_task(name, total=settings.steps, note="")
+        self.since = (time.perf_counter(), None)
+
+    def __enter__(self) -> "_Log":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+        self.jsonl.close()
+        self.board.close()
+
+    def step(self, step: int, terms: dict[str, Tensor], norm: Tensor) -> None:
+        """Count a step; now and then read its losses off the device and write them down."""
+        self.bar.update(self.task, completed=step)
+        if step % LOG_EVERY and step != self.settings.steps:
+            return
+        then, before = self.since
+        self.since = (time.perf_counter(), step)
+        speed = (step - (before or step)) * self.settings.batch_size / (self.since[0] - then)
+        values = {key: round(value.item(), 5) for key, value in terms.items()}
+        row = {"step": step, "samples": step * self.settings.batch_size, **values,
+               "gradient_norm": round(norm.item(), 4), "samples_per_second": round(speed, 1)}
+        self.jsonl.write(json.dumps(row) + "\n")
+        self.jsonl.flush()
+        for key, value in values.items():
+            self.board.add_scalar(key, value, row["samples"])
+        shown = " ".join(f"{key} {value:.4f}" for key, value in values.items())
+        self.bar.update(self.task, note=f"{shown}  {speed:.0f} samples/s")

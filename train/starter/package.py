@@ -1,0 +1,65 @@
+"""Last stage: the folder `models/starter/`, fp16, that a plain StableDiffusionPipeline loads."""
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+from transformers import CLIPImageProcessor, CLIPModel, CLIPTextModel, CLIPTokenizer
+
+from .clip import DEVIATION, MEAN
+from .unet import assemble
+
+TEXT_PREFIX = "text_model."
+
+
+def text_half(clip: CLIPModel) -> CLIPTextModel:
+    """The pipeline's text encoder: CLIP's text half with the same weights."""
+    half = CLIPTextModel(clip.config.text_config)
+    own = half.state_dict()
+    weights = {key.removeprefix(TEXT_PREFIX): value for key, value in clip.state_dict().items()
+               if key.startswith(TEXT_PREFIX)}
+    prefix = TEXT_PREFIX if next(iter(own)).startswith(TEXT_PREFIX) else ""
+    half.load_state_dict({key: weights[key.removeprefix(prefix)] for key in own})
+    return half.eval()
+
+
+def write_starter(
+    unet: UNet2DConditionModel, vae: AutoencoderKL, clip: CLIPModel, tokenizer: CLIPTokenizer, folder: Path
+) -> None:
+    """Write pipeline and CLIP pair. The text half is stored once: CLIP's index points to it."""
+    building = folder.with_name(f".{folder.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    pipeline = assemble(unet, vae, text_half(clip), tokenizer).to("cpu", torch.float16)
+    pipeline.save_pretrained(building)
+    _prefix_text_weights(building / "text_encoder" / "model.safetensors")
+    _write_clip(clip, tokenizer, building / "clip")
+    for kept in ("README.md", "ATTRIBUTION.md"):
+        if (folder / kept).is_file():
+            shutil.copy(folder / kept, building / kept)
+    shutil.rmtree(folder, ignore_errors=True)
+    building.rename(folder)
+
+
+def _prefix_text_weights(path: Path) -> None:
+    """Rename keys to `text_model.*`, which every version of transformers reads and CLIPModel shares."""
+    weights = {TEXT_PREFIX + key.removeprefix(TEXT_PREFIX): value for key, value in load_file(path).items()}
+    save_file(weights, path, metadata={"format": "pt"})
+
+
+def _write_clip(clip: CLIPModel, tokenizer: CLIPTokenizer, folder: Path) -> None:
+    folder.mkdir()
+    clip.config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    size = clip.config.vision_config.image_size
+    CLIPImageProcessor(size={"shortest_edge": size}, crop_size=size, image_mean=[MEAN] * 3,
+                       image_std=[DEVIATION] * 3).save_pretrained(folder)
+    state = {key: value.half().cpu().contiguous() for key, value in clip.state_dict().items()}
+    own = {key: value for key, value in state.items() if not key.startswith(TEXT_PREFIX)}
+    save_file(own, folder / "image.safetensors", metadata={"format": "pt"})
+    places = {key: "image.safetensors" if key in own else "../text_encoder/model.safetensors" for key in state}
+    total = sum(value.numel() * value.element_size() for value in state.values())
+    index = {"metadata": {"total_size": total}, "weight_map": places}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")

@@ -1,0 +1,76 @@
+"""First stage: corpus, tokenizer and the planned compositions with their token ids."""
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ...configs.recipe import RecipeSettings
+from .captions import facts
+from .compose import Compositions, compose
+from .corpus import Corpus, load_corpus
+from .tokens import encode, load_tokenizer, train_tokenizer
+
+CHUNK = 20_000
+
+
+@dataclass
+class Prepared:
+    """What VAE, CLIP and UNet learn from. `tokens` is int16 `[N, 77]`."""
+
+    corpus: Corpus
+    compositions: Compositions
+    tokens: np.ndarray
+    tokenizer_folder: Path
+
+    def seen_by_vae(self) -> np.ndarray:
+        """Indices of the compositions that show no held-out picture."""
+        held_out = self.corpus.held_out
+        plan = self.compositions
+        return np.flatnonzero(~np.isin(plan.front, held_out) & ~np.isin(plan.back, held_out))
+
+
+def prepare(settings: RecipeSettings, work: Path, device: torch.device) -> Prepared:
+    """Load or make everything; files under `work/` are reused by the next call."""
+    work.mkdir(parents=True, exist_ok=True)
+    corpus = load_corpus(settings.corpus, work)
+    folder, plan, ids = work / "tokenizer", work / "compositions.npz", work / "tokens.npy"
+    if not (plan.is_file() and ids.is_file()):
+        if not (folder / "tokenizer_config.json").is_file():
+            train_tokenizer(_texts(corpus), settings.corpus.vocabulary, folder)
+        compositions, tokens = _compositions(corpus, settings, folder)
+        compositions.save(work / "part.npz")
+        np.save(work / "part.npy", tokens)
+        os.replace(work / "part.npz", plan)
+        os.replace(work / "part.npy", ids)
+    return Prepared(corpus.to(device), Compositions.load(plan), np.load(ids), folder)
+
+
+def _texts(corpus: Corpus) -> list[str]:
+    """Everything the tokenizer should know: captions as they will appear, names and tags."""
+    composed = compose(corpus, 5 * min(len(corpus), CHUNK), seed=1)[1]
+    tags = [tag for row in corpus.texts["tags"] for tag in row.split("|") if tag]
+    listed = [w for t in ("often", "scenes", "people", "things") for s in facts()[t]["subjects"] for w in s]
+    names = [name for i in range(len(corpus)) for name in corpus.names(i)]
+    return [*composed, *names, *tags, *listed * 20]
+
+
+def _compositions(corpus: Corpus, settings: RecipeSettings, folder: Path) -> tuple[Compositions, np.ndarray]:
+    """All samples, in chunks that do not depend on the number of processes."""
+    count, seed = settings.corpus.compositions, settings.corpus.seed
+    sizes = [min(CHUNK, count - start) for start in range(0, count, CHUNK)]
+    light = Corpus(corpus.images[:0], corpus.small[:0], corpus.texts, corpus.opaque, corpus.held_out)
+    tasks = [(light, size, 1000 * seed + 2 + i, folder) for i, size in enumerate(sizes)]
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        parts, tokens = zip(*pool.map(_chunk, tasks), strict=True)
+    return Compositions.joined(list(parts)), np.concatenate(tokens)
+
+
+def _chunk(task: tuple[Corpus, int, int, Path]) -> tuple[Compositions, np.ndarray]:
+    corpus, size, seed, folder = task
+    plan, captions = compose(corpus, size, seed)
+    return plan, encode(load_tokenizer(folder), captions)

@@ -1,0 +1,41 @@
+"""The stages in order, each of which leaves a folder that the next one reads."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+from transformers import CLIPModel
+
+from ...configs.recipe import RecipeSettings
+from .clip import train_clip
+from .package import text_half, write_starter
+from .prepare import Prepared, prepare
+from .tokens import load_tokenizer
+from .unet import train_unet
+from .vae import train_vae
+
+
+def run_stage(stage: str, settings: RecipeSettings, work: Path, out: Path) -> None:
+    """Run one stage, or all; earlier stages must have left their results in `work`."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    prepared = prepare(settings, work, device)
+    (work / "settings.json").write_text(json.dumps(asdict(settings), indent=1), encoding="utf-8")
+    if stage in ("vae", "all"):
+        train_vae(settings, prepared, work).save_pretrained(work / "vae")
+    if stage in ("clip", "all"):
+        train_clip(settings, prepared, work).save_pretrained(work / "clip")
+    if stage in ("unet", "all"):
+        _finish(settings, prepared, work, out, device)
+
+
+def _finish(
+    settings: RecipeSettings, prepared: Prepared, work: Path, out: Path, device: torch.device
+) -> None:
+    """Train the UNet on the finished VAE and CLIP, and write the model folder."""
+    vae = AutoencoderKL.from_pretrained(work / "vae").to(device).requires_grad_(False)
+    clip = CLIPModel.from_pretrained(work / "clip")
+    unet = train_unet(settings, prepared, vae, text_half(clip), work)
+    write_starter(unet, vae, clip, load_tokenizer(prepared.tokenizer_folder), out)

@@ -1,0 +1,129 @@
+"""Fourth stage: the denoiser, on latents that are encoded once.
+
+v-prediction on scaled-linear betas rescaled to zero terminal SNR (Lin et al. 2024), loss weighted by
+Min-SNR (Hang et al. 2023) with a lower bound, because the plain weight vanishes where the SNR does.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextModel
+
+from ...configs.recipe import RecipeSettings, UnetSettings
+from .compose import render
+from .grids import save_grid
+from .loop import fit, step_seed
+from .prepare import Prepared
+from .tokens import encode, load_tokenizer
+
+SAMPLE_PROMPTS = (
+    "a cat", "a dog", "a teddy bear", "a car", "a bird", "a chair", "an anime girl face", "a flower",
+    "a fish", "a coffee cup", "a robot", "a hamburger", "a cat on a red background",
+    "a car parked in front of a mountain", "a castle on top of a hill", "a city at night",
+)
+ENCODE_BATCH = 256
+
+
+def new_scheduler() -> DDIMScheduler:
+    """The starter's noise schedule, as its pipeline ships it."""
+    return DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
+        set_alpha_to_one=False, steps_offset=1, prediction_type="v_prediction",
+        rescale_betas_zero_snr=True, timestep_spacing="trailing",
+    )
+
+
+def new_unet(settings: UnetSettings, text_width: int, resolution: int) -> UNet2DConditionModel:
+    """Stable Diffusion's block pattern: 16 cross-attention layers, linear projections."""
+    return UNet2DConditionModel(
+        sample_size=resolution // 8, block_out_channels=settings.channels, layers_per_block=2,
+        attention_head_dim=settings.heads, cross_attention_dim=text_width,
+        use_linear_projection=True, norm_num_groups=16,
+    )
+
+
+def loss_weights(alphas: Tensor, gamma: float, lower: float) -> Tensor:
+    """Min-SNR weight of the v-prediction error per timestep, never below `lower`.
+
+    With SNR = a / (1 - a) it is min(SNR, gamma) / (SNR + 1), written so that a = 0 and a = 1 work.
+    """
+    return torch.minimum(alphas, gamma * (1 - alphas)).clamp(min=lower)
+
+
+@torch.no_grad()
+def encode_latents(prepared: Prepared, vae: AutoencoderKL, count: int) -> Tensor:
+    """Latents of the first `count` compositions, `[N, 4, h, w]` in half precision."""
+    plan, parts = prepared.compositions, []
+    kind = torch.float16 if prepared.corpus.images.is_cuda else torch.bfloat16
+    for start in range(0, count, ENCODE_BATCH):
+        index = np.arange(start, min(start + ENCODE_BATCH, count))
+        pictures = render(prepared.corpus, plan.select(index)) * 2 - 1
+        parts.append(vae.encode(pictures).latent_dist.mode().to(kind))
+    return torch.cat(parts)
+
+
+def train_unet(
+    settings: RecipeSettings, prepared: Prepared, vae: AutoencoderKL, text: CLIPTextModel, work: Path
+) -> UNet2DConditionModel:
+    """Train on latents and captions; a tenth of the captions is empty."""
+    ours, device = settings.unet, prepared.corpus.images.device
+    torch.manual_seed(ours.seed)
+    model = new_unet(ours, settings.clip.width, settings.corpus.resolution).to(device)
+    text = text.to(device).eval().requires_grad_(False)
+    tokenizer = load_tokenizer(prepared.tokenizer_folder)
+    empty = torch.from_numpy(encode(tokenizer, [""])).to(device)
+    count = min(ours.latents or len(prepared.compositions), len(prepared.compositions))
+    latents = encode_latents(prepared, vae, count)
+    tokens = torch.from_numpy(prepared.tokens[:count]).to(device)
+    alphas = new_scheduler().alphas_cumprod.to(device)
+    weights = loss_weights(alphas, ours.min_snr_gamma, ours.min_weight)
+
+    def loss(step: int) -> dict[str, Tensor]:
+        g = torch.Generator(device).manual_seed(step_seed(ours.seed, step))
+        chosen = torch.randint(count, (ours.batch_size,), device=device, generator=g)
+        times = torch.randint(len(alphas), (ours.batch_size,), device=device, generator=g)
+        clean = latents[chosen].float()
+        noise = torch.randn(clean.shape, device=device, generator=g)
+        dropped = torch.rand(ours.batch_size, 1, device=device, generator=g) < ours.caption_dropout
+        words = torch.where(dropped, empty, tokens[chosen]).long()
+        signal = alphas[times].sqrt()[:, None, None, None]
+        sigma = (1 - alphas[times]).sqrt()[:, None, None, None]
+        with torch.no_grad():
+            context = text(words).last_hidden_state
+        predicted = model(signal * clean + sigma * noise, times, context, return_dict=False)[0]
+        error = (predicted.float() - (signal * noise - sigma * clean)).square().mean((1, 2, 3))
+        return {"loss": (weights[times] * error).mean()}
+
+    def sample(average: nn.Module, path: Path) -> None:
+        pipeline = assemble(average, vae, text, tokenizer)
+        save_grid(draw(pipeline, list(SAMPLE_PROMPTS), each=6, steps=30), path, columns=12)
+
+    return fit("unet", model, loss, ours, work, sample)
+
+
+def assemble(unet: nn.Module, vae: AutoencoderKL, text: CLIPTextModel, tokenizer) -> StableDiffusionPipeline:
+    """Stock pipeline of the trained parts."""
+    pipeline = StableDiffusionPipeline(
+        vae=vae, text_encoder=text, tokenizer=tokenizer, unet=unet, scheduler=new_scheduler(),
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def draw(
+    pipeline: StableDiffusionPipeline, prompts: list[str], each: int, steps: int, cfg_scale: float = 5.0,
+    seed: int = 0,
+) -> Tensor:
+    """`each` pictures of every prompt, `[K, 3, S, S]` in [0, 1]; picture i has seed `seed + i`."""
+    repeated = [prompt for prompt in prompts for _ in range(each)]
+    generators = [torch.Generator("cpu").manual_seed(seed + i) for i in range(len(repeated))]
+    parts = []
+    for start in range(0, len(repeated), 64):
+        drawn = pipeline(repeated[start : start + 64], num_inference_steps=steps, output_type="pt",
+                         guidance_scale=cfg_scale, generator=generators[start : start + 64])
+        parts.append(drawn.images.float().cpu())
+    return torch.cat(parts)

@@ -1,17 +1,24 @@
-"""Captions for images that have none: templates by what the class word is, after CLIP's and textual inversion's lists."""
+"""Captions for images that have none: templates by class word, after textual inversion's lists."""
 
 from .concept import PLACEHOLDER
 
-PEOPLE = frozenset(
-    "person human man woman boy girl child kid baby toddler teenager lady gentleman guy face mother father sister brother "
-    "grandmother grandfather bride groom actor actress singer dancer athlete soldier king queen prince princess witch wizard "
-    "elf character hero heroine student teacher doctor nurse pirate knight samurai ninja superhero cartoon anime".split()
-)
-ANIMALS = frozenset(
-    "animal pet dog puppy cat kitten horse pony cow sheep goat pig rabbit bunny hamster mouse rat bird parrot owl duck "
-    "goose hen chicken rooster penguin eagle fish shark whale dolphin turtle tortoise frog snake lizard dragon fox wolf bear "
-    "lion tiger leopard elephant giraffe zebra monkey ape panda koala kangaroo deer squirrel hedgehog bee butterfly insect".split()
-)
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+PEOPLE = _words("""
+    person human man woman boy girl child kid baby toddler teenager lady gentleman guy face mother
+    father sister brother grandmother grandfather bride groom actor actress singer dancer athlete
+    soldier king queen prince princess witch wizard elf character hero heroine student teacher
+    doctor nurse pirate knight samurai ninja superhero cartoon anime
+""")
+ANIMALS = _words("""
+    animal pet dog puppy cat kitten horse pony cow sheep goat pig rabbit bunny hamster mouse rat
+    bird parrot owl duck goose hen chicken rooster penguin eagle fish shark whale dolphin turtle
+    tortoise frog snake lizard dragon fox wolf bear lion tiger leopard elephant giraffe zebra monkey
+    ape panda koala kangaroo deer squirrel hedgehog bee butterfly insect
+""")
 
 _COMMON = (
     "a {c}",
@@ -23,7 +30,12 @@ _COMMON = (
     "a {c} in front of a background",
 )
 TEMPLATES = {
-    "person": (*_COMMON, "a portrait of a {c}", "a photo of a {c} standing", "a {c} looking at the camera"),
+    "person": (
+        *_COMMON,
+        "a portrait of a {c}",
+        "a photo of a {c} standing",
+        "a {c} looking at the camera",
+    ),
     "animal": (*_COMMON, "a portrait of a {c}", "a photo of a {c} outdoors", "a cute {c}"),
     "thing": (*_COMMON, "a rendering of a {c}", "a photo of one {c}", "a {c} on display"),
 }

@@ -1,7 +1,8 @@
-"""Checkpoints of a training run: everything that step k + 1 depends on, in one folder that appears whole or not at all.
+"""Checkpoints of a training run: what the next step depends on, in a folder that appears whole.
 
-`concepts/NAME/.training/checkpoints/step_000200/` holds `adapter.safetensors`, `optimizer.pt` (optimiser, gradient scaler
-and RNG states) and `state.json` (step, sampler position, frozen words, and what the run was begun with).
+`concepts/NAME/.training/checkpoints/step_000200/`
+holds `adapter.safetensors`, `optimizer.pt` (optimiser, gradient scaler and RNG states) and
+`state.json` (step, sampler position, frozen words, and what the run was begun with).
 """
 
 import json
@@ -19,10 +20,16 @@ from ..configs.settings import TrainSettings
 from .files import remove, replacing
 
 VERSION = 1
-# Settings that may differ when a run goes on: they do not change what the adapter is or what it has seen.
-FREE_SETTINGS = frozenset(
-    "steps checkpoint_every keep_checkpoints validate_every validation_steps validation_prompts gradient_checkpointing".split()
-)
+# May differ when a run goes on: they do not change what the adapter is or what it has seen.
+FREE_SETTINGS = {
+    "steps",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "validate_every",
+    "validation_steps",
+    "validation_prompts",
+    "gradient_checkpointing",
+}
 
 
 @dataclass
@@ -45,8 +52,10 @@ class Checkpoint:
     """State dict of the fp16 gradient scaler."""
 
 
-def run_identity(settings: TrainSettings, data: str, base: str, resolution: int, processes: int) -> dict[str, Any]:
-    """Return what must not change while a run goes on, as JSON: settings, data digest, base model, processes."""
+def run_identity(
+    settings: TrainSettings, data: str, base: str, resolution: int, processes: int
+) -> dict[str, Any]:
+    """Return what must not change while a run goes on, as JSON values."""
     fixed = {key: value for key, value in asdict(settings).items() if key not in FREE_SETTINGS}
     return {**fixed, "images": data, "base": base, "resolution": resolution, "processes": processes}
 
@@ -56,7 +65,8 @@ def check_identity(identity: Mapping[str, Any], saved: Mapping[str, Any]) -> Non
     changed = [key for key in identity if identity[key] != saved.get(key)]
     if changed:
         raise InputError(
-            f"This concept's training was begun with other values of: {', '.join(_describe(changed, saved))}. "
+            "This concept's training was begun with other values of: "
+            f"{', '.join(_describe(changed, saved))}. "
             "Give the same again to go on, or --restart to begin anew."
         )
 
@@ -66,16 +76,25 @@ def _describe(changed: list[str], saved: Mapping[str, Any]) -> list[str]:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
-    """Write the checkpoint to `folder/step_NNNNNN` at once, then remove all but the last `keep`; return its path."""
+    """Write `folder/step_NNNNNN`, remove all but the last `keep` of its kind, return its path."""
     path = folder / f"step_{checkpoint.step:06d}"
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.mkdir()
-        tensors = {key: value.detach().cpu().contiguous() for key, value in checkpoint.adapter.items()}
+        tensors = {
+            key: value.detach().cpu().contiguous() for key, value in checkpoint.adapter.items()
+        }
         save_file(tensors, temporary / "adapter.safetensors")
-        states = {"optimizer": checkpoint.optimizer, "scaler": checkpoint.scaler, "rng": _rng_state()}
+        states = {
+            "optimizer": checkpoint.optimizer,
+            "scaler": checkpoint.scaler,
+            "rng": _rng_state(),
+        }
         torch.save(states, temporary / "optimizer.pt")
-        facts = {key: getattr(checkpoint, key) for key in ("step", "position", "frozen_words", "identity")}
+        facts = {
+            key: getattr(checkpoint, key)
+            for key in ("step", "position", "frozen_words", "identity")
+        }
         (temporary / "state.json").write_text(json.dumps({"version": VERSION, **facts}, indent=1))
     for old in checkpoints(folder)[:-keep]:
         remove(old)
@@ -100,7 +119,7 @@ def read_facts(folder: Path) -> dict[str, Any] | None:
 
 
 def load_latest(folder: Path) -> Checkpoint | None:
-    """Return the latest checkpoint that can be read whole, and restore the RNG states; None when there is none."""
+    """Return the latest checkpoint that can be read whole, its RNG states restored, or None."""
     for path in reversed(checkpoints(folder)):
         try:
             return _load(path)
@@ -117,7 +136,9 @@ def _load(path: Path) -> Checkpoint:
     states = torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
     adapter = load_file(path / "adapter.safetensors")
     _restore_rng(states["rng"])
-    return Checkpoint(**facts, adapter=adapter, optimizer=states["optimizer"], scaler=states["scaler"])
+    return Checkpoint(
+        **facts, adapter=adapter, optimizer=states["optimizer"], scaler=states["scaler"]
+    )
 
 
 def _rng_state() -> dict[str, Any]:

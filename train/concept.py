@@ -1,7 +1,8 @@
 """Read a concept folder and check everything in it before any model is loaded.
 
-A concept folder holds images, and beside an image an optional caption (`NAME.txt`, with `<concept>` where the concept
-stands) and an optional subject mask (`NAME.mask.png`, white is the subject); `concept.toml` names the class word.
+A concept folder holds images, and beside an image an optional caption (`NAME.txt`, with `<concept>`
+where the concept stands) and an optional subject mask (`NAME.mask.png`, white is the subject);
+`concept.toml` names the class word.
 """
 
 import re
@@ -16,9 +17,11 @@ from ..configs.errors import InputError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jfif .png .webp .bmp .tif .tiff .gif .ppm .avif .heic .heif".split()
-)
+IMAGE_SUFFIXES = {
+    *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".avif"),
+    # Beyond Pillow, but what phones write: named in a warning instead of passed over in silence.
+    *(".heic", ".heif"),
+}
 MASK_SUFFIX = ".mask.png"
 PLACEHOLDER = "<concept>"
 MIN_SIDE = 64
@@ -60,8 +63,8 @@ class Concept:
 def load_concept(folder: Path | str, class_word: str = "") -> Concept:
     """Read and check the concept folder; a non-empty `class_word` overrides `concept.toml`.
 
-    Raises InputError when the folder is missing or has fewer than 3 usable images, or when a caption or a mask
-    does not fit. Single bad images are left out and named in `Concept.warnings`.
+    Raises InputError when the folder is missing or has fewer than 3 usable images, or when a
+    caption or a mask does not fit. Single bad images are left out and named in `Concept.warnings`.
     """
     folder = Path(folder).expanduser().resolve()
     if not folder.is_dir():
@@ -79,17 +82,18 @@ def load_concept(folder: Path | str, class_word: str = "") -> Concept:
 
 
 def concept_name(folder: Path) -> str:
-    """Return the concept's name: the folder's name in lower case; raises InputError for other than a-z, 0-9, - and _."""
+    """Return the folder's name in lower case; raises InputError for other than a-z, 0-9, -, _."""
     name = folder.name.lower()
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name):
         raise InputError(
-            f'The folder name "{folder.name}" cannot be a concept\'s name. Rename it to letters, digits, "-" and "_".'
+            f'The folder name "{folder.name}" cannot be a concept\'s name. '
+            'Rename it to letters, digits, "-" and "_".'
         )
     return name
 
 
 def read_class_word(folder: Path) -> str:
-    """Return `class_word` of the folder's concept.toml (top level or under [train]), or "" without one."""
+    """Return `class_word` of concept.toml, at its top or under [train], or "" without one."""
     path = folder / "concept.toml"
     if not path.is_file():
         return ""
@@ -104,7 +108,7 @@ def read_class_word(folder: Path) -> str:
 
 
 def open_images(concept: Concept) -> "Dataset":
-    """Return a `datasets.Dataset` with columns image (upright PIL), caption and mask (PIL or None), in order of `concept.images`."""
+    """Return a Dataset with image (upright), caption and mask, in `concept.images` order."""
     from datasets import Dataset, Features, Image, Value
 
     columns = {
@@ -126,7 +130,7 @@ def _is_image(path: Path) -> bool:
 
 
 def _check_sidecars(files: Iterable[Path], images: Iterable[Path]) -> None:
-    """Refuse captions and masks that belong to no image: most often the sign of a renamed or forgotten file."""
+    """Refuse captions and masks without image: the sign of a renamed or forgotten file."""
     stems = {image.stem for image in images}
     for path in files:
         if path.name.lower().endswith(MASK_SUFFIX):
@@ -137,7 +141,8 @@ def _check_sidecars(files: Iterable[Path], images: Iterable[Path]) -> None:
             continue
         if stem not in stems:
             raise InputError(
-                f"The {kind} {path} has no image beside it. Add the image ({stem}.jpg, .png, ...) or remove the {kind}."
+                f"The {kind} {path} has no image beside it. "
+                f"Add the image ({stem}.jpg, .png, ...) or remove the {kind}."
             )
 
 
@@ -153,16 +158,17 @@ def _usable_images(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
 
 
 def _image_fault(path: Path) -> str:
-    """Say why an image cannot be used, or return ""; decodes every pixel, since a truncated file opens happily."""
+    """Say why an image cannot be used, or return ""; decodes it, as truncated files open well."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
-            # Phones write JPEGs with a second picture inside (MPO), which Pillow also counts as frames.
+            # Phones hide a second picture in a JPEG (MPO), which Pillow counts as a frame.
             if getattr(image, "is_animated", False) and image.format != "MPO":
                 return "is animated"
             if min(image.size) < MIN_SIDE:
-                return f"is only {image.width}x{image.height} px (at least {MIN_SIDE} px a side are needed)"
+                size = f"{image.width}x{image.height}"
+                return f"is only {size} px (at least {MIN_SIDE} px a side are needed)"
             image.load()
     except UnidentifiedImageError:
         return "is not an image that Pillow can read (convert it to JPEG or PNG)"
@@ -177,22 +183,30 @@ def _image_fault(path: Path) -> str:
 
 def _check_count(folder: Path, found: int, usable: int, warnings: list[str]) -> None:
     if found == 0:
-        raise InputError(f"{folder} has no images. Put about 15 pictures (jpg, png, webp, ...) of the concept into it.")
+        raise InputError(
+            f"{folder} has no images. "
+            "Put about 15 pictures (jpg, png, webp, ...) of the concept into it."
+        )
     if usable < MIN_IMAGES:
         reasons = " ".join(warnings[:3])
         raise InputError(
-            f"{folder} has {usable} usable image{'s' * (usable != 1)}; at least {MIN_IMAGES} are needed, about 15 are best. "
-            f"{reasons}".strip()
+            f"{folder} has {usable} usable image{'s' * (usable != 1)}; "
+            f"at least {MIN_IMAGES} are needed, about 15 are best. {reasons}".strip()
         )
     if usable < FEW_IMAGES:
-        warnings.append(f"Only {usable} images: likeness and variety suffer below {FEW_IMAGES}; about 15 are best.")
+        warnings.append(
+            f"Only {usable} images: likeness and variety suffer below {FEW_IMAGES}, "
+            "about 15 are best."
+        )
 
 
 def _read_item(path: Path, warnings: list[str]) -> ImageItem:
     mask = path.with_name(path.stem + MASK_SUFFIX)
     if mask.is_file():
         _check_mask(path, mask)
-    return ImageItem(path, _read_caption(path.with_suffix(".txt"), warnings), mask if mask.is_file() else None)
+    return ImageItem(
+        path, _read_caption(path.with_suffix(".txt"), warnings), mask if mask.is_file() else None
+    )
 
 
 def _check_mask(path: Path, mask: Path) -> None:
@@ -202,16 +216,21 @@ def _check_mask(path: Path, mask: Path) -> None:
         with Image.open(mask) as picture:
             mask_size, brightest = picture.size, picture.convert("L").getextrema()[1]
     except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"The mask {mask} cannot be read. Save it again as PNG, or remove it.") from error
+        raise InputError(
+            f"The mask {mask} cannot be read. Save it again as PNG, or remove it."
+        ) from error
     with Image.open(path) as image:
         size = ImageOps.exif_transpose(image).size
     if mask_size != size:
         raise InputError(
-            f"The mask {mask} is {mask_size[0]}x{mask_size[1]} px but {path.name} is {size[0]}x{size[1]} px. "
+            f"The mask {mask} is {mask_size[0]}x{mask_size[1]} px "
+            f"but {path.name} is {size[0]}x{size[1]} px. "
             "Save the mask in the image's size, or remove it."
         )
     if brightest == 0:
-        raise InputError(f"The mask {mask} is all black. White must mark the subject; fix the mask or remove it.")
+        raise InputError(
+            f"The mask {mask} is all black. White must mark the subject; fix the mask or remove it."
+        )
 
 
 def _read_caption(path: Path, warnings: list[str]) -> str | None:
@@ -220,7 +239,9 @@ def _read_caption(path: Path, warnings: list[str]) -> str | None:
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except UnicodeDecodeError as error:
-        raise InputError(f"The caption {path} is not UTF-8 text. Save it again as UTF-8, or remove it.") from error
+        raise InputError(
+            f"The caption {path} is not UTF-8 text. Save it again as UTF-8, or remove it."
+        ) from error
     caption = next((line for line in lines if line), "")
     if not caption:
         warnings.append(f"{path.name} is empty; a template caption is used.")

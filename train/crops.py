@@ -1,4 +1,4 @@
-"""Crops of a training image: varied windows that keep the head, and whole views on a canvas, each with its masks."""
+"""Crops of a training image: varied windows that keep the head, and whole views on a canvas."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from PIL import Image
 
 from .captions import kind_of
 
-# A window's side over the image's short side. Below a half, a person's window would hold little but hair.
+# Least side of a window over the image's short side: below a half it would hold little but hair.
 SMALLEST_WINDOW = 0.5
 # Every n-th crop shows the whole image.
 WHOLE_EVERY = 4
@@ -28,10 +28,12 @@ class Crop:
 
 
 def flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Return the picture as RGB over white, and its alpha channel if it has a telling one (a cut-out's own mask)."""
+    """Return the picture as RGB over white, and its alpha channel if that cuts something out."""
     if image.mode.startswith("I"):
         # Pillow would clip 16-bit grey instead of scaling it.
-        image = Image.fromarray((np.asarray(image).astype(np.float32) / 257).clip(0, 255).astype(np.uint8))
+        image = Image.fromarray(
+            (np.asarray(image).astype(np.float32) / 257).clip(0, 255).astype(np.uint8)
+        )
     if not image.has_transparency_data:
         return image.convert("RGB"), None
     rgba = image.convert("RGBA")
@@ -42,13 +44,21 @@ def flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def make_crop(
-    image: Image.Image, mask: Image.Image | None, class_word: str, resolution: int, index: int, flip: bool, seed: tuple[int, ...]
+    image: Image.Image,
+    mask: Image.Image | None,
+    class_word: str,
+    resolution: int,
+    index: int,
+    flip: bool,
+    seed: tuple[int, ...],
 ) -> Crop:
-    """Cut the `index`-th crop of an RGB image, after ED-LoRA's resize, crop and paste (Mix-of-Show, HumanResizeCropFinalV3).
+    """Cut the `index`-th crop of an RGB image.
 
-    Every fourth crop is the whole image, pasted on an edge-coloured canvas where its shape or a random shrink leaves room;
-    the others are square windows of half to the full short side that keep a person's head, or else the subject's centre.
-    Depends on nothing but the arguments; `seed` and `index` key the randomness.
+    After ED-LoRA's resize, crop and paste (Mix-of-Show, HumanResizeCropFinalV3): every fourth crop
+    is the whole image, pasted on an edge-coloured canvas where its shape or a random shrink leaves
+    room; the others are square windows of half to the full short side that keep a person's head, or
+    else the subject's centre. Depends on nothing but the arguments; `seed` and `index` key the
+    randomness.
     """
     rng = np.random.default_rng([*seed, index])
     if mask is None:
@@ -67,7 +77,7 @@ def make_crop(
 
 
 def subject_anchor(mask: Image.Image, class_word: str) -> tuple[float, float]:
-    """Return the point (x, y) in pixels that windows keep: the top of a person's head, the centre of anything else."""
+    """Return the point (x, y) that windows keep: a person's head, the centre of anything else."""
     inside = np.asarray(mask) > 127
     if not inside.any():
         inside = np.asarray(mask) > 0
@@ -80,9 +90,13 @@ def subject_anchor(mask: Image.Image, class_word: str) -> tuple[float, float]:
 
 
 def choose_window(
-    rng: np.random.Generator, size: tuple[int, int], anchor: tuple[float, float] | None, class_word: str, resolution: int
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    anchor: tuple[float, float] | None,
+    class_word: str,
+    resolution: int,
 ) -> tuple[float, float, float, float]:
-    """Return a random square window (left, top, right, bottom) inside an image of size (width, height)."""
+    """Return a random square window (left, top, right, bottom) inside (width, height)."""
     width, height = size
     short = min(size)
     # Never enlarge pixels, unless the image itself is smaller than the resolution.
@@ -101,7 +115,9 @@ def choose_window(
     return left, top, left + side, top + side
 
 
-def _window_view(image: Image.Image, mask: Image.Image, window: tuple[float, ...], resolution: int) -> list[np.ndarray]:
+def _window_view(
+    image: Image.Image, mask: Image.Image, window: tuple[float, ...], resolution: int
+) -> list[np.ndarray]:
     size = (resolution, resolution)
     pixels = np.asarray(image.resize(size, Image.Resampling.LANCZOS, box=window))
     subject = np.asarray(mask.resize(size, Image.Resampling.BOX, box=window))
@@ -109,7 +125,12 @@ def _window_view(image: Image.Image, mask: Image.Image, window: tuple[float, ...
 
 
 def _whole_view(
-    rng: np.random.Generator, image: Image.Image, mask: Image.Image, resolution: int, *, shrink: bool
+    rng: np.random.Generator,
+    image: Image.Image,
+    mask: Image.Image,
+    resolution: int,
+    *,
+    shrink: bool,
 ) -> list[np.ndarray]:
     factor = resolution / max(image.size) * (rng.uniform(0.7, 1.0) if shrink else 1.0)
     size = tuple(min(resolution, max(1, round(side * factor))) for side in image.size)
@@ -117,7 +138,7 @@ def _whole_view(
     pads = ((top, resolution - size[1] - top), (left, resolution - size[0] - left))
     pixels = np.asarray(image.resize(size, Image.Resampling.LANCZOS))
     subject = np.asarray(mask.resize(size, Image.Resampling.BOX))
-    # Continuing the edges keeps the encoder's view across the border free of the artefacts of a black canvas.
+    # Continued edges: across a black border the encoder would see an artefact.
     return [
         np.pad(pixels, (*pads, (0, 0)), mode="edge"),
         np.pad(subject, pads),
@@ -127,4 +148,6 @@ def _whole_view(
 
 def _to_tensor(layer: np.ndarray) -> torch.Tensor:
     array = torch.from_numpy(layer.copy()).float() / 255
-    return rearrange(array, "h w c -> c h w") if array.ndim == 3 else rearrange(array, "h w -> 1 h w")
+    return (
+        rearrange(array, "h w c -> c h w") if array.ndim == 3 else rearrange(array, "h w -> 1 h w")
+    )

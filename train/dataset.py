@@ -1,4 +1,4 @@
-"""The training set: every crop of every image encoded once, kept in memory and on disk under a key of its contents."""
+"""The training set: every crop encoded once, kept on disk under a key of its contents."""
 
 import hashlib
 import json
@@ -56,11 +56,16 @@ class LatentSet:
 
 
 def build_latents(
-    concept: Concept, base: "BaseModel", settings: TrainSettings, cache: Path | None = None, report: Callable[[int, int], None] | None = None
+    concept: Concept,
+    base: "BaseModel",
+    settings: TrainSettings,
+    cache: Path | None = None,
+    report: Callable[[int, int], None] | None = None,
 ) -> LatentSet:
-    """Return the concept's encoded crops, from `cache` (a folder) when nothing that shapes them has changed.
+    """Return the concept's encoded crops.
 
-    `report(done, total)` is called after each batch of encoding. Older files in `cache` are removed.
+    They come from the folder `cache` when nothing that shapes them has changed. `report(done,
+    total)` is called after each batch of encoding. Older files in `cache` are removed.
     """
     digest = latents_digest(concept, base, settings)
     path = cache / f"latents-{digest}.safetensors" if cache else None
@@ -81,13 +86,30 @@ def data_digest(concept: Concept, settings: TrainSettings) -> str:
 
 
 def latents_digest(concept: Concept, base: "BaseModel", settings: TrainSettings) -> str:
-    """Return a short key of everything the latents depend on: the data, the settings that shape crops, the encoder."""
-    shaping = [settings.crops_per_image, settings.flip, settings.use_masks, settings.seed, concept.class_word]
-    return _digest([CACHE_VERSION, data_digest(concept, settings), shaping, base.resolution, _encoder_digest(base)])
+    """Return a short key of what the latents depend on: data, crop settings, encoder."""
+    shaping = [
+        settings.crops_per_image,
+        settings.flip,
+        settings.use_masks,
+        settings.seed,
+        concept.class_word,
+    ]
+    return _digest(
+        [
+            CACHE_VERSION,
+            data_digest(concept, settings),
+            shaping,
+            base.resolution,
+            _encoder_digest(base),
+        ]
+    )
 
 
 def _encode(
-    concept: Concept, base: "BaseModel", settings: TrainSettings, report: Callable[[int, int], None] | None
+    concept: Concept,
+    base: "BaseModel",
+    settings: TrainSettings,
+    report: Callable[[int, int], None] | None,
 ) -> dict[str, torch.Tensor]:
     crops, has_mask = [], []
     for item, row in zip(concept.images, open_images(concept), strict=True):
@@ -96,14 +118,20 @@ def _encode(
         # Keyed by content, so that adding an image leaves the crops of the others as they were.
         seed = (settings.seed, int(_file_digest(item.path)[:15], 16))
         for index in range(settings.crops_per_image):
-            crops.append(make_crop(image, mask, concept.class_word, base.resolution, index, settings.flip, seed))
+            crops.append(
+                make_crop(
+                    image, mask, concept.class_word, base.resolution, index, settings.flip, seed
+                )
+            )
     parts = []
     for start in range(0, len(crops), ENCODE_BATCH):
         parts.append(_encode_batch(base, crops[start : start + ENCODE_BATCH]))
         if report:
             report(min(start + ENCODE_BATCH, len(crops)), len(crops))
     shape = (len(concept.images), settings.crops_per_image)
-    tensors = {key: torch.cat([part[key] for part in parts]).unflatten(0, shape) for key in parts[0]}
+    tensors = {
+        key: torch.cat([part[key] for part in parts]).unflatten(0, shape) for key in parts[0]
+    }
     return {**tensors, "has_mask": torch.tensor(has_mask)}
 
 
@@ -147,9 +175,11 @@ def _file_digest(path: Path | None) -> str:
 
 
 def _encoder_digest(base: "BaseModel") -> str:
-    """Key of the VAE by a few values of every weight: hashing all of a real one takes longer than loading it."""
+    """Key of the VAE by a few values of every weight: hashing all takes longer than loading."""
     weights = base.vae.state_dict().items()
-    return _digest([(name, list(w.shape), w.flatten()[:4].float().cpu().tolist()) for name, w in weights])
+    return _digest(
+        [(name, list(w.shape), w.flatten()[:4].float().cpu().tolist()) for name, w in weights]
+    )
 
 
 def _digest(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Writing files so that a crash, a full disk or Ctrl-C never leaves a half-written one under its final name."""
+"""Write files so that a crash or a full disk never leaves half of one under its final name."""
 
 import errno
 import os
@@ -14,7 +14,8 @@ from ..configs.errors import InputError, SmaltiError
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path` (a file or a folder) and rename it to `path` on success.
 
-    Raises SmaltiError on a full disk and InputError where nothing may be written; the old file then stays.
+    Raises SmaltiError on a full disk and InputError where nothing may be written; the old file then
+    stays.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -39,14 +40,20 @@ def remove(path: Path) -> None:
 def explain(error: OSError, path: Path) -> SmaltiError:
     """Turn an error of writing `path` into the message a user can act on."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return SmaltiError(f"The disk is full: {path} was not written. Free some space and run the same command again.")
+        return SmaltiError(
+            f"The disk is full: {path} was not written. "
+            "Free some space and run the same command again."
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return InputError(f"{path.parent} cannot be written. Check its permissions, or copy the concept elsewhere.")
+        return InputError(
+            f"{path.parent} cannot be written. "
+            "Check its permissions, or copy the concept elsewhere."
+        )
     return SmaltiError(f"{path} was not written: {error}.")
 
 
 def ensure_writable(folder: Path) -> None:
-    """Create the folder and check that files can be written there; raises InputError before any work is done."""
+    """Create the folder and try to write there, before any work; raises InputError."""
     probe = folder / f".probe.{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The loss of stage one: masked means, soft background weight, min-SNR weights, the attention regulariser."""
+"""The loss of stage one: masked means, soft background weight, min-SNR, attention regulariser."""
 
 from collections.abc import Mapping
 
@@ -8,9 +8,10 @@ from torch.nn import functional as F
 
 
 def loss_weights(subject: Tensor, padding: Tensor, background_weight: float) -> Tensor:
-    """Return the weight of each latent pixel, [B, 1, h, w]: 1 on the subject, `background_weight` beside it, 0 on padding.
+    """Return the weight [B, 1, h, w] of each latent pixel.
 
-    `subject` and `padding` are [B, 1, h, w] in [0, 1], resized by area, so borders are soft.
+    It is 1 on the subject, `background_weight` beside it, 0 on padding. `subject` and `padding` are
+    [B, 1, h, w] in [0, 1], resized by area, so borders are soft.
     """
     return padding * (background_weight + (1 - background_weight) * subject)
 
@@ -18,8 +19,8 @@ def loss_weights(subject: Tensor, padding: Tensor, background_weight: float) -> 
 def masked_mean(error: Tensor, weight: Tensor) -> Tensor:
     """Return each sample's weighted mean [B] of `error` [B, C, h, w] under `weight` [B, 1, h, w].
 
-    A true mean: ED-LoRA's released code divides by the mask's sum but not by the channels and so is C times as large.
-    A sample whose weights are all zero gives zero.
+    A true mean: ED-LoRA's released code divides by the mask's sum but not by the channels and so is
+    C times as large. A sample whose weights are all zero gives zero.
     """
     total = (error * weight).sum(dim=(1, 2, 3))
     count = weight.sum(dim=(1, 2, 3)) * error.shape[1]
@@ -27,13 +28,21 @@ def masked_mean(error: Tensor, weight: Tensor) -> Tensor:
 
 
 def add_noise(latents: Tensor, noise: Tensor, alphas: Tensor) -> Tensor:
-    """Return z_t = sqrt(a) z_0 + sqrt(1 - a) e (Ho et al. 2020, Eq. 4) for `alphas` [B] = cumulative alpha at t."""
+    """Return z_t = sqrt(a) z_0 + sqrt(1 - a) e (Ho et al. 2020, Eq. 4).
+
+    `alphas` [B] are the cumulative alphas at each sample's t.
+    """
     a = alphas.view(-1, 1, 1, 1)
     return a.sqrt() * latents + (1 - a).sqrt() * noise
 
 
-def prediction_target(latents: Tensor, noise: Tensor, alphas: Tensor, prediction_type: str) -> Tensor:
-    """Return what the UNet should say: e, or v = sqrt(a) e - sqrt(1 - a) z_0 (Salimans & Ho 2022), or z_0."""
+def prediction_target(
+    latents: Tensor, noise: Tensor, alphas: Tensor, prediction_type: str
+) -> Tensor:
+    """Return what the UNet should predict: e, v or z_0.
+
+    v = sqrt(a) e - sqrt(1 - a) z_0 (Salimans & Ho 2022).
+    """
     if prediction_type == "epsilon":
         return noise
     if prediction_type == "sample":
@@ -45,34 +54,44 @@ def prediction_target(latents: Tensor, noise: Tensor, alphas: Tensor, prediction
 
 
 def min_snr_weight(alphas: Tensor, gamma: float, prediction_type: str) -> Tensor:
-    """Return the min-SNR weights [B] (Hang et al. 2023): min(s, g) over s for e, over s + 1 for v, and min(s, g) for z_0.
+    """Return the min-SNR weights [B] (Hang et al. 2023).
 
-    s = a / (1 - a). gamma 0 gives ones. At zero-terminal SNR (a = 0) the limit is 1 for e and 0 for v.
+    min(s, g) / s for e, min(s, g) / (s + 1) for v, min(s, g) for z_0, with s = a / (1 - a). gamma 0
+    gives ones. At zero-terminal SNR (a = 0) the limits are 1 for e and 0 for v.
     """
     if gamma == 0:
         return torch.ones_like(alphas)
-    # min(s, g)/s = min(1, g/s) and min(s, g)/(s+1) = min(a, g(1-a)): forms without 0/0 or division by zero.
+    # min(s, g)/s = min(1, g/s) and min(s, g)/(s+1) = min(a, g(1-a)) are free of 0/0.
     if prediction_type == "epsilon":
-        return (gamma * (1 - alphas) / alphas.clamp(min=torch.finfo(alphas.dtype).tiny)).clamp(max=1)
+        return (gamma * (1 - alphas) / alphas.clamp(min=torch.finfo(alphas.dtype).tiny)).clamp(
+            max=1
+        )
     if prediction_type == "v_prediction":
         return torch.minimum(alphas, gamma * (1 - alphas))
     return (alphas / (1 - alphas)).clamp(max=gamma)
 
 
-def attention_loss(maps: Mapping[int, Tensor], subject: Tensor, has_mask: Tensor, *, full_identity: bool) -> Tensor:
+def attention_loss(
+    maps: Mapping[int, Tensor], subject: Tensor, has_mask: Tensor, *, full_identity: bool
+) -> Tensor:
     """Attention regulariser (Mix-of-Show, released code): words must not look outside the subject.
 
-    `maps[r]` is [B, words, r, r'], the attention on each concept word averaged over heads and over the layers of that
-    resolution. `subject` is [B, 1, h, w] in [0, 1]; `has_mask` [B] says which samples have a mask, others give no loss.
-    Per resolution: mean(A1 where M = 0) + mean(A2 where M = 0), the second replaced by MSE(A2, M) if `full_identity`;
-    soft masks weight by 1 - M. Each map is divided by its own maximum (the original: by the batch's, which couples
-    samples). Masks that leave no outside give zero, never NaN. Returns the batch mean, a scalar.
+    `maps[r]` is [B, words, r, r'], the attention on each concept word averaged over heads and over
+    the layers of that resolution. `subject` is [B, 1, h, w] in [0, 1]; `has_mask` [B] says which
+    samples have a mask, others give no loss.
+
+    Per resolution: mean(A1 where M = 0) + mean(A2 where M = 0), the second replaced by MSE(A2, M)
+    if `full_identity`; soft masks weight by 1 - M. Each map is divided by its own maximum (the
+    original: by the batch's, which couples samples). Masks that leave no outside give zero, never
+    NaN. Returns the batch mean, a scalar.
     """
     total = subject.new_zeros(subject.shape[0], dtype=torch.float32)
     for attention in maps.values():
         attention = _normalise(attention.float())
         mask = F.adaptive_avg_pool2d(subject.float(), attention.shape[-2:])
-        outside = torch.stack([_mean_where(word, 1 - mask[:, 0]) for word in attention.unbind(1)], dim=1)
+        outside = torch.stack(
+            [_mean_where(word, 1 - mask[:, 0]) for word in attention.unbind(1)], dim=1
+        )
         if full_identity and outside.shape[1] > 1:
             identity = (attention[:, -1] - mask[:, 0]).square().mean(dim=(1, 2))
             total = total + outside[:, :-1].sum(dim=1) + identity

@@ -12,7 +12,7 @@ from ..configs.settings import Settings
 from .checkpoint import read_facts
 from .concept import Concept, load_concept
 
-# Stable Diffusion at 512 px: UNet and 16 text passes forward, and backward at about twice that (edlora.md 1.3).
+# Stable Diffusion at 512 px: UNet and 16 text passes take 1 TFLOP forward, backward twice that.
 SD_FLOP_PER_SAMPLE = 3e12
 SD_SIZE_GB = 3.4
 # Share of a plain matrix product's speed that small convolutions and attentions reach.
@@ -20,9 +20,10 @@ EFFICIENCY = 0.25
 
 
 def dry_run(folder: Path, settings: Settings) -> dict[str, Any]:
-    """Return what training would do, for printing: images, sizes, steps and a rough estimate of time; changes nothing.
+    """Return what training would do, for printing; changes nothing.
 
-    Raises InputError as `train_concept` would for the folder.
+    Raises InputError as `train_concept` would
+    for the folder.
     """
     concept = load_concept(folder, settings.train.class_word)
     train, size = settings.train, settings.base.resolution
@@ -47,7 +48,7 @@ def dry_run(folder: Path, settings: Settings) -> dict[str, Any]:
 
 
 def estimate_seconds(concept: Concept, settings: Settings, steps: int) -> float:
-    """Estimate the time of `steps` steps: from this concept's own log if there is one, else from the device's speed."""
+    """Estimate the time of `steps` steps, from this concept's own log or the device's speed."""
     if measured := _logged_step_seconds(concept.folder / ".training" / "log.jsonl"):
         return steps * measured
     train, base = settings.train, settings.base
@@ -57,7 +58,7 @@ def estimate_seconds(concept: Concept, settings: Settings, steps: int) -> float:
 
 
 def device_speed() -> float:
-    """Return the floating-point operations per second of a matrix product on this device, measured in an instant."""
+    """Return this device's floating-point operations per second in a matrix product, measured."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     size = 4096 if device == "cuda" else 512
     matrix = torch.randn(size, size, device=device)

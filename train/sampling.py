@@ -1,7 +1,8 @@
-"""Which crop, caption, timestep and noise every sample of the run gets: a pure function of (seed, position).
+"""Which crop, caption, timestep and noise each sample gets: a pure function of (seed, position).
 
-Position counts the run's samples over steps, micro-batches and processes. So a resumed run, gradient accumulation
-and several processes all see the samples that one long run at full batch size would see.
+Position counts the run's samples over steps, micro-batches and processes. So a resumed
+run, gradient accumulation and several processes all see the samples that one long run at full batch
+size would see.
 """
 
 import hashlib
@@ -34,24 +35,36 @@ def keyed(seed: int, *key: int | str) -> torch.Generator:
 
 
 def image_at(seed: int, position: int, images: int) -> int:
-    """Return the image of a position: every epoch is a fresh permutation, so all images are seen equally often."""
+    """Return the image of a position; every epoch is a fresh permutation of all images."""
     epoch, place = divmod(position, images)
     return int(torch.randperm(images, generator=keyed(seed, "epoch", epoch))[place])
 
 
 def draw_sample(
-    seed: int, position: int, *, images: int, crops: int, shape: Sequence[int], noise_offset: float, timesteps: int = TRAIN_TIMESTEPS
+    seed: int,
+    position: int,
+    *,
+    images: int,
+    crops: int,
+    shape: Sequence[int],
+    noise_offset: float,
+    timesteps: int = TRAIN_TIMESTEPS,
 ) -> Sample:
-    """Return the sample at a position; `shape` is (C, h, w) of a latent, timesteps are uniform over 0..timesteps-1."""
+    """Return the sample at a position.
+
+    `shape` is (C, h, w) of a latent; timesteps are uniform over 0..timesteps-1.
+    """
     generator = keyed(seed, "sample", position)
     crop = int(torch.randint(crops, (1,), generator=generator))
     timestep = int(torch.randint(timesteps, (1,), generator=generator))
     noise = torch.randn(tuple(shape), generator=generator)
-    # The per-channel constant teaches the adapter overall brightness (Guttenberg 2023, "Diffusion with Offset Noise").
+    # A constant per channel teaches overall brightness (Guttenberg 2023, offset noise).
     noise = noise + noise_offset * torch.randn((shape[0], 1, 1), generator=generator)
     return Sample(image_at(seed, position, images), crop, timestep, noise)
 
 
 def template_at(seed: int, step: int, templates: Sequence[str]) -> str:
-    """Return the step's template: one per step, so that its layer copies pass the text encoder only once."""
-    return templates[int(torch.randint(len(templates), (1,), generator=keyed(seed, "template", step)))]
+    """Return the step's template; one for all samples, as every prompt costs L text passes."""
+    return templates[
+        int(torch.randint(len(templates), (1,), generator=keyed(seed, "template", step)))
+    ]

@@ -19,11 +19,18 @@ from ..models.conditioning import encode_prompts, prompt_ids
 from ..models.edlora import Adapter, parameter_groups
 from .captions import caption_templates, fill
 from .dataset import LatentSet
-from .losses import add_noise, attention_loss, loss_weights, masked_mean, min_snr_weight, prediction_target
+from .losses import (
+    add_noise,
+    attention_loss,
+    loss_weights,
+    masked_mean,
+    min_snr_weight,
+    prediction_target,
+)
 from .sampling import draw_sample, template_at
 
-# A word that begins above the norm limit (bases differ in the size of their embeddings) may grow by this much instead:
-# Mix-of-Show's limit of 0.55 over its initial norm of 0.36.
+# Bases differ in the size of their embeddings: a word that begins above the limit may grow by
+# Mix-of-Show's limit of 0.55 over its initial norm of 0.36 instead.
 NORM_GROWTH = 1.5
 
 
@@ -53,7 +60,11 @@ class Run:
     @property
     def samples_per_step(self) -> int:
         """Samples of one optimiser step over micro-batches and processes."""
-        return self.settings.batch_size * self.settings.gradient_accumulation * self.accelerator.num_processes
+        return (
+            self.settings.batch_size
+            * self.settings.gradient_accumulation
+            * self.accelerator.num_processes
+        )
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,9 @@ class Batch:
     prompts: list[str]
 
 
-def make_optimizer(base: BaseModel, adapter: Adapter, settings: TrainSettings) -> torch.optim.Optimizer:
+def make_optimizer(
+    base: BaseModel, adapter: Adapter, settings: TrainSettings
+) -> torch.optim.Optimizer:
     """Return AdamW (or its 8-bit form) over the three groups, each with its `initial_lr`.
 
     Raises InputError when 8-bit AdamW is asked for and bitsandbytes is missing.
@@ -77,7 +90,9 @@ def make_optimizer(base: BaseModel, adapter: Adapter, settings: TrainSettings) -
     groups = parameter_groups(base, adapter, settings)
     groups = [{**group, "initial_lr": group["lr"]} for group in groups]
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=base.device.type in ("cpu", "cuda"))
+        return torch.optim.AdamW(
+            groups, weight_decay=settings.weight_decay, fused=base.device.type in ("cpu", "cuda")
+        )
     try:
         import bitsandbytes
     except ImportError as error:
@@ -89,7 +104,7 @@ def make_optimizer(base: BaseModel, adapter: Adapter, settings: TrainSettings) -
 
 
 def initial_norm_limits(embeddings: Tensor, limit: float) -> Tensor:
-    """Return the largest mean norm of each word [words] for embeddings [words, L, D]; infinite when `limit` is 0."""
+    """Return each word's norm limit [words] for embeddings [words, L, D]; infinite if 0."""
     start = word_norms(embeddings)
     if limit == 0:
         return torch.full_like(start, math.inf)
@@ -97,12 +112,15 @@ def initial_norm_limits(embeddings: Tensor, limit: float) -> Tensor:
 
 
 def word_norms(embeddings: Tensor) -> Tensor:
-    """Return the mean norm over layers of each word, [words] on the CPU, for embeddings [words, L, D]."""
+    """Return each word's mean norm over layers, [words], for embeddings [words, L, D]."""
     return embeddings.detach().float().norm(dim=-1).mean(dim=-1).cpu()
 
 
 def train_step(run: Run) -> dict[str, float]:
-    """Do one optimiser step, advance `run.step` and return what to log; raises SmaltiError when the loss is not finite."""
+    """Do one optimiser step, advance `run.step` and return what to log.
+
+    Raises SmaltiError when the loss is not finite.
+    """
     began = time.perf_counter()
     parts: dict[str, float] = defaultdict(float)
     accumulation = run.settings.gradient_accumulation
@@ -128,7 +146,11 @@ def make_batch(run: Run, micro: int) -> Batch:
     """Put together micro-batch `micro` of the current step for this process."""
     settings, data = run.settings, run.data
     share = run.accelerator.num_processes * settings.batch_size
-    start = run.step * run.samples_per_step + micro * share + run.accelerator.process_index * settings.batch_size
+    start = (
+        run.step * run.samples_per_step
+        + micro * share
+        + run.accelerator.process_index * settings.batch_size
+    )
     samples = [
         draw_sample(
             settings.seed,
@@ -141,7 +163,10 @@ def make_batch(run: Run, micro: int) -> Batch:
         )
         for position in range(start, start + settings.batch_size)
     ]
-    images, crops = torch.tensor([s.image for s in samples]), torch.tensor([s.crop for s in samples])
+    images, crops = (
+        torch.tensor([s.image for s in samples]),
+        torch.tensor([s.crop for s in samples]),
+    )
     template = template_at(settings.seed, run.step, caption_templates(settings.class_word))
     captions = [data.captions[s.image] or template for s in samples]
     device = run.base.device
@@ -157,7 +182,7 @@ def make_batch(run: Run, micro: int) -> Batch:
 
 
 def batch_losses(run: Run, batch: Batch) -> dict[str, Tensor]:
-    """Return the denoising loss and, where the regulariser is on, the attention loss of a micro-batch, both scalars."""
+    """Return a micro-batch's losses, scalars: denoising and, where it is on, attention."""
     settings, base = run.settings, run.base
     alphas = run.alphas[batch.timesteps].to(base.device)
     noisy = add_noise(batch.latents, batch.noise, alphas).to(base.dtype)
@@ -166,20 +191,26 @@ def batch_losses(run: Run, batch: Batch) -> dict[str, Tensor]:
     target = prediction_target(batch.latents, batch.noise, alphas, base.prediction_type)
     weight = loss_weights(batch.subject, batch.padding, settings.background_weight)
     per_sample = masked_mean((prediction.float() - target).square(), weight)
-    losses = {"denoising": (per_sample * min_snr_weight(alphas, settings.min_snr_gamma, base.prediction_type)).mean()}
+    losses = {
+        "denoising": (
+            per_sample * min_snr_weight(alphas, settings.min_snr_gamma, base.prediction_type)
+        ).mean()
+    }
     if run.recorder:
         places = torch.stack([word_positions(run, prompt) for prompt in batch.prompts])
         maps = word_maps(run.recorder.maps, places.to(base.device), batch.latents.shape[-2:])
-        regulariser = attention_loss(maps, batch.subject, batch.has_mask, full_identity=settings.attention_full_identity)
+        regulariser = attention_loss(
+            maps, batch.subject, batch.has_mask, full_identity=settings.attention_full_identity
+        )
         losses["attention"] = settings.attention_weight * regulariser
     return losses
 
 
 def predict(run: Run, noisy: Tensor, timesteps: Tensor, text: Tensor) -> Tensor:
-    """Return the UNet's output [B, C, h, w], its attention maps recorded on the way if the regulariser is on."""
+    """Return the UNet's output [B, C, h, w]; attention maps are recorded if they are needed."""
     if run.recorder is None:
         return run.base.unet(noisy, timesteps, encoder_hidden_states=text).sample
-    # Closed before the backward pass: gradient checkpointing would record every map a second time there.
+    # Closed before the backward pass, where gradient checkpointing would record all maps again.
     with run.recorder:
         return run.base.unet(noisy, timesteps, encoder_hidden_states=text).sample
 
@@ -195,7 +226,8 @@ def word_positions(run: Run, prompt: str) -> Tensor:
         found = [(ids == word).nonzero() for word in words]
         if any(len(places) == 0 for places in found):
             raise InputError(
-                f'The caption "{prompt[:60]}..." is too long: it is cut off before <concept>. Move <concept> to its front.'
+                f'The caption "{prompt[:60]}..." is cut off before <concept>, as it is too long. '
+                "Move <concept> to its front."
             )
         run.positions[prompt] = torch.stack([places[0, 0] for places in found])
     return run.positions[prompt]
@@ -204,7 +236,7 @@ def word_positions(run: Run, prompt: str) -> Tensor:
 def word_maps(
     maps: Sequence[tuple[int, Tensor]], places: Tensor, latent_size: Sequence[int]
 ) -> dict[int, Tensor]:
-    """Average recorded maps over heads and over the layers of a resolution: {height: [B, words, height, width]}.
+    """Average maps over heads and over the layers of a resolution: {height: [B, words, h, w]}.
 
     `maps` holds (layer, [B, heads, h*w, 77]); `places` is [B, words].
     """
@@ -219,8 +251,10 @@ def word_maps(
 
 
 def update(run: Run) -> dict[str, float]:
-    """Apply the gathered gradients with linear decay, clipping and the words' norm limit; return rates and norms."""
-    parameters = [p for group in run.optimizer.param_groups for p in group["params"] if p.grad is not None]
+    """Apply the gradients with linear decay, clipping and norm limit; return rates and norms."""
+    parameters = [
+        p for group in run.optimizer.param_groups for p in group["params"] if p.grad is not None
+    ]
     _average_over_processes(run.accelerator, parameters)
     norm = run.accelerator.clip_grad_norm_(parameters, run.settings.gradient_clip or math.inf)
     for group in run.optimizer.param_groups:
@@ -234,16 +268,21 @@ def update(run: Run) -> dict[str, float]:
         # Restored, not only left without gradient: momentum and weight decay would still move them.
         embeddings[frozen] = held
     norms = word_norms(embeddings)
-    run.frozen_words = [old or bool(n >= limit) for old, n, limit in zip(run.frozen_words, norms, run.norm_limits, strict=True)]
+    run.frozen_words = [
+        old or bool(n >= limit)
+        for old, n, limit in zip(run.frozen_words, norms, run.norm_limits, strict=True)
+    ]
     decay = run.optimizer.param_groups[0]["lr"] / (run.optimizer.param_groups[0]["initial_lr"] or 1)
     return {"gradient_norm": float(norm), "embedding_norm": float(norms.mean()), "lr_factor": decay}
 
 
 def _average_over_processes(accelerator: Any, parameters: Sequence[Tensor]) -> None:
-    """Average gradients over processes: a million values, so wrapping the frozen networks in DDP is not worth it."""
+    """Average gradients over processes; for a million values DDP wrappers are not worth it."""
     if accelerator.num_processes == 1:
         return
     flat = torch.cat([p.grad.flatten() for p in parameters])
     mean = accelerator.reduce(flat, reduction="mean")
-    for parameter, part in zip(parameters, mean.split([p.numel() for p in parameters]), strict=True):
+    for parameter, part in zip(
+        parameters, mean.split([p.numel() for p in parameters]), strict=True
+    ):
         parameter.grad.copy_(part.view_as(parameter))

@@ -3,8 +3,10 @@
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import median
 from types import TracebackType
 from typing import Self
 
@@ -18,15 +20,24 @@ SMOOTHING = 0.95
 
 
 class TrainingBar:
-    """One progress bar with loss, it/s and ETA; plain lines at every tenth when output is not a terminal."""
+    """One progress bar with loss, it/s and ETA; off a terminal, a plain line at every tenth."""
 
-    def __init__(self, name: str, total: int, start: int = 0, *, console: Console | None = None, visible: bool = True) -> None:
-        """Prepare a bar over `total` steps of which `start` are done; an invisible one prints nothing."""
+    def __init__(
+        self,
+        name: str,
+        total: int,
+        start: int = 0,
+        *,
+        console: Console | None = None,
+        visible: bool = True,
+    ) -> None:
+        """Prepare a bar over `total` steps, `start` of them done; invisible, it prints nothing."""
         self.console = console or Console(stderr=True)
         self.name, self.total, self.start = name, total, start
         self.visible = visible
         self.loss: float | None = None
-        self._began = time.monotonic()
+        self._before: float | None = None
+        self._intervals: deque[float] = deque(maxlen=50)
         self._bar: Progress | None = None
 
     def __enter__(self) -> Self:
@@ -41,11 +52,18 @@ class TrainingBar:
                 TimeRemainingColumn(),
                 console=self.console,
             )
-            self._task = self._bar.add_task(self.name, total=self.total, completed=self.start, note="")
+            self._task = self._bar.add_task(
+                self.name, total=self.total, completed=self.start, note=""
+            )
             self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Leave the bar on the screen as it is."""
         if self._bar:
             self._bar.stop()
@@ -53,13 +71,21 @@ class TrainingBar:
     def update(self, step: int, loss: float) -> None:
         """Show that `step` steps are done, and smooth the loss into the running one."""
         self.loss = loss if self.loss is None else SMOOTHING * self.loss + (1 - SMOOTHING) * loss
-        rate = (step - self.start) / max(time.monotonic() - self._began, 1e-9)
+        rate = self._rate()
         note = f"loss {self.loss:.4f}  {rate:.2f} it/s"
         if self._bar:
             self._bar.update(self._task, completed=step, note=note)
         elif self.visible and (step == self.total or step % max(1, self.total // 10) == 0):
-            left = (self.total - step) / max(rate, 1e-9)
-            self._print(f"{self.name} {step}/{self.total}  {note}  {left:.0f} s left")
+            left = f"  {(self.total - step) / rate:.0f} s left" if rate else ""
+            self._print(f"{self.name} {step}/{self.total}  {note}{left}")
+
+    def _rate(self) -> float:
+        """Steps per second; the median leaves out pauses for validation and checkpoints."""
+        now = time.monotonic()
+        if self._before is not None:
+            self._intervals.append(now - self._before)
+        self._before = now
+        return 1 / max(median(self._intervals), 1e-9) if self._intervals else 0.0
 
     def note(self, text: str) -> None:
         """Print a line above the bar."""
@@ -74,7 +100,7 @@ class RunLog:
     """Scalars of every step in `log.jsonl` and in TensorBoard's format under `tensorboard/`."""
 
     def __init__(self, folder: Path, step: int) -> None:
-        """Open the logs in `folder` to go on after `step`; later lines of an interrupted run are dropped."""
+        """Open the logs in `folder` to go on after `step`; lines of later steps are dropped."""
         from torch.utils.tensorboard import SummaryWriter
 
         self._path = folder / "log.jsonl"
@@ -85,7 +111,9 @@ class RunLog:
 
     def _lines_until(self, step: int) -> list[str]:
         kept = []
-        for line in self._path.read_text().splitlines(keepends=True) if step and self._path.exists() else []:
+        for line in (
+            self._path.read_text().splitlines(keepends=True) if step and self._path.exists() else []
+        ):
             try:
                 if json.loads(line)["step"] <= step:
                     kept.append(line)
@@ -111,5 +139,5 @@ class RunLog:
 
 
 def say(text: str) -> None:
-    """Print a line to the user on standard error, where the bar is, so that standard output stays a result."""
+    """Print a line on standard error, where the bar is: standard output is for results."""
     Console(file=sys.stderr).print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Stage one, whole: a concept folder becomes an adapter. The same call resumes an unfinished run."""
+"""Stage one: a concept folder becomes an adapter. The same call resumes an unfinished run."""
 
 import signal
 import threading
@@ -16,8 +16,15 @@ from ..configs.settings import Settings, TrainSettings
 from ..models.attention import AttentionRecorder
 from ..models.base import BaseModel, load_base
 from ..models.conditioning import install_layerwise_attention
-from ..models.edlora import Adapter, adapter_state, attach_new, load_adapter_state, save_adapter
-from .checkpoint import Checkpoint, check_identity, load_latest, read_facts, run_identity, save_checkpoint
+from ..models.edlora import adapter_state, attach_new, load_adapter_state, save_adapter
+from .checkpoint import (
+    Checkpoint,
+    check_identity,
+    load_latest,
+    read_facts,
+    run_identity,
+    save_checkpoint,
+)
 from .concept import Concept, load_concept
 from .dataset import LatentSet, build_latents, data_digest
 from .files import ensure_writable, remove
@@ -34,12 +41,17 @@ DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def train_concept(
-    folder: Path, settings: Settings, *, progress: ProgressCallback | None = None, restart: bool = False
+    folder: Path,
+    settings: Settings,
+    *,
+    progress: ProgressCallback | None = None,
+    restart: bool = False,
 ) -> Path:
     """Train the concept in `folder` and return the path of its `edlora.safetensors`.
 
-    Work files (checkpoints, logs, validation grids, cached latents) lie in `folder/.training`. A run that was cut off
-    goes on from its last checkpoint; a finished one returns at once, or goes on when `train.steps` has grown.
+    Work files (checkpoints, logs, validation grids, cached latents) lie in `folder/.training`. A
+    run that was cut off goes on from its last checkpoint; a finished one returns at once, or goes
+    on when `train.steps` has grown.
 
     Args:
         folder: The concept's folder.
@@ -48,9 +60,9 @@ def train_concept(
         restart: Forget earlier work on this concept and begin anew.
 
     Raises:
-        InputError: The folder, the settings or the base model cannot be used, or differ from those the run began with.
-        SmaltiError: The run failed; what was saved stays.
-        KeyboardInterrupt: Ctrl-C or SIGTERM, after the state was saved.
+        InputError: The folder, the settings or the base model cannot be used, or differ from those
+            the run began with. SmaltiError: The run failed; what was saved stays.
+            KeyboardInterrupt: Ctrl-C or SIGTERM, after the state was saved.
     """
     concept = load_concept(folder, settings.train.class_word)
     settings = replace(settings, train=replace(settings.train, class_word=concept.class_word))
@@ -63,11 +75,11 @@ def train_concept(
     accelerator.wait_for_everyone()
     for warning in concept.warnings if talkative else ():
         say(f"Note: {warning}")
-    if done := finished_steps(concept, settings, work, accelerator.num_processes):
-        if out.is_file():
-            if talkative:
-                say(_finished_message(concept.name, done))
-            return out
+    done = finished_steps(concept, settings, work, accelerator.num_processes)
+    if done and out.is_file():
+        if talkative:
+            say(_finished_message(concept.name, done))
+        return out
     run = prepare(concept, settings, accelerator, work)
     if accelerator.is_main_process:
         save_settings(settings, work / "settings.toml")
@@ -79,11 +91,11 @@ def train_concept(
 
 
 def make_accelerator(settings: TrainSettings) -> Any:
-    """Return the Accelerator that carries devices, mixed precision and processes; raises InputError for fp16 on a CPU."""
+    """Return the Accelerator of devices, precision, processes; InputError for fp16 on a CPU."""
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
-    # A process that trains twice at different precisions would otherwise be refused by the shared state.
+    # Its shared state would refuse a process that trains twice at different precisions.
     AcceleratorState._reset_state()
     if settings.mixed_precision == "fp16" and not torch.cuda.is_available():
         raise InputError('train.mixed_precision = "fp16" needs a GPU. Use "bf16" or "no" here.')
@@ -91,9 +103,9 @@ def make_accelerator(settings: TrainSettings) -> Any:
 
 
 def finished_steps(concept: Concept, settings: Settings, work: Path, processes: int) -> int:
-    """Return the steps of the finished run in `work`, or 0 if there is something left to do; loads no model.
+    """Return the steps of the finished run in `work`, or 0 when something is left to do.
 
-    Raises InputError when what lies there was begun with other settings or images.
+    Loads no model. Raises InputError when what lies there was begun with other settings or images.
     """
     facts = read_facts(work / "checkpoints")
     if facts is None:
@@ -104,7 +116,9 @@ def finished_steps(concept: Concept, settings: Settings, work: Path, processes: 
     return facts["step"] if facts["step"] >= settings.train.steps else 0
 
 
-def identity_of(concept: Concept, settings: Settings, fingerprint: str, processes: int) -> dict[str, Any]:
+def identity_of(
+    concept: Concept, settings: Settings, fingerprint: str, processes: int
+) -> dict[str, Any]:
     """Return what must stay the same while this concept's run goes on."""
     data = data_digest(concept, settings.train)
     return run_identity(settings.train, data, fingerprint, settings.base.resolution, processes)
@@ -114,7 +128,10 @@ def prepare(concept: Concept, settings: Settings, accelerator: Any, work: Path) 
     """Load the base, encode the images, attach the adapter and take up the last checkpoint."""
     train = settings.train
     base = load_base(
-        settings.base, device=str(accelerator.device), dtype=DTYPES[train.mixed_precision], attention=train.attention
+        settings.base,
+        device=str(accelerator.device),
+        dtype=DTYPES[train.mixed_precision],
+        attention=train.attention,
     )
     with accelerator.main_process_first():
         data = build_latents(concept, base, train, work if accelerator.is_main_process else None)
@@ -147,11 +164,15 @@ def prepare(concept: Concept, settings: Settings, accelerator: Any, work: Path) 
 def check_latents(data: LatentSet) -> None:
     """Raise SmaltiError when the encoder gave infinities, as some do in fp16."""
     if not torch.isfinite(data.latents).all():
-        raise SmaltiError("The base model's encoder overflowed. Use train.mixed_precision = bf16 or no.")
+        raise SmaltiError(
+            "The base model's encoder overflowed. Use train.mixed_precision = bf16 or no."
+        )
 
 
-def make_recorder(base: BaseModel, data: LatentSet, settings: TrainSettings) -> AttentionRecorder | None:
-    """Install the attention recorder if the regulariser has something to act on: layer-wise words and a mask."""
+def make_recorder(
+    base: BaseModel, data: LatentSet, settings: TrainSettings
+) -> AttentionRecorder | None:
+    """Install the attention recorder if the regulariser has layer-wise words and masks."""
     if settings.attention_weight == 0 or settings.method != "edlora" or not data.has_mask.any():
         return None
     recorder = AttentionRecorder()
@@ -160,7 +181,7 @@ def make_recorder(base: BaseModel, data: LatentSet, settings: TrainSettings) -> 
 
 
 def resume(run: Run, checkpoint: Checkpoint | None) -> None:
-    """Put a checkpoint's state into a freshly prepared run; raises InputError if it belongs to another run."""
+    """Put a checkpoint into a freshly prepared run; raises InputError if it is another run's."""
     if checkpoint is None:
         return
     check_identity(run.identity, checkpoint.identity)
@@ -193,7 +214,10 @@ def fit(run: Run, concept: Concept, work: Path, progress: ProgressCallback | Non
                 if agreed(run, stop):
                     raise KeyboardInterrupt(f"stopped after step {run.step}")
         except KeyboardInterrupt:
-            bar.note(f"Stopped after step {run.step}; the state is saved in {work}. The same command goes on from there.")
+            bar.note(
+                f"Stopped after step {run.step}; the state is saved in {work}. "
+                "The same command goes on from there."
+            )
             raise
         finally:
             if log:
@@ -235,7 +259,7 @@ def agreed(run: Run, stop: threading.Event) -> bool:
 
 @contextmanager
 def stop_requests() -> Iterator[threading.Event]:
-    """Turn Ctrl-C and SIGTERM into an event that the loop checks between steps; a second one interrupts at once."""
+    """Turn Ctrl-C and SIGTERM into an event checked between steps; a second one acts at once."""
     stop = threading.Event()
 
     def ask(number: int, frame: Any) -> None:
@@ -268,12 +292,14 @@ def validate(run: Run, *paths: Path) -> None:
 def finish(run: Run, concept: Concept, settings: Settings, out: Path) -> None:
     """Write the adapter and the last validation grid."""
     work = concept.folder / WORK_FOLDER
-    validate(run, work / "validation" / f"step_{run.step:04d}.png", concept.folder / "validation.png")
+    validate(
+        run, work / "validation" / f"step_{run.step:04d}.png", concept.folder / "validation.png"
+    )
     save_adapter(run.base, run.adapter, out, adapter_metadata(run, concept, settings))
 
 
 def adapter_metadata(run: Run, concept: Concept, settings: Settings) -> dict[str, Any]:
-    """Return what the adapter's file says about its training, beyond what `save_adapter` adds by itself."""
+    """Return what the adapter's file says about its training, beside what is always there."""
     return {
         "steps": run.step,
         "images": len(concept.images),

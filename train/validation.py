@@ -26,11 +26,13 @@ LABEL_HEIGHT = 18
 
 def validation_prompts(settings: TrainSettings, adapter: "Adapter") -> list[str]:
     """Return the settings' prompts with the concept's words and class word filled in."""
-    return [fill(prompt, adapter.trigger, settings.class_word) for prompt in settings.validation_prompts]
+    return [
+        fill(prompt, adapter.trigger, settings.class_word) for prompt in settings.validation_prompts
+    ]
 
 
 def draw_validation(base: "BaseModel", adapter: "Adapter", settings: TrainSettings) -> torch.Tensor:
-    """Return images [scales, prompts, 3, H, W] in [0, 1]; a prompt's seed is its place in the list."""
+    """Return images [scales, prompts, 3, H, W] in [0, 1]; a prompt's seed is its place."""
     from ..generate.sampler import draw
 
     prompts = validation_prompts(settings, adapter)
@@ -40,21 +42,30 @@ def draw_validation(base: "BaseModel", adapter: "Adapter", settings: TrainSettin
         with torch.no_grad():
             for scale in SCALES:
                 set_active(base, [adapter.name], scale)
-                rows.append(draw(base, prompts, [adapter], seeds, settings.validation_steps, CFG_SCALE).float().cpu())
+                rows.append(
+                    draw(base, prompts, [adapter], seeds, settings.validation_steps, CFG_SCALE)
+                    .float()
+                    .cpu()
+                )
     finally:
         set_active(base, [adapter.name], 1.0)
     return torch.stack(rows)
 
 
 def save_grid(images: torch.Tensor, prompts: Sequence[str], path: Path) -> None:
-    """Write images [scales, prompts, 3, H, W] as one labelled PNG: a row per scale, a column per prompt."""
+    """Write images [scales, prompts, 3, H, W] as one labelled PNG, a row per scale."""
     rows, columns, _, height, width = images.shape
     left = 64
     size = (left + columns * (width + MARGIN), LABEL_HEIGHT + rows * (height + MARGIN))
     sheet = Image.new("RGB", size, "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
     for column, prompt in enumerate(prompts):
-        pen.text((left + column * (width + MARGIN), 2), _shorten(pen, prompt, width, font), fill="black", font=font)
+        pen.text(
+            (left + column * (width + MARGIN), 2),
+            _shorten(pen, prompt, width, font),
+            fill="black",
+            font=font,
+        )
     for row, scale in enumerate(SCALES[:rows]):
         top = LABEL_HEIGHT + row * (height + MARGIN)
         pen.text((4, top + height // 2), f"scale {scale:g}", fill="black", font=font)
@@ -65,7 +76,12 @@ def save_grid(images: torch.Tensor, prompts: Sequence[str], path: Path) -> None:
         sheet.save(temporary, format="PNG")
 
 
-def _shorten(pen: ImageDraw.ImageDraw, text: str, width: int, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
+def _shorten(
+    pen: ImageDraw.ImageDraw,
+    text: str,
+    width: int,
+    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
+) -> str:
     """Cut a label so that it does not run into its neighbour's."""
     while text and pen.textlength(text, font=font) > width:
         text = text[:-2].rstrip() + "…" if len(text) > 2 else ""

@@ -70,7 +70,7 @@ def gen(
     settings = resolve(
         base=base,
         mosaic=preset,
-        config=Path(config) if config else None,
+        config=_config(config, out, retile),
         options={name: value or None if value == [] else value for name, value in options.items()},
         overrides=overrides or (),
     )
@@ -106,6 +106,14 @@ def default_out(settings: MosaicSettings) -> Path:
     reference = settings.ref_lora or Path(settings.ref).stem or settings.ref_prompt
     slugs = [re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") for text in (tiles, reference)]
     return Path("mosaics") / ("-".join(slug[:40] for slug in slugs if slug) or "mosaic")
+
+
+def _config(config: str | None, out: str | None, retile: list[str] | None) -> Path | None:
+    """Single tiles are redrawn with their mosaic's own settings, unless a file is given."""
+    if config:
+        return Path(config)
+    record = Path(out or ".") / "mosaic.json"
+    return record if out and retile and record.is_file() else None
 
 
 def run() -> None:

@@ -57,7 +57,7 @@ def resolve(
         train: a training preset; None takes the defaults of `TrainSettings`.
         mosaic: a mosaic preset; None takes the defaults of `MosaicSettings`.
         concept_toml: a concept's own file; it may give training settings without the [train] line.
-        config: a TOML file, for example one that `save_settings` wrote.
+        config: a TOML file, for example one that `save_settings` wrote, or a mosaic.json.
         overrides: texts "section.key=value".
         options: values from the command line.
 
@@ -118,7 +118,7 @@ def read_tables(path: Path, default_section: str | None = None) -> Tables:
         InputError: no such file, not TOML, unknown key, value of the wrong type.
     """
     tables: Tables = {}
-    for name, value in _dotted(_read_toml(path), default_section):
+    for name, value in _dotted(_read_file(path), default_section):
         _put(tables, name, value, from_toml, source=str(path))
     return tables
 
@@ -226,13 +226,17 @@ def _folder_facts(folder: Path) -> dict[str, Any]:
     }
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read_file(path: Path) -> dict[str, Any]:
+    """Read TOML, or the settings that a mosaic.json holds."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text)["settings"] if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise InputError(f"Cannot read the settings file {path}: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} holds no settings; give a TOML file or a mosaic.json.") from error
 
 
 def _literal(value: Any) -> str:

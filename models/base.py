@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BaseModel", "check_attention", "free_memory", "is_present", "load_base", "pick_device"]
 
+CGROUP = Path("/sys/fs/cgroup")
+
 SCHEDULER_CLASSES = dict(
     zip(
         SCHEDULERS,
@@ -263,9 +265,8 @@ def free_memory(device: torch.device | str) -> int:
 
 def _container_memory() -> float:
     """Bytes left under the memory limit of a Linux container, or infinity without one."""
-    folder = Path("/sys/fs/cgroup")
     try:
-        limit, used = ((folder / name).read_text() for name in ("memory.max", "memory.current"))
+        limit, used = ((CGROUP / name).read_text() for name in ("memory.max", "memory.current"))
         return int(limit) - int(used)
     except (OSError, ValueError):  # no cgroup v2 here, or its limit reads "max"
         return float("inf")

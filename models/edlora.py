@@ -6,6 +6,7 @@ AdamW, three learning rates). An adapter is attached to a base model; several ma
 
 import difflib
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -239,7 +240,8 @@ def set_active(base: BaseModel, names: Sequence[str], scale: float = 1.0) -> Non
 
 
 def detach(base: BaseModel, adapter: Adapter) -> None:
-    """Remove an adapter from the base, which then has no other switched on."""
+    """Remove an adapter from the base; the others stay attached, switched off."""
+    set_active(base, [name for name in base.adapters if name != adapter.name])
     base.unet.delete_adapters(adapter.peft_name)
     base.text_encoder.delete_adapter(adapter.peft_name)
     del base.concepts.tables[adapter.name], base.adapters[adapter.name]
@@ -257,7 +259,9 @@ def _attach(base: BaseModel, adapter: Adapter) -> Adapter:
         )
     for module, targets in ((base.unet, UNET_TARGETS), (base.text_encoder, TEXT_TARGETS)):
         config = LoraConfig(r=adapter.rank, lora_alpha=adapter.alpha, target_modules=list(targets))
-        module.add_adapter(config, adapter_name=adapter.peft_name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # peft warns of a second adapter
+            module.add_adapter(config, adapter_name=adapter.peft_name)
     for _, parameter in _lora_parameters(base, adapter):
         parameter.data = parameter.data.float()  # peft follows the base, which may be half
     adapter.embeddings.requires_grad_(adapter.trainable)
@@ -325,7 +329,7 @@ def _class_embedding(base: BaseModel, class_word: str) -> Tensor:
     for word in class_word.split() or [""]:
         pieces = base.tokenizer.tokenize(word)
         # A word that falls into single letters was not in the tokenizer's training text.
-        if len(pieces) * 2 > max(len(word), 2):
+        if not pieces or (len(pieces) > 1 and 2 * len(pieces) > len(word)):
             raise InputError(_unknown_word(base, class_word, word))
     ids = base.tokenizer(class_word, add_special_tokens=False).input_ids
     return base.concepts.weight[ids].detach().float().mean(dim=0).cpu()

@@ -1,0 +1,36 @@
+"""A base that tests may attach adapters to."""
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def base(tiny_base):
+    """The shared tiny base; whatever a test attached to it is removed afterwards."""
+    from smalti.models.attention import install_layerwise_attention
+    from smalti.models.edlora import detach
+
+    yield tiny_base
+    for adapter in list(tiny_base.adapters.values()):
+        detach(tiny_base, adapter)
+    tiny_base.unet.disable_gradient_checkpointing()
+    install_layerwise_attention(tiny_base.unet)
+
+
+@pytest.fixture
+def trained(base):
+    """Attach an adapter and move every parameter away from its start, as training would."""
+    from smalti.configs.settings import TrainSettings
+    from smalti.models.edlora import attach_new, parameter_groups
+
+    def attach(name: str = "sylvie", seed: int = 0, **settings):
+        settings = TrainSettings(**settings)
+        adapter = attach_new(base, name, "girl", settings)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for group in parameter_groups(base, adapter, settings):
+                for parameter in group["params"]:
+                    parameter += 0.2 * torch.randn(parameter.shape, generator=generator)
+        return adapter
+
+    return attach

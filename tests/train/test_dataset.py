@@ -1,0 +1,195 @@
+"""Crops, masks, captions and the sampler: aligned, repeatable, and cached only while valid."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from smalti.configs.settings import TrainSettings
+from smalti.train.captions import caption_templates, fill, kind_of
+from smalti.train.concept import load_concept
+from smalti.train.crops import choose_window, flatten, make_crop, subject_anchor
+from smalti.train.dataset import build_latents
+from smalti.train.sampling import draw_sample, image_at, template_at
+
+SETTINGS = TrainSettings(crops_per_image=3)
+
+
+def marked(size: tuple[int, int], box: tuple[int, int, int, int]) -> tuple[Image.Image, Image.Image]:
+    """A grey image with a red rectangle, and the rectangle's mask."""
+    image, mask = Image.new("RGB", size, "gray"), Image.new("L", size, 0)
+    ImageDraw.Draw(image).rectangle(box, fill="red")
+    ImageDraw.Draw(mask).rectangle(box, fill=255)
+    return image, mask
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four images with masks, one of them a cut-out with its own alpha channel."""
+    folder = tmp_path / "mug"
+    folder.mkdir()
+    for i in range(4):
+        image, mask = marked((100 + 10 * i, 140), (30 + i, 40, 70, 110))
+        if i == 3:
+            image.putalpha(mask)
+        else:
+            mask.save(folder / f"p{i}.mask.png")
+        image.save(folder / f"p{i}.png")
+    return folder
+
+
+@pytest.mark.parametrize("word", ["girl", "mug"])
+@pytest.mark.parametrize("size", [(200, 300), (300, 200), (256, 256), (90, 70)])
+@pytest.mark.parametrize("flip", [False, True])
+def test_mask_stays_on_the_marker(word: str, size: tuple[int, int], flip: bool):
+    """Wherever a crop lands, red pixels and mask pixels must be the same ones."""
+    width, height = size
+    box = (width // 3, height // 4, 2 * width // 3, 3 * height // 4)
+    image, mask = marked(size, box)
+    for index in range(8):
+        crop = make_crop(image, mask, word, 64, index, flip, (0, 1))
+        assert crop.image.shape == (3, 64, 64) and crop.subject.shape == (1, 64, 64)
+        red = (crop.image[0] - crop.image[1]) > 0.5
+        inside = crop.subject[0] > 0.5
+        real = crop.padding[0] > 0
+        assert inside.any()
+        # Borders are blurred by the resize; edge-coloured padding may repeat the marker.
+        assert ((red & real) != inside).float().mean() < 0.08
+        assert not inside[~real].any()
+
+
+def test_crops_vary_but_depend_on_their_key_alone():
+    image, mask = marked((300, 400), (100, 50, 200, 350))
+    first = [make_crop(image, mask, "girl", 64, k, False, (0, 7)).subject for k in range(8)]
+    again = [make_crop(image, mask, "girl", 64, k, False, (0, 7)).subject for k in range(8)]
+    other = [make_crop(image, mask, "girl", 64, k, False, (1, 7)).subject for k in range(8)]
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(first[1:], other[1:], strict=True))
+    assert len({tuple(crop.flatten().tolist()) for crop in first}) == 8
+
+
+def test_windows_stay_inside_and_keep_the_head():
+    rng = np.random.default_rng(0)
+    _, mask = marked((400, 500), (150, 60, 250, 460))
+    anchor = subject_anchor(mask, "girl")
+    assert anchor[1] == 60 and anchor[0] == pytest.approx(200, abs=1)
+    assert subject_anchor(mask, "mug")[1] == pytest.approx(260, abs=1)
+    for _ in range(100):
+        left, top, right, bottom = choose_window(rng, (400, 500), anchor, "girl", 128)
+        assert 0 <= left < right <= 400 and 0 <= top < bottom <= 500
+        assert right - left == pytest.approx(bottom - top)
+        assert 200 <= right - left <= 400
+        assert left < anchor[0] < right and top <= anchor[1] < bottom
+
+
+def test_small_images_are_not_cut_into_smaller_ones():
+    rng = np.random.default_rng(0)
+    window = choose_window(rng, (90, 70), None, "mug", 128)
+    assert window[2] - window[0] == pytest.approx(70)
+
+
+def test_whole_views_show_the_whole_image_with_its_padding_marked():
+    image, mask = marked((200, 100), (0, 0, 199, 99))
+    crop = make_crop(image, mask, "mug", 64, 0, False, (0, 0))
+    assert crop.padding.sum() == 64 * 32 and torch.equal(crop.subject > 0.5, crop.padding > 0.5)
+
+
+def test_flatten_takes_alpha_as_mask_and_scales_sixteen_bit():
+    image, mask = marked((20, 20), (5, 5, 14, 14))
+    image.putalpha(mask)
+    rgb, alpha = flatten(image)
+    assert rgb.getpixel((0, 0)) == (255, 255, 255) and rgb.getpixel((10, 10)) == (255, 0, 0)
+    assert alpha is not None and np.array_equal(np.asarray(alpha), np.asarray(mask))
+    assert flatten(Image.new("RGBA", (4, 4), "red"))[1] is None
+    deep = Image.fromarray(np.full((4, 4), 65535 // 2, np.uint16))
+    assert flatten(deep)[0].getpixel((0, 0)) == (127, 127, 127)
+
+
+def test_latents_are_those_of_the_crops_and_masks_by_area(folder: Path, tiny_base):
+    concept = load_concept(folder, "mug")
+    data = build_latents(concept, tiny_base, SETTINGS)
+    assert data.latents.shape == (4, 3, 4, 8, 8) and data.subject.shape == (4, 3, 1, 8, 8)
+    assert data.has_mask.all()
+    assert ((data.subject >= 0) & (data.subject <= 1)).all()
+    assert ((data.subject > 0.05) & (data.subject < 0.95)).any(), "soft borders"
+    # A subject's share never exceeds that of real picture.
+    assert (data.subject <= data.padding + 1e-6).all()
+
+
+def test_latents_come_from_the_cache_until_something_changes(folder: Path, tiny_base, tmp_path):
+    cache, calls = tmp_path / "cache", []
+
+    def build(settings=SETTINGS):
+        calls.clear()
+        concept = load_concept(folder, "mug")
+        return build_latents(concept, tiny_base, settings, cache, lambda *a: calls.append(a))
+
+    first = build()
+    assert calls[-1] == (12, 12)
+    second = build()
+    assert not calls and torch.equal(first.latents, second.latents)
+    assert first.digest == second.digest
+    changed = build(TrainSettings(crops_per_image=3, seed=1))
+    assert calls and changed.digest != first.digest
+    build()
+    marked((110, 140), (10, 10, 60, 60))[0].save(folder / "p1.png")
+    third = build()
+    assert calls and not torch.equal(first.latents[1], third.latents[1])
+    # Crops are keyed by content: the other images kept theirs, up to rounding in the batch.
+    assert torch.allclose(first.latents[0], third.latents[0], atol=1e-5)
+    assert len(list(cache.glob("*"))) == 1
+    next(cache.glob("latents-*")).write_bytes(b"cut short")
+    assert torch.equal(build().latents, third.latents) and calls
+
+
+def test_without_masks(folder: Path, tiny_base):
+    settings = TrainSettings(crops_per_image=2, use_masks=False)
+    data = build_latents(load_concept(folder, "mug"), tiny_base, settings)
+    assert not data.has_mask.any() and torch.equal(data.subject, data.padding)
+
+
+def test_every_epoch_shows_every_image_once():
+    seen = [image_at(3, position, 7) for position in range(21)]
+    for epoch in range(3):
+        assert sorted(seen[7 * epoch : 7 * epoch + 7]) == list(range(7))
+    assert seen[:7] != seen[7:14]
+    assert seen == [image_at(3, position, 7) for position in range(21)]
+
+
+def test_samples_depend_on_seed_and_position_alone():
+    def draw(seed: int, position: int):
+        return draw_sample(
+            seed, position, images=5, crops=4, shape=(4, 8, 8), noise_offset=0.1, timesteps=1000
+        )
+
+    a, b = draw(0, 17), draw(0, 17)
+    assert (a.image, a.crop, a.timestep) == (b.image, b.crop, b.timestep)
+    assert torch.equal(a.noise, b.noise)
+    assert not torch.equal(a.noise, draw(0, 18).noise)
+    assert not torch.equal(a.noise, draw(1, 17).noise)
+    times = torch.tensor([draw(0, p).timestep for p in range(400)]).float()
+    assert 0 <= times.min() and times.max() <= 999
+    assert abs(times.mean() - 499.5) < 4 * 288.7 / 20  # four standard errors
+
+
+def test_noise_offset_adds_a_constant_per_channel():
+    def noise(offset: float):
+        return draw_sample(0, 3, images=1, crops=1, shape=(4, 64, 64), noise_offset=offset).noise
+
+    shift = noise(0.5) - noise(0.0)
+    assert torch.allclose(shift, shift[:, :1, :1].expand_as(shift), atol=1e-6)
+    assert shift[:, 0, 0].unique().numel() == 4
+    assert abs(noise(0.0).std() - 1) < 0.03
+
+
+def test_captions():
+    assert (kind_of("girl"), kind_of("Cat"), kind_of("mug")) == ("person", "animal", "thing")
+    for word in ("girl", "cat", "mug"):
+        templates = caption_templates(word)
+        assert len(set(templates)) == len(templates) >= 8
+        assert all(template.count("<concept>") == 1 for template in templates)
+    assert fill("a <concept>, a {class_word}", "<x-1> <x-2>", "cat") == "a <x-1> <x-2>, a cat"
+    drawn = [template_at(0, step, caption_templates("cat")) for step in range(200)]
+    assert set(drawn) == set(caption_templates("cat"))
+    assert drawn == [template_at(0, step, caption_templates("cat")) for step in range(200)]

@@ -1,0 +1,137 @@
+"""Losses against closed forms and plain loops."""
+
+import math
+
+import pytest
+import torch
+from smalti.train.losses import (
+    add_noise,
+    attention_loss,
+    loss_weights,
+    masked_mean,
+    min_snr_weight,
+    prediction_target,
+)
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_masked_mean_is_a_true_mean_over_channels_and_pixels():
+    error, weight = random(2, 4, 3, 5), random(2, 1, 3, 5, seed=1)
+    for b in range(2):
+        total = count = 0.0
+        for c in range(4):
+            for y in range(3):
+                for x in range(5):
+                    total += float(error[b, c, y, x] * weight[b, 0, y, x])
+                    count += float(weight[b, 0, y, x])
+        assert masked_mean(error, weight)[b].item() == pytest.approx(total / count, rel=1e-5)
+
+
+def test_masked_mean_of_ones_is_the_plain_mean_and_of_nothing_zero():
+    error = random(3, 4, 8, 8)
+    plain = masked_mean(error, torch.ones(3, 1, 8, 8))
+    assert torch.allclose(plain, error.mean(dim=(1, 2, 3)))
+    assert masked_mean(error, torch.zeros(3, 1, 8, 8)).tolist() == [0, 0, 0]
+
+
+def test_loss_weights_are_soft_outside_the_subject_and_zero_on_padding():
+    subject = torch.tensor([1.0, 0.0, 0.5, 1.0]).view(1, 1, 1, 4)
+    padding = torch.tensor([1.0, 1.0, 1.0, 0.0]).view(1, 1, 1, 4)
+    weights = loss_weights(subject, padding, 0.2)
+    assert weights.flatten().tolist() == pytest.approx([1.0, 0.2, 0.6, 0.0])
+
+
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction", "sample"])
+def test_target_leads_back_to_the_clean_latents(prediction_type: str):
+    """Solving z_t and the target for z_0 by algebra must return the latents."""
+    clean, noise = random(3, 4, 2, 2), random(3, 4, 2, 2, seed=1)
+    alphas = torch.tensor([0.9, 0.5, 0.1])
+    noisy = add_noise(clean, noise, alphas)
+    target = prediction_target(clean, noise, alphas, prediction_type)
+    a, s = alphas.sqrt().view(-1, 1, 1, 1), (1 - alphas).sqrt().view(-1, 1, 1, 1)
+    back = {
+        "epsilon": (noisy - s * target) / a,
+        "v_prediction": a * noisy - s * target,
+        "sample": target,
+    }[prediction_type]
+    assert torch.allclose(back, clean, atol=1e-6)
+
+
+def test_noise_and_target_are_those_of_diffusers():
+    from diffusers import DDPMScheduler
+
+    scheduler = DDPMScheduler(beta_schedule="scaled_linear", prediction_type="v_prediction")
+    clean, noise, t = random(2, 4, 3, 3), random(2, 4, 3, 3, seed=1), torch.tensor([10, 900])
+    alphas = scheduler.alphas_cumprod[t]
+    assert torch.allclose(add_noise(clean, noise, alphas), scheduler.add_noise(clean, noise, t))
+    velocity = scheduler.get_velocity(clean, noise, t)
+    assert torch.allclose(prediction_target(clean, noise, alphas, "v_prediction"), velocity)
+
+
+@pytest.mark.parametrize(("kind", "extra"), [("epsilon", 0), ("v_prediction", 1)])
+def test_min_snr_is_the_published_formula(kind: str, extra: int):
+    alphas = torch.tensor([0.999, 0.9, 5 / 6, 0.5, 0.1, 0.001], dtype=torch.float64)
+    snr = [float(a / (1 - a)) for a in alphas]
+    expected = [min(s, 5.0) / (s + extra) for s in snr]
+    assert min_snr_weight(alphas, 5.0, kind).tolist() == pytest.approx(expected, rel=1e-9)
+
+
+def test_min_snr_at_zero_terminal_snr_is_finite():
+    alphas = torch.tensor([0.0, 1.0])
+    assert min_snr_weight(alphas, 5.0, "epsilon").tolist() == [1.0, 0.0]
+    assert min_snr_weight(alphas, 5.0, "v_prediction").tolist() == [0.0, 0.0]
+    assert min_snr_weight(alphas, 0.0, "v_prediction").tolist() == [1.0, 1.0]
+
+
+def attention_by_loops(maps, mask, full_identity):
+    """The regulariser for hard masks, one sample: plain loops over words and pixels."""
+    total = 0.0
+    for words in maps.values():
+        side = words.shape[-1]
+        block = mask.shape[-1] // side
+        for w, word in enumerate(words):
+            word = word / word.max()
+            small = [
+                [
+                    float(mask[y * block : (y + 1) * block, x * block : (x + 1) * block].mean())
+                    for x in range(side)
+                ]
+                for y in range(side)
+            ]
+            pixels = [(y, x) for y in range(side) for x in range(side)]
+            if w == len(words) - 1 and full_identity:
+                total += sum((float(word[y, x]) - small[y][x]) ** 2 for y, x in pixels) / side**2
+            else:
+                outside = [float(word[y, x]) for y, x in pixels if small[y][x] == 0]
+                total += sum(outside) / len(outside)
+    return total
+
+
+@pytest.mark.parametrize("full_identity", [False, True])
+def test_attention_loss_against_loops(full_identity: bool):
+    mask = torch.zeros(8, 8)
+    mask[2:6, 4:8] = 1  # whole cells at every resolution below
+    maps = {8: random(1, 2, 8, 8), 4: random(1, 2, 4, 4, seed=1)}
+    found = attention_loss(
+        maps, mask[None, None], torch.tensor([True]), full_identity=full_identity
+    )
+    expected = attention_by_loops({k: v[0] for k, v in maps.items()}, mask, full_identity)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_attention_loss_is_never_nan_and_skips_images_without_mask():
+    maps = {4: torch.zeros(2, 2, 4, 4).requires_grad_()}
+    everything = torch.ones(2, 1, 8, 8)
+    loss = attention_loss(maps, everything, torch.tensor([True, True]), full_identity=False)
+    loss.backward()
+    assert loss.item() == 0 and torch.isfinite(maps[4].grad).all()
+    outside = attention_loss(
+        {4: random(2, 2, 4, 4)}, everything * 0, torch.tensor([False, True]), full_identity=False
+    )
+    alone = attention_loss(
+        {4: random(2, 2, 4, 4)[1:]}, everything[1:] * 0, torch.tensor([True]), full_identity=False
+    )
+    assert math.isclose(outside.item(), alone.item() / 2, rel_tol=1e-6)

@@ -115,7 +115,7 @@ def write_adapter(
     temporary = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(save(tensors, metadata=header))
+        temporary.write_bytes(_reproducible(save(tensors, metadata=header)))
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -123,3 +123,11 @@ def write_adapter(
             f"The adapter could not be written to {path}: {error.strerror}. Free some space or "
             "choose a writable folder, and repeat the command; it continues from its checkpoint."
         ) from error
+
+
+def _reproducible(data: bytes) -> bytes:
+    """The same safetensors file with a sorted header; the library shuffles its metadata."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)  # tensors stay aligned
+    return len(header).to_bytes(8, "little") + header + data[8 + length :]

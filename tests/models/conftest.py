@@ -34,3 +34,17 @@ def trained(base):
         return adapter
 
     return attach
+
+
+@pytest.fixture
+def predict():
+    """UNet output for a fixed latent: depends on words, text encoder LoRA and UNet LoRA."""
+    from smalti.models.conditioning import encode_prompts
+
+    @torch.no_grad()
+    def output(base, prompt: str, adapters=()) -> torch.Tensor:
+        latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(4))
+        text = encode_prompts(base, [prompt], adapters)
+        return base.unet(latents, torch.tensor(300), text).sample
+
+    return output

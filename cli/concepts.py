@@ -31,25 +31,6 @@ def find_concept(name: str, concepts_dir: Path) -> Path:
     )
 
 
-def require_trained(name: str, concepts_dir: Path) -> Path:
-    """Return the adapter file of a concept, given its name, its folder or the file itself.
-
-    Raises:
-        InputError: unknown concept, or no adapter yet; the message says the command to type.
-    """
-    given = Path(name).expanduser()
-    if given.suffix == ".safetensors" and given.is_file():
-        return given
-    folder = find_concept(name, concepts_dir)
-    adapter = folder / ADAPTER
-    if not adapter.is_file():
-        raise InputError(
-            f'The concept "{name}" is not trained yet ({adapter} is missing). '
-            f"Train it with: mosaic-train {folder}"
-        )
-    return adapter
-
-
 def describe_concept(folder: Path) -> dict[str, Any]:
     """Return what `mosaic concepts` shows: name, images, trained, base, method, rank, steps, size.
 

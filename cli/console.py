@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..configs.describe import field_docs
@@ -33,7 +34,7 @@ def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[str]]
 def print_facts(title: str, facts: Mapping[str, Any]) -> None:
     """Print one line per fact."""
     rows = [(name.replace("_", " "), _plain(value)) for name, value in facts.items()]
-    print_table(title, ("", ""), rows)
+    print_table(escape(title), ("", ""), rows)
 
 
 def print_settings(settings: Settings, *sections: str) -> None:
@@ -42,11 +43,11 @@ def print_settings(settings: Settings, *sections: str) -> None:
     for section in sections:
         docs = field_docs(section)
         rows = [(f"{section}.{k}", _plain(v), docs.get(k, "")) for k, v in values[section].items()]
-        print_table(f"\n[{section}]".replace("[", r"\["), ("setting", "value", "meaning"), rows)
+        print_table(escape(f"\n[{section}]"), ("setting", "value", "meaning"), rows)
 
 
 def _plain(value: Any) -> str:
     """Show a value without letting brackets in it act as markup."""
     if isinstance(value, list | tuple):
         value = ", ".join(str(item) for item in value)
-    return str(value).replace("[", r"\[")
+    return escape(str(value))

@@ -1,7 +1,6 @@
 """`mosaic-gen`: make a mosaic whose tiles are all newly drawn."""
 
 import re
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,6 @@ from ..configs.errors import InputError
 from ..configs.loading import preset_names, resolve
 from ..configs.settings import MosaicSettings
 from .boundary import guarded
-from .concepts import require_trained
 from .console import console, print_facts, print_settings
 from .options import Base, ConceptsDir, Config, DryRun, Overrides, examples, with_settings
 
@@ -70,21 +68,19 @@ def gen(
     settings = resolve(
         base=base,
         mosaic=preset,
-        config=_config(config, out, retile),
+        config=Path(config) if config else None,
         options={name: value or None if value == [] else value for name, value in options.items()},
         overrides=overrides or (),
     )
     tiles = [parse_tile(text) for text in retile or ()]
-    for name in (*settings.mosaic.tile_lora, settings.mosaic.ref_lora):
-        if name:
-            require_trained(name, Path(concepts_dir))
     target = Path(out) if out else default_out(settings.mosaic)
     from ..generate import mosaic
 
     if dry_run:
+        settings = mosaic.recorded_settings(target) if tiles else settings
         plan = mosaic.plan_mosaic(settings, concepts_dir=Path(concepts_dir))
-        print_facts(f"Mosaic {target}", asdict(plan) if is_dataclass(plan) else plan)
-        print_settings(settings, "base", "mosaic")
+        print_facts(f"Mosaic {target}", plan.facts())
+        print_settings(plan.settings, "base", "mosaic")
         return
     made = mosaic.generate_mosaic(
         settings, target, concepts_dir=Path(concepts_dir), retile=tiles or None
@@ -106,14 +102,6 @@ def default_out(settings: MosaicSettings) -> Path:
     reference = settings.ref_lora or Path(settings.ref).stem or settings.ref_prompt
     slugs = [re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") for text in (tiles, reference)]
     return Path("mosaics") / ("-".join(slug[:40] for slug in slugs if slug) or "mosaic")
-
-
-def _config(config: str | None, out: str | None, retile: list[str] | None) -> Path | None:
-    """Single tiles are redrawn with their mosaic's own settings, unless a file is given."""
-    if config:
-        return Path(config)
-    record = Path(out or ".") / "mosaic.json"
-    return record if out and retile and record.is_file() else None
 
 
 def run() -> None:

@@ -48,6 +48,9 @@ def train(
     overrides: Overrides = None,
     config: Config = None,
     concepts_dir: ConceptsDir = "concepts",
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Forget earlier work on this concept, begin anew.")
+    ] = False,
     dry_run: DryRun = False,
     options: dict[str, Any],
 ) -> None:
@@ -72,7 +75,7 @@ def train(
         return
     from ..train.trainer import train_concept
 
-    adapter = train_concept(folder, settings)
+    adapter = train_concept(folder, settings, restart=restart)
     console().print(f"The adapter: {adapter}", soft_wrap=True)
 
 

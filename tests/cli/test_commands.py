@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from smalti.cli import gen, main, train
 from smalti.configs.describe import field_docs
-from smalti.configs.settings import Settings
+from smalti.configs.settings import MosaicSettings, Settings
 
 TORCH_FREE = (
     "import sys; from smalti.cli.{module} import app\n"
@@ -84,7 +84,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list:
     trainer.train_concept = recorder("train", Path("concepts/sylvie/edlora.safetensors"))
     trainer.dry_run = recorder("plan", {"images": 15, "estimated_time": "4 min [cpu]"})
     mosaic.generate_mosaic = recorder("gen", Path("mosaics/x/mosaic.png"))
-    mosaic.plan_mosaic = recorder("plan", {"grid": "8x8", "pixels": (1024, 1024)})
+    plan = SimpleNamespace(facts=lambda: {"grid": "8x8", "pixels": (1024, 1024)})
+    plan.settings = Settings(mosaic=MosaicSettings(tile_prompt=("a <cat> [x]",)))
+    mosaic.plan_mosaic = recorder("plan", plan)
     for name, module in (("train", trainer), ("generate", mosaic)):
         package = sys.modules.get(f"smalti.{name}") or __import__(f"smalti.{name}").__dict__[name]
         monkeypatch.setitem(sys.modules, f"smalti.{name}.{module.__name__}", module)
@@ -141,11 +143,12 @@ def test_train_resolves_settings_in_order_and_calls_the_trainer(studio: Path, ca
     (studio / "mine.toml").write_text("[train]\nsteps = 12\nrank = 2\nseed = 5\n")
     result = invoke(
         train.app, "sylvie", "--base", "sd15", "--preset", "edlora-fast", "--config", "mine.toml",
-        "--rank", "8", "--gradient-checkpointing", "--set", "train.seed=9",
+        "--rank", "8", "--gradient-checkpointing", "--set", "train.seed=9", "--restart",
     )  # fmt: skip
     assert result.exit_code == 0
     assert "concepts/sylvie/edlora.safetensors" in result.stdout
-    [(name, (folder, settings), _)] = calls
+    [(name, (folder, settings), kwargs)] = calls
+    assert kwargs == {"restart": True}
     assert (name, folder) == ("train", Path("concepts/sylvie"))
     found = settings.train
     assert (found.class_word, found.crops_per_image, found.steps) == ("girl", 4, 12)
@@ -166,20 +169,6 @@ def test_gen_passes_options_tiles_and_folder_on(studio: Path, calls: list):
     assert (mosaic.color, mosaic.guidance, mosaic.seed) == (False, True, 7)
     assert out == Path("mosaics/sylvie-p")
     assert kwargs == {"concepts_dir": Path("concepts"), "retile": [(3, 5), (0, 1)]}
-
-
-def test_single_tiles_are_redrawn_with_their_mosaics_own_settings(studio: Path, calls: list):
-    invoke(gen.app, "--tile-prompt", "a cat", "--ref-prompt", "a dog", "--grid", "2x3")
-    from dataclasses import asdict
-
-    record = {"settings": asdict(calls[0][1][0])}
-    folder = studio / "mosaics" / "pets"
-    folder.mkdir(parents=True)
-    (folder / "mosaic.json").write_text(json.dumps(record))
-    invoke(gen.app, "--out", "mosaics/pets", "--retile", "1,2", "--seed", "7")
-    again = calls[1][1][0].mosaic
-    assert (again.tile_prompt, again.ref_prompt, again.grid) == (("a cat",), "a dog", "2x3")
-    assert again.seed == 7
 
 
 @pytest.mark.parametrize(
@@ -211,13 +200,12 @@ def test_refusals_of_train(studio: Path):
 
 
 def test_refusals_of_gen(studio: Path):
-    refused(typed("gen", "--tile-lora", "elieen", cwd=studio), '"elieen"', "Nearest: eileen")
+    refused(typed("gen", "--tile-lora", "elieen", "--ref-prompt", "x", cwd=studio), "eileen")
     refused(
-        typed("gen", "--tile-lora", "eileen", cwd=studio),
+        typed("gen", "--tile-lora", "eileen", "--ref-prompt", "x", cwd=studio),
         "not trained yet",
         "mosaic-train concepts/eileen",
     )
-    refused(typed("gen", "--ref-lora", "eileen", cwd=studio), "mosaic-train concepts/eileen")
     refused(typed("gen", "--tile-prompt", "x", "--retile", "3;5", cwd=studio), "ROW,COL", "3;5")
     refused(typed("gen", "--tile-prompt", "x", "--level", "9", cwd=studio), "mosaic.level")
     refused(typed("gen", "--config", "no.toml", cwd=studio), "no.toml")
@@ -287,7 +275,7 @@ def test_ctrl_c_says_that_work_is_saved_and_how_to_go_on(studio: Path):
     code = (
         "import sys, time; from types import ModuleType; import smalti.train\n"
         "trainer = ModuleType('trainer')\n"
-        "def train_concept(folder, settings): print('ready', flush=True); time.sleep(30)\n"
+        "def train_concept(folder, settings, restart): print('ready', flush=True); time.sleep(30)\n"
         "trainer.train_concept = train_concept\n"
         "sys.modules['smalti.train.trainer'] = trainer\n"
         "sys.argv[0] = '/somewhere/mosaic-train'\n"

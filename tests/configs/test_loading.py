@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
@@ -185,6 +185,18 @@ def test_saved_settings_give_the_same_run(tmp_path: Path):
     save_settings(settings, path)
     assert resolve(config=path) == settings
     assert [p.name for p in tmp_path.iterdir()] == ["settings.toml"]
+
+
+def test_a_mosaics_record_gives_the_same_run(tmp_path: Path):
+    options = {"mosaic.tile_prompt": ["a", "b"], "mosaic.seed": 3}
+    settings = resolve(base="sd15", options=options)
+    path = tmp_path / "mosaic.json"
+    path.write_text(json.dumps({"state": "finished", "settings": asdict(settings)}))
+    assert resolve(config=path) == settings
+    for text in ("{}", "[]", "{"):
+        path.write_text(text)
+        with pytest.raises(InputError, match=r"mosaic\.json holds no settings"):
+            resolve(config=path)
 
 
 def test_a_config_file_may_name_the_base_and_an_option_wins_over_it(tmp_path: Path):

@@ -1,0 +1,58 @@
+"""Small settings and mosaics that the tests of stage two share."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from smalti.configs.settings import MosaicSettings, Settings
+from smalti.generate.mosaic import generate_mosaic
+
+
+@pytest.fixture(scope="session")
+def small(tiny_settings) -> Settings:
+    """A 2 x 3 mosaic of 64 px tiles in 3 steps."""
+    mosaic = MosaicSettings(
+        grid="2x3",
+        tile_prompt=("a cat on a <color> background", "a dog"),
+        ref_prompt="a girl in a red dress",
+        steps=3,
+        batch_size=3,
+    )
+    return Settings(base=tiny_settings, mosaic=mosaic)
+
+
+@pytest.fixture(scope="session")
+def make(tmp_path_factory):
+    """Draw a mosaic of settings with some changed, into a fresh folder or into `out`."""
+
+    def run(settings: Settings, out: Path | None = None, *, concepts=Path("none"), **options):
+        retile = options.pop("retile", None)
+        changed = replace(settings, mosaic=replace(settings.mosaic, **options))
+        out = out or tmp_path_factory.mktemp("mosaic") / "new"
+        generate_mosaic(
+            changed, out, concepts_dir=concepts, progress=lambda *_: None, retile=retile
+        )
+        return out
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished(small, make) -> Path:
+    """The folder of a finished small mosaic; not to be written to."""
+    return make(small)
+
+
+@pytest.fixture(scope="session", params=["epsilon", "v_prediction"])
+def any_base(request, tmp_path_factory):
+    """A tiny base that predicts eps, and one that predicts v with zero-terminal SNR."""
+    from tiny import make_tiny_sd
+
+    from smalti.configs.settings import BaseSettings
+    from smalti.models.base import load_base
+
+    folder = make_tiny_sd(
+        tmp_path_factory.mktemp("any") / request.param, prediction_type=request.param
+    )
+    return load_base(BaseSettings(name="tiny", source=str(folder), resolution=64), device="cpu")

@@ -1,0 +1,292 @@
+"""Whole mosaics on the tiny model: restarts, batches, single tiles, switches, errors."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from smalti.configs.errors import InputError, SmaltiError
+from smalti.configs.settings import TrainSettings
+from smalti.generate import mosaic, studio
+from smalti.generate.evaluate.metrics import psnr, ssim
+from smalti.generate.files import to_image
+from smalti.generate.mosaic import plan_mosaic
+
+
+def tiles_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((folder / "tiles").iterdir())}
+
+
+def pixels_of(folder: Path) -> dict[str, np.ndarray]:
+    paths = sorted((folder / "tiles").iterdir())
+    return {path.name: np.asarray(Image.open(path)).astype(int) for path in paths}
+
+
+def test_the_folder_a_user_keeps(finished, small):
+    names = {str(p.relative_to(finished)) for p in finished.rglob("*") if p.is_file()}
+    tiles = {f"tiles/r{r:02d}_c{c:02d}.png" for r in range(2) for c in range(3)}
+    assert names == tiles | {"mosaic.png", "reference.png", "mosaic.json"}
+    canvas = np.asarray(Image.open(finished / "mosaic.png"))
+    assert canvas.shape == (128, 192, 3)
+    tile = np.asarray(Image.open(finished / "tiles/r01_c02.png"))
+    assert np.array_equal(canvas[64:, 128:], tile)
+
+
+def test_mosaic_json_says_how_it_was_made(finished, small, tiny_base):
+    record = json.loads((finished / "mosaic.json").read_text())
+    assert record["state"] == "finished"
+    assert record["base_fingerprint"] == tiny_base.fingerprint
+    assert record["settings"]["mosaic"]["steps"] == 3
+    assert record["tiles"]["r01_c02"]["seed"] == 0
+    assert "torch" in record["versions"]
+    picture = to_image(np.asarray(Image.open(finished / "mosaic.png")))
+    reference = to_image(np.asarray(Image.open(finished / "reference.png")))
+    assert record["metrics"]["psnr_64"] == pytest.approx(psnr(picture, reference), abs=1e-3)
+    assert record["metrics"]["ssim_64"] == pytest.approx(ssim(picture, reference), abs=1e-4)
+    assert record["metrics"]["correction_energy"] == 0
+
+
+def test_pngs_carry_parameters_and_the_ai_mark(finished, small):
+    with Image.open(finished / "mosaic.png") as image:
+        image.load()
+        parameters, xmp = image.info["parameters"], image.info["XML:com.adobe.xmp"]
+    first, facts = parameters.split("\n")
+    assert "a dog" in first
+    assert facts.startswith("Steps: 3, Sampler: DDIM, CFG scale: 7.5, Seed: 0, Size: 192x128")
+    assert "digitalsourcetype/trainedAlgorithmicMedia" in xmp
+    with Image.open(finished / "tiles/r00_c00.png") as image:
+        assert "Seed: 0, Size: 64x64" in image.info["parameters"]
+
+
+def test_a_photo_as_reference_makes_it_a_composite(small, make, tmp_path):
+    Image.new("RGB", (300, 200), (200, 30, 40)).save(tmp_path / "photo.jpg")
+    out = make(small, ref=str(tmp_path / "photo.jpg"), ref_prompt="", steps=1)
+    with Image.open(out / "mosaic.png") as image:
+        image.load()
+        assert "compositeWithTrainedAlgorithmicMedia" in image.info["XML:com.adobe.xmp"]
+    record = json.loads((out / "mosaic.json").read_text())
+    prompts = Counter(tile["prompt"] for tile in record["tiles"].values())
+    assert prompts == {"a cat on a red background": 3, "a dog": 3}
+
+
+def test_batch_size_changes_rounding_only(finished, small, make):
+    others = pixels_of(make(small, batch_size=1))
+    for name, pixels in pixels_of(finished).items():
+        assert abs(pixels - others[name]).max() <= 1
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(finished, small, make, tmp_path, monkeypatch):
+    real, calls = studio.draw_batch, []
+
+    def killed(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(mosaic, "draw_batch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        make(small, tmp_path / "m")
+    assert len(tiles_of(tmp_path / "m")) == 3
+    assert not (tmp_path / "m/mosaic.png").exists()
+    make(small, tmp_path / "m")
+    assert len(calls) == 3, "the first batch is not drawn again"
+    assert tiles_of(tmp_path / "m") == tiles_of(finished)
+    assert (tmp_path / "m/mosaic.png").read_bytes() == (finished / "mosaic.png").read_bytes()
+
+
+def test_a_run_killed_inside_a_batch_goes_on_to_the_same_bytes(finished, small, make, tmp_path):
+    out = make(small, tmp_path / "m")
+    (out / "tiles/r00_c01.png").unlink()
+    (out / "tiles/r01_c00.png").write_bytes(b"half a file")
+    (out / "mosaic.png").unlink()
+    make(small, out)
+    assert tiles_of(out) == tiles_of(finished)
+
+
+def test_a_finished_mosaic_is_left_alone(small, make, tmp_path, monkeypatch):
+    out = make(small, tmp_path / "m")
+    monkeypatch.setattr(mosaic, "open_studio", lambda *_: pytest.fail("nothing is left to draw"))
+    before = (out / "mosaic.png").stat().st_mtime_ns
+    make(small, out)
+    assert (out / "mosaic.png").stat().st_mtime_ns == before
+
+
+def test_other_settings_do_not_mix_into_a_folder(small, make, tmp_path):
+    out = make(small, tmp_path / "m", steps=1)
+    with pytest.raises(InputError, match="steps: 1, now 3"):
+        make(small, out)
+    make(small, out, steps=1, batch_size=2)  # no tile depends on it
+
+
+def test_tiles_without_a_record_are_refused(small, make, tmp_path):
+    out = make(small, tmp_path / "m", steps=1)
+    (out / "mosaic.json").unlink()
+    with pytest.raises(InputError, match="no readable mosaic.json"):
+        make(small, out, steps=1)
+
+
+def test_retile_touches_that_tile_only(finished, small, make, tmp_path):
+    out = make(small, tmp_path / "m")
+    before = {p: p.stat().st_mtime_ns for p in (out / "tiles").iterdir()}
+    make(small, out, retile=[(1, 2)], seed=7, tile_prompt=())  # settings come from the record
+    changed = [p.name for p, time in before.items() if p.stat().st_mtime_ns != time]
+    assert changed == ["r01_c02.png"]
+    assert tiles_of(out)["r01_c02.png"] != tiles_of(finished)["r01_c02.png"]
+    record = json.loads((out / "mosaic.json").read_text())
+    assert [n for n, t in record["tiles"].items() if t["seed"] == 7] == ["r01_c02"]
+    canvas = np.asarray(Image.open(out / "mosaic.png"))
+    assert np.array_equal(canvas[64:, 128:], np.asarray(Image.open(out / "tiles/r01_c02.png")))
+    make(small, out)  # the original command leaves the new tile alone
+    assert json.loads((out / "mosaic.json").read_text())["tiles"]["r01_c02"]["seed"] == 7
+
+
+@pytest.mark.parametrize(
+    ("tile", "seed", "message"), [((2, 0), 7, "outside the grid"), ((0, 0), 0, "very same")]
+)
+def test_bad_retiles_are_refused(finished, small, make, tile, seed, message):
+    with pytest.raises(InputError, match=message):
+        make(small, finished, retile=[tile], seed=seed)
+
+
+def test_retile_needs_a_finished_mosaic(small, make, tmp_path):
+    with pytest.raises(InputError, match="no finished mosaic"):
+        make(small, tmp_path / "none", retile=[(0, 0)], seed=7)
+
+
+def out_of_memory_above(limit: int, monkeypatch) -> list[int]:
+    real, sizes = studio.sample, []
+
+    def sample(base, text, negative, latents, *args, **options):
+        sizes.append(len(latents))
+        if len(latents) > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return real(base, text, negative, latents, *args, **options)
+
+    monkeypatch.setattr(studio, "sample", sample)
+    return sizes
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(finished, small, make, monkeypatch):
+    sizes = out_of_memory_above(2, monkeypatch)
+    out = make(small, batch_size=6)
+    assert sizes == [1, 6, 3, 1, 1, 1, 1, 1, 1]  # the reference comes first
+    for name, pixels in pixels_of(finished).items():
+        assert abs(pixels - pixels_of(out)[name]).max() <= 1
+
+
+def test_out_of_memory_with_one_tile_says_what_to_lower(small, make, monkeypatch):
+    real = studio.draw_batch
+
+    def draw_batch(*args):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(mosaic, "draw_batch", draw_batch)
+    with pytest.raises(SmaltiError, match="--tile-size"):
+        make(small)
+    assert real is studio.draw_batch
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory(small, make, monkeypatch):
+    def draw_batch(*args):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(mosaic, "draw_batch", draw_batch)
+    with pytest.raises(RuntimeError, match="a bug"):
+        make(small)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"noise": "random"},
+        {"noise": "paper"},
+        {"color": False},
+        {"guidance": False},
+        {"color_space": "pixel"},
+        {"cfg_scale": 1.0},
+        {"scheduler": "lcm"},
+        {"tile_size": 32},
+        {"negative_prompt": "a black dog"},
+        {"seed": 1},
+    ],
+    ids=str,
+)
+def test_every_switch_changes_the_tiles(finished, small, make, change):
+    other = pixels_of(make(small, **change))
+    same = pixels_of(finished)
+    assert other.keys() == same.keys()
+    assert any(not np.array_equal(other[name], same[name]) for name in same)
+
+
+@pytest.fixture(scope="session")
+def concepts(tiny_settings, tmp_path_factory) -> Path:
+    """Two adapters for the tiny base with random LoRA, and an untrained concept."""
+    from smalti.models.base import load_base
+    from smalti.models.edlora import adapter_state, attach_new, load_adapter_state, save_adapter
+
+    folder = tmp_path_factory.mktemp("concepts")
+    base = load_base(tiny_settings, device="cpu")
+    for index, name in enumerate(("sylvie", "eileen")):
+        adapter = attach_new(base, name, "girl", TrainSettings(seed=index))
+        generator = torch.Generator().manual_seed(index)
+        state = adapter_state(base, adapter)
+        noise = {k: 0.3 * torch.randn(v.shape, generator=generator) for k, v in state.items()}
+        load_adapter_state(base, adapter, noise)
+        save_adapter(base, adapter, folder / name / "edlora.safetensors", {})
+    (folder / "harry").mkdir()
+    return folder
+
+
+def test_tiles_alternate_between_concepts_and_show_them(small, make, concepts):
+    options = {"tile_prompt": (), "ref_prompt": "", "steps": 2, "concepts": concepts}
+    both = make(small, tile_lora=("sylvie", "eileen"), ref_lora="eileen", **options)
+    record = json.loads((both / "mosaic.json").read_text())
+    assert [adapter["name"] for adapter in record["adapters"]] == ["eileen", "sylvie"]
+    assert all(len(adapter["sha256"]) == 64 for adapter in record["adapters"])
+    shown = {name: tile["concept"] for name, tile in record["tiles"].items()}
+    assert Counter(shown.values()) == {"sylvie": 3, "eileen": 3}
+    alone = make(small, tile_lora=("sylvie",), ref_lora="eileen", **options)
+    prompts = json.loads((alone / "mosaic.json").read_text())["tiles"]
+    mixed, single = pixels_of(both), pixels_of(alone)
+    for name, concept in shown.items():
+        assert prompts[name]["prompt"] == record["tiles"][name]["prompt"]
+        same = abs(mixed[f"{name}.png"] - single[f"{name}.png"]).max() <= 1
+        assert same == (concept == "sylvie")
+
+
+def test_adapter_scale_zero_leaves_the_words_only(small, make, concepts):
+    options = {"tile_lora": ("sylvie",), "tile_prompt": (), "steps": 1, "concepts": concepts}
+    full, none = (make(small, lora_scale=scale, **options) for scale in (1.0, 0.0))
+    assert tiles_of(full) != tiles_of(none)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("silvie", "Did you mean sylvie"), ("harry", "not trained yet; type: mosaic-train")],
+)
+def test_unknown_and_untrained_concepts(small, make, concepts, name, message):
+    with pytest.raises(InputError, match=message):
+        make(small, tile_lora=(name,), concepts=concepts)
+
+
+def test_the_plan_says_what_would_be_done(small, concepts, tmp_path):
+    settings = replace(small, mosaic=replace(small.mosaic, tile_lora=("sylvie",)))
+    plan = plan_mosaic(settings, concepts_dir=concepts)
+    facts = plan.facts()
+    assert facts["grid"] == "2 x 3 = 6 tiles of 64 px"
+    assert facts["mosaic"] == "192 x 128 px"
+    assert "blocks of 21 px" in facts["reference"]
+    assert "with sylvie" in facts["tiles"]
+    assert plan.seconds > 0
+
+
+def test_unguided_plans_are_faster(small):
+    plain = replace(small, mosaic=replace(small.mosaic, guidance=False))
+    seconds = [plan_mosaic(s, concepts_dir=Path("none")).seconds for s in (small, plain)]
+    assert seconds[0] > 3 * seconds[1]

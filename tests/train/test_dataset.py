@@ -16,7 +16,9 @@ from smalti.train.sampling import draw_sample, image_at, template_at
 SETTINGS = TrainSettings(crops_per_image=3)
 
 
-def marked(size: tuple[int, int], box: tuple[int, int, int, int]) -> tuple[Image.Image, Image.Image]:
+def marked(
+    size: tuple[int, int], box: tuple[int, int, int, int]
+) -> tuple[Image.Image, Image.Image]:
     """A grey image with a red rectangle, and the rectangle's mask."""
     image, mask = Image.new("RGB", size, "gray"), Image.new("L", size, 0)
     ImageDraw.Draw(image).rectangle(box, fill="red")

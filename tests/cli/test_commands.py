@@ -200,15 +200,19 @@ def test_refusals_of_train(studio: Path):
 
 
 def test_refusals_of_gen(studio: Path):
-    refused(typed("gen", "--tile-lora", "elieen", "--ref-prompt", "x", cwd=studio), "eileen")
-    refused(
-        typed("gen", "--tile-lora", "eileen", "--ref-prompt", "x", cwd=studio),
-        "not trained yet",
-        "mosaic-train concepts/eileen",
-    )
     refused(typed("gen", "--tile-prompt", "x", "--retile", "3;5", cwd=studio), "ROW,COL", "3;5")
     refused(typed("gen", "--tile-prompt", "x", "--level", "9", cwd=studio), "mosaic.level")
     refused(typed("gen", "--config", "no.toml", cwd=studio), "no.toml")
+
+
+def test_unknown_and_untrained_concepts_are_named(studio: Path):
+    unknown = invoke(gen.app, "--tile-lora", "elieen", "--ref-prompt", "x")
+    assert (unknown.exit_code, unknown.stdout) == (2, "")
+    assert "elieen" in unknown.stderr
+    assert "eileen" in unknown.stderr
+    untrained = invoke(gen.app, "--tile-prompt", "x", "--ref-lora", "eileen")
+    assert untrained.exit_code == 2
+    assert "mosaic-train concepts/eileen" in untrained.stderr
 
 
 def test_concepts_lists_what_is_trained_with_what(studio: Path):

@@ -1,8 +1,8 @@
 """Packages from the npm, PyPI and Debian registries, fetched once and unpacked below one folder.
 
 Each registry is asked through its ordinary client (npm, pip, apt-get), which also verifies what it
-fetched. `versions.toml` pins the versions. A package's folder appears under its final name only when
-it is complete, so a run that was stopped goes on with the packages that are still missing.
+fetched. `versions.toml` pins the versions. A package's folder appears under its final name only
+when it is complete, so a run that was stopped goes on with the packages that are still missing.
 """
 
 import fnmatch
@@ -46,10 +46,12 @@ class Package:
 
     @property
     def key(self) -> str:
+        """REGISTRY:NAME."""
         return f"{self.registry}:{self.name}"
 
     @property
     def folder_name(self) -> str:
+        """Name of the folder that the package is unpacked to."""
         name = f"{self.registry}-{self.name.lstrip('@')}-{self.version or 'any'}"
         return name.replace("/", "-").replace(":", "-")
 
@@ -116,15 +118,21 @@ class Packages:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         try:
-            _FETCHERS[package.registry](package, part)
+            _fetch(package, part)
+            part.rename(target)
         except SmaltiError as error:
             if package.optional and not isinstance(error, InputError):
-                raise Unavailable(f"{key} is not in this machine's registries") from error
+                raise Unavailable(f"{key} is not to be had here: {error}") from error
             raise
-        if not any(path.is_file() for path in part.rglob("*")):
-            raise SmaltiError(f"{key} {package.version} has none of the files named in versions.toml.")
-        part.rename(target)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
         return target
+
+
+def _fetch(package: Package, folder: Path) -> None:
+    _FETCHERS[package.registry](package, folder)
+    if not any(path.is_file() for path in folder.rglob("*")):
+        raise SmaltiError(f"{package.key} {package.version} has no file that versions.toml names.")
 
 
 def _fetch_npm(package: Package, folder: Path) -> None:
@@ -160,12 +168,14 @@ def _fetch_debian(package: Package, folder: Path) -> None:
     try:
         run_tool([apt, "download", "--quiet", wanted], folder)
     except SmaltiError as error:
-        hint = "The version is Debian 12's; run `apt-get update` first, or use a Debian 12 machine."
-        raise SmaltiError(f"{error} {hint}") from error
+        hint = "Run `apt-get update` first; versions.toml names the Debian release."
+        raise SmaltiError(f"{error}. {hint}") from error
     archive = next(folder.glob("*.deb"))
-    with subprocess.Popen([dpkg, "--fsys-tarfile", archive], stdout=subprocess.PIPE) as process:
-        with tarfile.open(fileobj=process.stdout, mode="r|") as tar:
-            unpack_tar(tar, folder, package.files)
+    with (
+        subprocess.Popen([dpkg, "--fsys-tarfile", archive], stdout=subprocess.PIPE) as process,
+        tarfile.open(fileobj=process.stdout, mode="r|") as tar,
+    ):
+        unpack_tar(tar, folder, package.files)
     archive.unlink()
 
 
@@ -181,7 +191,9 @@ def _selected(names: Iterable[str], patterns: tuple[str, ...]) -> list[str]:
     return [n for n in names if not patterns or any(fnmatch.fnmatch(n, p) for p in patterns)]
 
 
-def unpack_tar(tar: tarfile.TarFile, folder: Path, patterns: tuple[str, ...], strip: int = 0) -> None:
+def unpack_tar(
+    tar: tarfile.TarFile, folder: Path, patterns: tuple[str, ...], strip: int = 0
+) -> None:
     """Unpack the files and symbolic links that match, without their first `strip` folders."""
     for member in tar:
         parts = PurePosixPath(member.name).parts[strip:]

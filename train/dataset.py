@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 # Raise it when crops change, so that no latents of an older smalti are taken for ours.
 CACHE_VERSION = 1
-ENCODE_BATCH = 8
+# Pixels that the encoder takes at once: four images of 512 px.
+ENCODE_PIXELS = 2**20
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def build_latents(
     """Return the concept's encoded crops.
 
     They come from the folder `cache` when nothing that shapes them has changed. `report(done,
-    total)` is called after each batch of encoding. Older files in `cache` are removed.
+    total)` is called after each image. Older files in `cache` are removed.
     """
     digest = latents_digest(concept, base, settings)
     path = cache / f"latents-{digest}.safetensors" if cache else None
@@ -111,27 +112,21 @@ def _encode(
     settings: TrainSettings,
     report: Callable[[int, int], None] | None,
 ) -> dict[str, torch.Tensor]:
-    crops, has_mask = [], []
+    """Cut and encode image by image, so that no more than one image's crops are in memory."""
+    rows, has_mask = [], []
     for item, row in zip(concept.images, open_images(concept), strict=True):
         image, mask = _layers(row, settings.use_masks)
         has_mask.append(mask is not None)
         # Keyed by content, so that adding an image leaves the crops of the others as they were.
         seed = (settings.seed, int(_file_digest(item.path)[:15], 16))
-        for index in range(settings.crops_per_image):
-            crops.append(
-                make_crop(
-                    image, mask, concept.class_word, base.resolution, index, settings.flip, seed
-                )
-            )
-    parts = []
-    for start in range(0, len(crops), ENCODE_BATCH):
-        parts.append(_encode_batch(base, crops[start : start + ENCODE_BATCH]))
+        crops = [
+            make_crop(image, mask, concept.class_word, base.resolution, k, settings.flip, seed)
+            for k in range(settings.crops_per_image)
+        ]
+        rows.append(_encode_crops(base, crops))
         if report:
-            report(min(start + ENCODE_BATCH, len(crops)), len(crops))
-    shape = (len(concept.images), settings.crops_per_image)
-    tensors = {
-        key: torch.cat([part[key] for part in parts]).unflatten(0, shape) for key in parts[0]
-    }
+            report(len(rows), len(concept.images))
+    tensors = {key: torch.stack([row[key] for row in rows]) for key in rows[0]}
     return {**tensors, "has_mask": torch.tensor(has_mask)}
 
 
@@ -143,9 +138,10 @@ def _layers(row: dict[str, Any], use_masks: bool) -> "tuple[Image.Image, Image.I
 
 
 @torch.no_grad()
-def _encode_batch(base: "BaseModel", crops: list[Crop]) -> dict[str, torch.Tensor]:
+def _encode_crops(base: "BaseModel", crops: list[Crop]) -> dict[str, torch.Tensor]:
     images = torch.stack([crop.image for crop in crops])
-    latents = base.encode(images.to(base.device, base.dtype)).float().cpu()
+    batch = max(1, ENCODE_PIXELS // base.resolution**2)
+    latents = torch.cat([base.encode(part).float().cpu() for part in images.split(batch)])
     size = latents.shape[-2:]
     return {
         "latents": latents,

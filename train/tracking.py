@@ -13,6 +13,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from .files import remove
+
 # (steps done, steps in all, running loss): what a caller's own display is told after every step.
 ProgressCallback = Callable[[int, int, float], None]
 # Weight of the past in the displayed loss: single steps jump by a factor of ten with the timestep.
@@ -107,6 +109,8 @@ class RunLog:
         folder.mkdir(parents=True, exist_ok=True)
         self._path.write_text("".join(self._lines_until(step)))
         self._file = self._path.open("a", encoding="utf-8")
+        if step == 0:
+            remove(folder / "tensorboard")
         self._board = SummaryWriter(folder / "tensorboard", purge_step=step + 1 if step else None)
 
     def _lines_until(self, step: int) -> list[str]:

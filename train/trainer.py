@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -80,7 +80,7 @@ def train_concept(
         if talkative:
             say(_finished_message(concept.name, done))
         return out
-    run = prepare(concept, settings, accelerator, work)
+    run = prepare(concept, settings, accelerator, work, tell_encoding if talkative else None)
     if accelerator.is_main_process:
         save_settings(settings, work / "settings.toml")
     fit(run, concept, work, progress)
@@ -124,8 +124,17 @@ def identity_of(
     return run_identity(settings.train, data, fingerprint, settings.base.resolution, processes)
 
 
-def prepare(concept: Concept, settings: Settings, accelerator: Any, work: Path) -> Run:
-    """Load the base, encode the images, attach the adapter and take up the last checkpoint."""
+def prepare(
+    concept: Concept,
+    settings: Settings,
+    accelerator: Any,
+    work: Path,
+    report: Callable[[int, int], None] | None = None,
+) -> Run:
+    """Load the base, encode the images, attach the adapter and take up the last checkpoint.
+
+    `report(done, total)` is called after each encoded image.
+    """
     train = settings.train
     base = load_base(
         settings.base,
@@ -134,7 +143,7 @@ def prepare(concept: Concept, settings: Settings, accelerator: Any, work: Path) 
         attention=train.attention,
     )
     with accelerator.main_process_first():
-        data = build_latents(concept, base, train, work if accelerator.is_main_process else None)
+        data = build_latents(concept, base, train, work, report)
     check_latents(data)
     # Identical in every process, whatever else has drawn random numbers.
     torch.manual_seed(train.seed)
@@ -167,6 +176,12 @@ def check_latents(data: LatentSet) -> None:
         raise SmaltiError(
             "The base model's encoder overflowed. Use train.mixed_precision = bf16 or no."
         )
+
+
+def tell_encoding(done: int, total: int) -> None:
+    """Say once, with the first image, that images are being encoded: slow for a big base."""
+    if done == 1:
+        say(f"Encoding {total} images (once; kept for the next run).")
 
 
 def make_recorder(

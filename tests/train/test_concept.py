@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from smalti.configs.errors import InputError
 from smalti.train.concept import load_concept, open_images
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+
 from smalti.configs.settings import TrainSettings
 from smalti.train.captions import caption_templates, fill, kind_of
 from smalti.train.concept import load_concept
@@ -128,7 +129,7 @@ def test_latents_come_from_the_cache_until_something_changes(folder: Path, tiny_
         return build_latents(concept, tiny_base, settings, cache, lambda *a: calls.append(a))
 
     first = build()
-    assert calls[-1] == (12, 12)
+    assert calls[-1] == (4, 4)
     second = build()
     assert not calls and torch.equal(first.latents, second.latents)
     assert first.digest == second.digest
@@ -138,8 +139,8 @@ def test_latents_come_from_the_cache_until_something_changes(folder: Path, tiny_
     marked((110, 140), (10, 10, 60, 60))[0].save(folder / "p1.png")
     third = build()
     assert calls and not torch.equal(first.latents[1], third.latents[1])
-    # Crops are keyed by content: the other images kept theirs, up to rounding in the batch.
-    assert torch.allclose(first.latents[0], third.latents[0], atol=1e-5)
+    # Crops are keyed by content: the other images kept theirs.
+    assert torch.equal(first.latents[0], third.latents[0])
     assert len(list(cache.glob("*"))) == 1
     next(cache.glob("latents-*")).write_bytes(b"cut short")
     assert torch.equal(build().latents, third.latents) and calls
@@ -171,7 +172,7 @@ def test_samples_depend_on_seed_and_position_alone():
     assert not torch.equal(a.noise, draw(0, 18).noise)
     assert not torch.equal(a.noise, draw(1, 17).noise)
     times = torch.tensor([draw(0, p).timestep for p in range(400)]).float()
-    assert 0 <= times.min() and times.max() <= 999
+    assert times.min() >= 0 and times.max() <= 999
     assert abs(times.mean() - 499.5) < 4 * 288.7 / 20  # four standard errors
 
 

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from smalti.train.losses import (
     add_noise,
     attention_loss,

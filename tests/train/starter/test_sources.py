@@ -7,7 +7,7 @@ import tarfile
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from smalti.configs.errors import InputError, SmaltiError
 from smalti.train.starter.sources import SOURCES, collect_all, downloads
 from smalti.train.starter.sources.__main__ import main
@@ -94,8 +94,9 @@ def test_resize_keeps_invisible_colour_out():
 
 def test_fit_centres_a_drawing():
     image = Image.new("RGBA", (300, 200))
-    image.paste((10, 20, 30, 255), (50, 80, 250, 130))
-    assert fit(image, margin=4).getbbox() == (4, 49, 124, 79)
+    ImageDraw.Draw(image).ellipse((50, 80, 249, 129), "red")
+    left, top, right, bottom = fit(image, margin=4).getbbox()
+    assert (left, right) == (4, 124) and (top, bottom) == (49, 79)
     assert fit(Image.new("RGBA", (50, 50))) is None
 
 
@@ -189,7 +190,7 @@ def test_table_is_sorted_and_readable(table):
     assert [row["caption"] for row in rows] == ["fish", "frog", "cat"]
     assert rows[2]["alt"] == "kitten" and rows[2]["tags"] == "pet"
     pixels = np.asarray(Image.open(io.BytesIO(rows[2]["image"])).convert("RGBA")).astype(int)
-    assert np.abs(pixels - np.asarray(blob()))[24:96, 34:106].max() < 12
+    assert np.abs(pixels - np.asarray(blob()))[34:106, 24:96].max() < 12
     data = datasets.Dataset.from_parquet(str(table), cache_dir=str(table.parent / "cache"))
     data = data.cast_column("image", datasets.Image(mode="RGBA"))
     assert data[0]["image"].size == (SIZE, SIZE)
@@ -264,6 +265,11 @@ def test_missing_commands_are_named(tmp_path, monkeypatch, key, tool):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match=f"command {tool} is missing: .*run"):
         Packages(tmp_path / "packages").folder(key)
+
+
+def test_a_failed_command_says_why(tmp_path):
+    with pytest.raises(SmaltiError, match="failed: ls: .*nowhere"):
+        downloads.run_tool(["/bin/ls", "/nowhere"], tmp_path)
 
 
 def test_unpacking_takes_only_what_matches(tmp_path):

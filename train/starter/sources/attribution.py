@@ -135,6 +135,8 @@ def _terms(license: str, keys: Sequence[Key]) -> list[str]:
     lines = [f"{notice}  " for notice in notices if notice]
     if license == "MIT":
         lines += ["", MIT_TERMS]
+    if license == "Apache-2.0":
+        lines += ["", "The text of this licence is smalti's own, in the file LICENSE."]
     return [*lines, ""] if lines else []
 
 

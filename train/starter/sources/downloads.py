@@ -82,11 +82,13 @@ def require_tool(name: str) -> str:
 
 
 def run_tool(command: list[str], folder: Path) -> str:
-    """Run a command in a folder and return its output; raises SmaltiError with its last words."""
+    """Run a command in a folder and return its output; raises SmaltiError with its complaint."""
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if result.returncode != 0:
-        words = [line for line in result.stderr.splitlines() if line.strip()] or ["no message"]
-        raise SmaltiError(f"`{' '.join(command)}` failed: {words[-1].strip()}")
+        lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+        complaint = [line for line in lines if "error" in line.lower()] or lines[-1:]
+        called = " ".join([Path(command[0]).name, *command[1:]])[:80]
+        raise SmaltiError(f"`{called}` failed: {complaint[0] if complaint else 'no message'}")
     return result.stdout
 
 
@@ -99,7 +101,7 @@ class Packages:
     """
 
     def __init__(self, work: Path, versions: dict[str, Package] | None = None):
-        self.work = work
+        self.work = work.absolute()
         self.versions = read_versions() if versions is None else versions
 
     def folder(self, key: str) -> Path:

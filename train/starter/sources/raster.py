@@ -1,7 +1,6 @@
 """Rendering and fitting: every picture becomes 128 x 128 RGBA, straight alpha."""
 
 import io
-from collections.abc import Iterable
 
 import numpy as np
 from PIL import Image
@@ -93,8 +92,7 @@ def square(image: Image.Image, position: float) -> Image.Image:
     return resize(image.crop((x, y, x + side, y + side)), (SIZE, SIZE))
 
 
-def squares(image: Image.Image, longest: float, positions: Iterable[float] = (0, 0.5, 1)):
-    """Squares along the longer side when the sides differ by more than `longest`, else one."""
-    if max(image.size) <= longest * min(image.size):
-        positions = (0.5,)
+def squares(image: Image.Image, longest: float) -> list[Image.Image]:
+    """Squares at both ends and the middle when the sides' ratio is over `longest`, else one."""
+    positions = (0, 0.5, 1) if max(image.size) > longest * min(image.size) else (0.5,)
     return [square(image, position) for position in positions]

@@ -2,12 +2,14 @@
 
 import io
 import itertools
+import sys
 import tarfile
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageDraw
+
 from smalti.configs.errors import InputError, SmaltiError
 from smalti.train.starter.sources import SOURCES, collect_all, downloads
 from smalti.train.starter.sources.__main__ import main
@@ -268,8 +270,9 @@ def test_missing_commands_are_named(tmp_path, monkeypatch, key, tool):
 
 
 def test_a_failed_command_says_why(tmp_path):
-    with pytest.raises(SmaltiError, match="failed: ls: .*nowhere"):
-        downloads.run_tool(["/bin/ls", "/nowhere"], tmp_path)
+    script = "import sys; sys.exit('start\\nError: no such package\\nversion 1')"
+    with pytest.raises(SmaltiError, match="`python.*` failed: Error: no such package$"):
+        downloads.run_tool([sys.executable, "-c", script], tmp_path)
 
 
 def test_unpacking_takes_only_what_matches(tmp_path):

@@ -214,7 +214,9 @@ def test_only_public_domain_drawings_are_added(draw, tmp_path):
 
 def test_svg_is_drawn():
     pytest.importorskip("resvg_py")
-    image = np.asarray(raster.render_svg(drawing("Cat"), 200))
+    disc = '<circle cx="50" cy="50" r="40" fill="#c02020"/>'
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">{disc}</svg>'
+    image = np.asarray(raster.render_svg(svg, 200))
     assert image.shape == (200, 200, 4)
     assert tuple(image[100, 100]) == (192, 32, 32, 255) and image[2, 2, 3] == 0
 

@@ -27,6 +27,15 @@ class Crop:
     """[1, R, R], 1 where the picture has real pixels, 0 on the padded canvas."""
 
 
+@dataclass(frozen=True)
+class Anchor:
+    """The point of an image that windows keep, in pixels, and the least side of a window."""
+
+    x: float
+    y: float
+    extent: float
+
+
 def flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Return the picture as RGB over white, and its alpha channel if that cuts something out."""
     if image.mode.startswith("I"):
@@ -62,37 +71,38 @@ def make_crop(
     """
     rng = np.random.default_rng([*seed, index])
     if mask is None:
-        mask, head = Image.new("L", image.size, 255), None
+        mask, anchor = Image.new("L", image.size, 255), None
     else:
         mask = mask.convert("L")
-        head = subject_anchor(mask, class_word)
+        anchor = find_anchor(mask, class_word)
     if index % WHOLE_EVERY == 0:
         layers = _whole_view(rng, image, mask, resolution, shrink=index > 0)
     else:
-        window = choose_window(rng, image.size, head, class_word, resolution)
+        window = choose_window(rng, image.size, anchor, class_word, resolution)
         layers = _window_view(image, mask, window, resolution)
     if flip and rng.random() < 0.5:
         layers = [np.ascontiguousarray(layer[:, ::-1]) for layer in layers]
     return Crop(*(_to_tensor(layer) for layer in layers))
 
 
-def subject_anchor(mask: Image.Image, class_word: str) -> tuple[float, float]:
-    """Return the point (x, y) that windows keep: a person's head, the centre of anything else."""
+def find_anchor(mask: Image.Image, class_word: str) -> Anchor:
+    """Return what windows must keep: a person's head, the middle of anything else."""
     inside = np.asarray(mask) > 127
     if not inside.any():
         inside = np.asarray(mask) > 0
     ys, xs = np.nonzero(inside)
     if kind_of(class_word) != "person":
-        return float(xs.mean()), float(ys.mean())
+        return Anchor(float(xs.mean()), float(ys.mean()), 0.8 * float(max(np.ptp(xs), np.ptp(ys))))
     top, bottom = ys.min(), ys.max()
-    head = ys <= top + 0.25 * (bottom - top)
-    return float(xs[head].mean()), float(top)
+    head = xs[ys <= top + 0.25 * (bottom - top)]
+    # The top of a portrait is hair: a face is about as high as that is wide.
+    return Anchor(float(head.mean()), float(top), 1.2 * float(np.ptp(head)))
 
 
 def choose_window(
     rng: np.random.Generator,
     size: tuple[int, int],
-    anchor: tuple[float, float] | None,
+    anchor: Anchor | None,
     class_word: str,
     resolution: int,
 ) -> tuple[float, float, float, float]:
@@ -100,7 +110,8 @@ def choose_window(
     width, height = size
     short = min(size)
     # Never enlarge pixels, unless the image itself is smaller than the resolution.
-    smallest = min(max(SMALLEST_WINDOW * short, resolution), short)
+    smallest = max(SMALLEST_WINDOW * short, resolution, anchor.extent if anchor else 0)
+    smallest = min(smallest, short)
     side = rng.uniform(smallest, short)
     person = kind_of(class_word) == "person"
     if anchor is None:
@@ -108,8 +119,8 @@ def choose_window(
         # Portraits are anchored at the top, where heads are.
         top = rng.uniform(0, height - side) * (0.15 if person else 1.0)
     else:
-        left = anchor[0] - side * rng.uniform(0.3, 0.7)
-        top = anchor[1] - side * (rng.uniform(0.0, 0.3) if person else rng.uniform(0.3, 0.7))
+        left = anchor.x - side * rng.uniform(0.3, 0.7)
+        top = anchor.y - side * (rng.uniform(0.0, 0.3) if person else rng.uniform(0.3, 0.7))
     left = float(np.clip(left, 0, width - side))
     top = float(np.clip(top, 0, height - side))
     return left, top, left + side, top + side

@@ -1,22 +1,54 @@
-"""What a training run would do, without doing it."""
+"""What a training run has to do and has done, found out without loading a model."""
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 
+from ..configs.errors import InputError
 from ..configs.settings import Settings
-from .checkpoint import read_facts
+from .checkpoint import check_identity, read_facts, run_identity
 from .concept import Concept, load_concept
+from .dataset import data_digest
 
+ADAPTER_FILE = "edlora.safetensors"
+WORK_FOLDER = ".training"
 # Stable Diffusion at 512 px: UNet and 16 text passes take 1 TFLOP forward, backward twice that.
 SD_FLOP_PER_SAMPLE = 3e12
 SD_SIZE_GB = 3.4
 # Share of a plain matrix product's speed that small convolutions and attentions reach.
 EFFICIENCY = 0.25
+
+
+def with_class_word(settings: Settings, concept: Concept) -> Settings:
+    """Return the settings with the class word that the concept's folder resolved to."""
+    return replace(settings, train=replace(settings.train, class_word=concept.class_word))
+
+
+def finished_steps(concept: Concept, settings: Settings, work: Path, processes: int) -> int:
+    """Return the steps of the finished run in `work`, or 0 when something is left to do.
+
+    Loads no model. Raises InputError when what lies there was begun with other settings or images.
+    """
+    facts = read_facts(work / "checkpoints")
+    if facts is None:
+        return 0
+    saved = facts["identity"]
+    # The base model's fingerprint is compared once the model is loaded.
+    check_identity(identity_of(concept, settings, saved["base"], processes), saved)
+    return facts["step"] if facts["step"] >= settings.train.steps else 0
+
+
+def identity_of(
+    concept: Concept, settings: Settings, fingerprint: str, processes: int
+) -> dict[str, Any]:
+    """Return what must stay the same while this concept's run goes on."""
+    data = data_digest(concept, settings.train)
+    return run_identity(settings.train, data, fingerprint, settings.base.resolution, processes)
 
 
 def dry_run(folder: Path, settings: Settings) -> dict[str, Any]:
@@ -26,9 +58,9 @@ def dry_run(folder: Path, settings: Settings) -> dict[str, Any]:
     for the folder.
     """
     concept = load_concept(folder, settings.train.class_word)
+    settings = with_class_word(settings, concept)
     train, size = settings.train, settings.base.resolution
-    facts = read_facts(concept.folder / ".training" / "checkpoints")
-    done = min(facts["step"], train.steps) if facts else 0
+    done, conflict = _steps_done(concept, settings)
     samples = train.batch_size * train.gradient_accumulation
     crops = len(concept.images) * train.crops_per_image
     return {
@@ -37,19 +69,32 @@ def dry_run(folder: Path, settings: Settings) -> dict[str, Any]:
         "images": len(concept.images),
         "with_mask": sum(item.mask is not None for item in concept.images),
         "with_caption": sum(item.caption is not None for item in concept.images),
-        "warnings": list(concept.warnings),
+        "warnings": [*concept.warnings, *conflict],
         "base": settings.base.name,
         "crops": f"{crops} of {size}x{size} px, latents {size // 8}x{size // 8}",
         "steps": f"{train.steps} of {samples} samples, {done} done",
         "views_per_image": round(train.steps * samples / len(concept.images)),
         "estimated_minutes": round(estimate_seconds(concept, settings, train.steps - done) / 60, 1),
-        "output": str(concept.folder / "edlora.safetensors"),
+        "output": str(concept.folder / ADAPTER_FILE),
     }
+
+
+def _steps_done(concept: Concept, settings: Settings) -> tuple[int, list[str]]:
+    """Return the steps that a run would go on from, or why it would be refused."""
+    facts = read_facts(concept.folder / WORK_FOLDER / "checkpoints")
+    if facts is None:
+        return 0, []
+    saved = facts["identity"]
+    try:
+        check_identity(identity_of(concept, settings, saved["base"], saved["processes"]), saved)
+    except InputError as error:
+        return 0, [str(error)]
+    return min(facts["step"], settings.train.steps), []
 
 
 def estimate_seconds(concept: Concept, settings: Settings, steps: int) -> float:
     """Estimate the time of `steps` steps, from this concept's own log or the device's speed."""
-    if measured := _logged_step_seconds(concept.folder / ".training" / "log.jsonl"):
+    if measured := _logged_step_seconds(concept.folder / WORK_FOLDER / "log.jsonl"):
         return steps * measured
     train, base = settings.train, settings.base
     scale = base.size_gb / SD_SIZE_GB * (base.resolution / 512) ** 2

@@ -4,7 +4,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +21,18 @@ from .checkpoint import (
     Checkpoint,
     check_identity,
     load_latest,
-    read_facts,
-    run_identity,
     save_checkpoint,
 )
 from .concept import Concept, load_concept
-from .dataset import LatentSet, build_latents, data_digest
+from .dataset import LatentSet, build_latents
 from .files import ensure_writable, remove
-from .plan import dry_run
+from .plan import ADAPTER_FILE, WORK_FOLDER, dry_run, finished_steps, identity_of, with_class_word
 from .step import Run, initial_norm_limits, make_batch, make_optimizer, train_step, word_positions
 from .tracking import ProgressCallback, RunLog, TrainingBar, say
-from .validation import draw_validation, save_grid, validation_prompts
+from .validation import draw_validation, grid_labels, save_grid
 
 __all__ = ["ADAPTER_FILE", "WORK_FOLDER", "dry_run", "train_concept"]
 
-ADAPTER_FILE = "edlora.safetensors"
-WORK_FOLDER = ".training"
 DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -65,7 +61,7 @@ def train_concept(
             KeyboardInterrupt: Ctrl-C or SIGTERM, after the state was saved.
     """
     concept = load_concept(folder, settings.train.class_word)
-    settings = replace(settings, train=replace(settings.train, class_word=concept.class_word))
+    settings = with_class_word(settings, concept)
     accelerator = make_accelerator(settings.train)
     talkative = accelerator.is_main_process and progress is None
     work, out = concept.folder / WORK_FOLDER, concept.folder / ADAPTER_FILE
@@ -100,28 +96,6 @@ def make_accelerator(settings: TrainSettings) -> Any:
     if settings.mixed_precision == "fp16" and not torch.cuda.is_available():
         raise InputError('train.mixed_precision = "fp16" needs a GPU. Use "bf16" or "no" here.')
     return Accelerator(mixed_precision=settings.mixed_precision)
-
-
-def finished_steps(concept: Concept, settings: Settings, work: Path, processes: int) -> int:
-    """Return the steps of the finished run in `work`, or 0 when something is left to do.
-
-    Loads no model. Raises InputError when what lies there was begun with other settings or images.
-    """
-    facts = read_facts(work / "checkpoints")
-    if facts is None:
-        return 0
-    saved = facts["identity"]
-    # The base model's fingerprint is compared once the model is loaded.
-    check_identity(identity_of(concept, settings, saved["base"], processes), saved)
-    return facts["step"] if facts["step"] >= settings.train.steps else 0
-
-
-def identity_of(
-    concept: Concept, settings: Settings, fingerprint: str, processes: int
-) -> dict[str, Any]:
-    """Return what must stay the same while this concept's run goes on."""
-    data = data_digest(concept, settings.train)
-    return run_identity(settings.train, data, fingerprint, settings.base.resolution, processes)
 
 
 def prepare(
@@ -301,7 +275,7 @@ def validate(run: Run, *paths: Path) -> None:
         images = draw_validation(run.base, run.adapter, run.settings)
     run.base.unet.train(checkpointing)
     for path in paths:
-        save_grid(images, validation_prompts(run.settings, run.adapter), path)
+        save_grid(images, grid_labels(run.settings, run.adapter), path)
 
 
 def finish(run: Run, concept: Concept, settings: Settings, out: Path) -> None:

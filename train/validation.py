@@ -31,6 +31,11 @@ def validation_prompts(settings: TrainSettings, adapter: "Adapter") -> list[str]
     ]
 
 
+def grid_labels(settings: TrainSettings, adapter: "Adapter") -> list[str]:
+    """Return the prompts as a reader would say them, with the concept's name."""
+    return [fill(text, adapter.name, settings.class_word) for text in settings.validation_prompts]
+
+
 def draw_validation(base: "BaseModel", adapter: "Adapter", settings: TrainSettings) -> torch.Tensor:
     """Return images [scales, prompts, 3, H, W] in [0, 1]; a prompt's seed is its place."""
     from ..generate.sampler import draw
@@ -52,17 +57,17 @@ def draw_validation(base: "BaseModel", adapter: "Adapter", settings: TrainSettin
     return torch.stack(rows)
 
 
-def save_grid(images: torch.Tensor, prompts: Sequence[str], path: Path) -> None:
+def save_grid(images: torch.Tensor, labels: Sequence[str], path: Path) -> None:
     """Write images [scales, prompts, 3, H, W] as one labelled PNG, a row per scale."""
     rows, columns, _, height, width = images.shape
     left = 64
     size = (left + columns * (width + MARGIN), LABEL_HEIGHT + rows * (height + MARGIN))
     sheet = Image.new("RGB", size, "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
-    for column, prompt in enumerate(prompts):
+    for column, label in enumerate(labels):
         pen.text(
             (left + column * (width + MARGIN), 2),
-            _shorten(pen, prompt, width, font),
+            _shorten(pen, label, width, font),
             fill="black",
             font=font,
         )

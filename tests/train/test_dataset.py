@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from smalti.configs.settings import TrainSettings
 from smalti.train.captions import caption_templates, fill, kind_of
 from smalti.train.concept import load_concept
-from smalti.train.crops import choose_window, flatten, make_crop, subject_anchor
+from smalti.train.crops import choose_window, find_anchor, flatten, make_crop
 from smalti.train.dataset import build_latents
 from smalti.train.sampling import draw_sample, image_at, template_at
 
@@ -75,15 +75,24 @@ def test_crops_vary_but_depend_on_their_key_alone():
 def test_windows_stay_inside_and_keep_the_head():
     rng = np.random.default_rng(0)
     _, mask = marked((400, 500), (150, 60, 250, 460))
-    anchor = subject_anchor(mask, "girl")
-    assert anchor[1] == 60 and anchor[0] == pytest.approx(200, abs=1)
-    assert subject_anchor(mask, "mug")[1] == pytest.approx(260, abs=1)
+    anchor = find_anchor(mask, "girl")
+    assert anchor.y == 60 and anchor.x == pytest.approx(200, abs=1)
+    assert anchor.extent == pytest.approx(120, abs=2)
+    assert find_anchor(mask, "mug").y == pytest.approx(260, abs=1)
     for _ in range(100):
         left, top, right, bottom = choose_window(rng, (400, 500), anchor, "girl", 128)
         assert 0 <= left < right <= 400 and 0 <= top < bottom <= 500
         assert right - left == pytest.approx(bottom - top)
         assert 200 <= right - left <= 400
-        assert left < anchor[0] < right and top <= anchor[1] < bottom
+        assert left < anchor.x < right and top <= anchor.y < bottom
+
+
+def test_a_head_that_fills_the_image_is_not_cut_through():
+    rng = np.random.default_rng(0)
+    _, mask = marked((400, 400), (50, 20, 350, 399))
+    for _ in range(20):
+        window = choose_window(rng, (400, 400), find_anchor(mask, "girl"), "girl", 128)
+        assert window[2] - window[0] >= 0.85 * 400
 
 
 def test_small_images_are_not_cut_into_smaller_ones():

@@ -64,4 +64,4 @@ def enlarge(blocks: Tensor, side: int) -> Tensor:
     """Blocks [K, 3, b, b] in [0, 1] -> [K, 3, side, side] in [0, 1], smoothly."""
     if blocks.shape[-1] == side:
         return blocks
-    return interpolate(blocks, size=(side, side), mode="bicubic", antialias=True).clamp(0, 1)
+    return interpolate(blocks, size=(side, side), mode="bicubic").clamp(0, 1)

@@ -19,8 +19,7 @@ def reporting(progress: Report | None, title: str) -> Iterator[Report]:
         yield progress
     elif console.is_terminal:
         with _bar(console) as bar:
-            task = bar.add_task(title, total=None, note="")
-            yield lambda done, total, note: bar.update(task, completed=done, total=total, note=note)
+            yield _on_bar(bar, title)
     else:
         yield _lines(console, title)
 
@@ -37,14 +36,25 @@ def _bar(console: Console) -> Progress:
     )
 
 
-def _lines(console: Console, title: str) -> Report:
-    """One line per tenth of the work."""
-    began, shown = time.monotonic(), -1
-    first: int | None = None
+def _on_bar(bar: Progress, title: str) -> Report:
+    task = bar.add_task(title, total=None, note="")
 
     def report(done: int, total: int, note: str) -> None:
-        nonlocal shown, first
-        first = done if first is None else first
+        if total != bar.tasks[task].total:  # what a restarted run finds done is no speed
+            bar.reset(task, total=total, completed=done)
+        bar.update(task, completed=done, note=note)
+
+    return report
+
+
+def _lines(console: Console, title: str) -> Report:
+    """One line per tenth of the work."""
+    began, first, size, shown = 0.0, 0, 0, -1
+
+    def report(done: int, total: int, note: str) -> None:
+        nonlocal began, first, size, shown
+        if total != size:
+            began, first, size, shown = time.monotonic(), done, total, -1
         tenth = 10 * done // max(total, 1)
         if tenth <= shown:
             return

@@ -48,9 +48,14 @@ def open_studio(plan: MosaicPlan, store: TileStore, concepts_dir: Path, report: 
     report(0, 1, "loading the base model")
     dtype = DTYPES[mosaic.mixed_precision]
     base = load_base(settings.base, dtype=dtype, attention=mosaic.attention)
+    base.vae.to(memory_format=torch.channels_last)  # a sixth faster, also backwards
     adapters = load_adapters(base, (mosaic.ref_lora, *mosaic.tile_lora), concepts_dir)
+    store.check_base(base.fingerprint)
     used = [adapter_record(name, adapter) for name, adapter in adapters.items()]
-    store.update(adapters=used, base_fingerprint=base.fingerprint, device=str(base.device))
+    # A restarted run takes the same batches, as far as memory allows, and so gives the same bytes.
+    batch = mosaic.batch_size or store.recorded("batch") or choose_batch(base, settings, grid)
+    facts = {"base_fingerprint": base.fingerprint, "device": str(base.device), "batch": batch}
+    store.update(adapters=used, **facts)
     noise = None if mosaic.ref else reference_noise(base, mosaic.seed)
     if (reference := store.reference()) is None:
         report(0, 1, "reading the reference" if noise is None else "drawing the reference")
@@ -68,7 +73,7 @@ def open_studio(plan: MosaicPlan, store: TileStore, concepts_dir: Path, report: 
         blocks=dict(zip(grid.tiles, blocks, strict=True)),
         field=coarse_field(grid, base.latent_channels, side, mosaic.seed, noise),
         subjects=assign_subjects(mosaic, grid, blocks),
-        batch=choose_batch(base, settings, grid),
+        batch=batch,
     )
 
 

@@ -65,11 +65,27 @@ class TileStore:
         write_json(self.folder / RECORD, record)
 
     def _refuse_strangers(self) -> None:
-        if any((self.folder / "tiles").glob("r*_c*.png")):
+        ours = [self.folder / REFERENCE, self.folder / MOSAIC]
+        found = [path for path in ours if path.exists()]
+        if found or any((self.folder / "tiles").glob("r*_c*.png")):
             raise InputError(
-                f"{self.folder} holds tiles but no readable {RECORD}, so nobody knows how they "
-                "were made. Choose another folder with --out, or delete this one."
+                f"{self.folder} holds {found[0].name if found else 'tiles'} but no readable "
+                f"{RECORD}, so nobody knows how it was made. Choose another folder with --out, or "
+                "delete this one."
             )
+
+    def check_base(self, fingerprint: str) -> None:
+        """Raise InputError when the tiles that are there were drawn by other weights."""
+        old = self.recorded("base_fingerprint")
+        if old not in (None, fingerprint):
+            raise InputError(
+                f"{self.folder} was begun with other weights of the base model ({old}, now "
+                f"{fingerprint}). Choose another folder with --out, or delete this one."
+            )
+
+    def recorded(self, name: str) -> Any:
+        """One fact from the record, None where it is not there."""
+        return (read_record(self.folder) or {}).get(name)
 
     def missing(self) -> list[Tile]:
         """Tiles that are not there yet, or damaged, row by row."""

@@ -32,19 +32,30 @@ def blur_matrix(size: int, sigma: float) -> Tensor:
     return weight / weight.sum(dim=1, keepdim=True)
 
 
+def area_matrix(size: int, smaller: int) -> Tensor:
+    """1-D resampling by area as a matrix [smaller, size]; pixels cut by an edge count in part."""
+    edges = torch.arange(smaller + 1, dtype=torch.float64) * size / smaller
+    pixel = torch.arange(size, dtype=torch.float64)
+    overlap = torch.minimum(edges[1:, None], pixel + 1) - torch.maximum(edges[:-1, None], pixel)
+    return overlap.clamp(min=0) * smaller / size
+
+
 class LowPass:
-    """Resize to size x size px by area, then blur: the operator G of Eq. 7."""
+    """Resize to size x size px by area, then blur: the operator G of Eq. 7, one matrix per axis."""
 
     def __init__(self, size: int, sigma: float):
         """Blur with a Gaussian of `sigma` px at `size` px."""
         self.size = size
         self.blur = blur_matrix(size, sigma)
+        self._matrices: dict[int, Tensor] = {}
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Images [K, 3, H, W] -> their low frequencies [K, 3, size, size]."""
-        small = torch.nn.functional.adaptive_avg_pool2d(images, self.size)
-        blur = self.blur.to(small)
-        return blur @ small @ blur.T
+        """Square images [K, 3, H, H] -> their low frequencies [K, 3, size, size]."""
+        side = images.shape[-1]
+        if side not in self._matrices:
+            self._matrices[side] = (self.blur @ area_matrix(side, self.size)).to(images)
+        matrix = self._matrices[side].to(images)
+        return matrix @ images @ matrix.T
 
 
 class ExactGuide:

@@ -37,6 +37,12 @@ def test_low_pass_keeps_flat_images_and_averages_areas():
     assert torch.allclose(LowPass(8, 0.0)(image), expected, atol=1e-6)
 
 
+def test_low_pass_counts_cut_pixels_in_part():
+    """3 pixels on 2: each takes one whole pixel and half of the middle one."""
+    image = torch.tensor([0.0, 3.0, 6.0]).expand(1, 3, 3, 3)
+    assert torch.allclose(LowPass(2, 0.0)(image)[0, 0, 0], torch.tensor([1.0, 5.0]))
+
+
 def double_base(settings):
     """The tiny base in float64, with a decoder that keeps it."""
     base = load_base(settings, device="cpu", dtype=torch.float64)

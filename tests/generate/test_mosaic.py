@@ -290,3 +290,49 @@ def test_unguided_plans_are_faster(small):
     plain = replace(small, mosaic=replace(small.mosaic, guidance=False))
     seconds = [plan_mosaic(s, concepts_dir=Path("none")).seconds for s in (small, plain)]
     assert seconds[0] > 3 * seconds[1]
+
+
+def test_other_weights_of_the_base_are_noticed(small, make, tmp_path):
+    out = make(small, tmp_path / "m", steps=1)
+    record = json.loads((out / "mosaic.json").read_text())
+    (out / "mosaic.json").write_text(json.dumps({**record, "base_fingerprint": "another"}))
+    (out / "tiles/r00_c00.png").unlink()
+    with pytest.raises(InputError, match="other weights of the base"):
+        make(small, out, steps=1)
+
+
+def test_a_users_own_pictures_are_not_overwritten(small, make, tmp_path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "reference.png")
+    with pytest.raises(InputError, match=r"holds reference\.png"):
+        make(small, tmp_path)
+
+
+def test_out_may_not_be_a_file(small, make, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file"):
+        make(small, tmp_path / "file")
+
+
+def test_a_full_disk_leaves_no_half_tile(small, make, tmp_path, monkeypatch):
+    def save(self, target, **options):
+        Path(target).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image.Image, "save", save)
+        with pytest.raises(OSError, match="No space left"):
+            make(small, tmp_path / "m")
+    assert not [p for p in (tmp_path / "m").rglob("*") if p.suffix in (".png", ".tmp")]
+    make(small, tmp_path / "m", steps=3)
+
+
+def test_progress_reaches_the_end(small, tmp_path):
+    from smalti.generate.mosaic import generate_mosaic
+
+    seen = []
+    generate_mosaic(
+        small, tmp_path / "m", concepts_dir=tmp_path, progress=lambda *told: seen.append(told)
+    )
+    done = [told[0] for told in seen if told[1] > 1]
+    assert done == sorted(done)
+    assert seen[-1][:2] == (18, 18)

@@ -77,7 +77,7 @@ def reference_loop(base, text, negative, z, block, *, steps, weight, decay, size
         return torch.einsum("ih,nchw,jw->ncij", blur, small, blur)
 
     scale = base.vae.config.scaling_factor
-    big = torch.nn.functional.interpolate(block, size=64, mode="bicubic", antialias=True)
+    big = torch.nn.functional.interpolate(block, size=64, mode="bicubic")
     code = base.vae.encode(big.clamp(0, 1) * 2 - 1).latent_dist.mean * scale
     w = weight
     for t in times:

@@ -54,8 +54,7 @@ def identity_of(
 def dry_run(folder: Path, settings: Settings) -> dict[str, Any]:
     """Return what training would do, for printing; changes nothing.
 
-    Raises InputError as `train_concept` would
-    for the folder.
+    Raises InputError as `train_concept` would for the folder.
     """
     concept = load_concept(folder, settings.train.class_word)
     settings = with_class_word(settings, concept)

@@ -16,7 +16,14 @@ from ..configs.settings import Settings, TrainSettings
 from ..models.attention import AttentionRecorder
 from ..models.base import BaseModel, load_base
 from ..models.conditioning import install_layerwise_attention
-from ..models.edlora import adapter_state, attach_new, load_adapter_state, save_adapter
+from ..models.edlora import (
+    adapter_state,
+    attach_new,
+    load_adapter_state,
+    read_metadata,
+    save_adapter,
+)
+from .captions import fill
 from .checkpoint import (
     Checkpoint,
     check_identity,
@@ -27,7 +34,7 @@ from .concept import Concept, load_concept
 from .dataset import LatentSet, build_latents
 from .files import ensure_writable, remove
 from .plan import ADAPTER_FILE, WORK_FOLDER, dry_run, finished_steps, identity_of, with_class_word
-from .step import Run, initial_norm_limits, make_batch, make_optimizer, train_step, word_positions
+from .step import Run, initial_norm_limits, make_optimizer, train_step, word_positions
 from .tracking import ProgressCallback, RunLog, TrainingBar, say
 from .validation import draw_validation, grid_labels, save_grid
 
@@ -57,8 +64,9 @@ def train_concept(
 
     Raises:
         InputError: The folder, the settings or the base model cannot be used, or differ from those
-            the run began with. SmaltiError: The run failed; what was saved stays.
-            KeyboardInterrupt: Ctrl-C or SIGTERM, after the state was saved.
+            the run began with.
+        SmaltiError: The run failed; what was saved stays.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, after the state was saved.
     """
     concept = load_concept(folder, settings.train.class_word)
     settings = with_class_word(settings, concept)
@@ -72,7 +80,7 @@ def train_concept(
     for warning in concept.warnings if talkative else ():
         say(f"Note: {warning}")
     done = finished_steps(concept, settings, work, accelerator.num_processes)
-    if done and out.is_file():
+    if done and holds_steps(out, done):
         if talkative:
             say(_finished_message(concept.name, done))
         return out
@@ -84,6 +92,14 @@ def train_concept(
         finish(run, concept, settings, out)
     accelerator.wait_for_everyone()
     return out
+
+
+def holds_steps(path: Path, steps: int) -> bool:
+    """Say whether the adapter's file is whole and that of `steps` steps, not of an earlier run."""
+    try:
+        return path.is_file() and read_metadata(path).get("steps") == steps
+    except InputError:
+        return False
 
 
 def make_accelerator(settings: TrainSettings) -> Any:
@@ -116,12 +132,12 @@ def prepare(
         dtype=DTYPES[train.mixed_precision],
         attention=train.attention,
     )
-    with accelerator.main_process_first():
-        data = build_latents(concept, base, train, work, report)
-    check_latents(data)
     # Identical in every process, whatever else has drawn random numbers.
     torch.manual_seed(train.seed)
     adapter = attach_new(base, concept.name, concept.class_word, train)
+    with accelerator.main_process_first():
+        data = build_latents(concept, base, train, work, report)
+    check_latents(data)
     if train.gradient_checkpointing:
         base.unet.enable_gradient_checkpointing()
     optimizer = make_optimizer(base, adapter, train)
@@ -139,8 +155,8 @@ def prepare(
         identity=identity_of(concept, settings, base.fingerprint, accelerator.num_processes),
     )
     resume(run, load_latest(work / "checkpoints"))
-    for prompt in make_batch(run, 0).prompts:
-        word_positions(run, prompt)
+    for caption in {caption for caption in data.captions if caption}:
+        word_positions(run, fill(caption, adapter.trigger, train.class_word))
     return run
 
 
@@ -194,20 +210,19 @@ def fit(run: Run, concept: Concept, work: Path, progress: ProgressCallback | Non
         try:
             while run.step < run.settings.steps:
                 values = train_step(run)
+                stopping = agreed(run, stop)
                 bar.update(run.step, values["loss"])
                 if progress and main:
                     progress(run.step, run.settings.steps, values["loss"])
                 if log:
                     log.write(run.step, values)
-                    keep_state(run, work, log, stopping=stop.is_set())
-                if agreed(run, stop):
-                    raise KeyboardInterrupt(f"stopped after step {run.step}")
-        except KeyboardInterrupt:
-            bar.note(
-                f"Stopped after step {run.step}; the state is saved in {work}. "
-                "The same command goes on from there."
-            )
-            raise
+                    keep_state(run, work, log, stopping=stopping)
+                if stopping:
+                    bar.note(
+                        f"Stopped after step {run.step}; the state is saved in {work}. "
+                        "The same command goes on from there."
+                    )
+                    raise KeyboardInterrupt
         finally:
             if log:
                 log.close()

@@ -42,7 +42,7 @@ def generate_mosaic(
     store = TileStore(out, plan.grid)
     if retile:
         _check_retile(store, retile, seed, settings.mosaic.seed)
-    store.claim(plan.identity, {"smalti": "mosaic"})
+    store.claim(plan.identity)
     retile = list(dict.fromkeys(retile or ()))
     todo = retile or store.missing()
     if todo or store.reference() is None:

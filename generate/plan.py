@@ -21,10 +21,10 @@ MEMORY_SHARE = 0.6
 MAX_LCM_STEPS = 50
 NOT_IN_PICTURE = ("batch_size", "attention", "ref")  # settings that no tile depends on
 
-# For the estimate. A UNet takes about 0.23 FLOP per parameter and latent pixel, and about a third
-# of a download's bytes are UNet parameters (SD 1.5: 0.80 TFLOP at 64 x 64, 860 M of 2.6 GB).
+# For the estimate. A UNet takes about 0.23 FLOP per parameter and latent pixel, and there is about
+# one UNet parameter per five bytes of a download (SD 1.5: 0.80 TFLOP at 64 x 64, 860 M in 4.3 GB).
 FLOP_PER_PARAMETER = 0.23
-PARAMETERS_PER_BYTE = 0.34
+PARAMETERS_PER_BYTE = 0.2
 DECODER_COST = 3  # in UNet calls; SD: 2.5 TFLOP to 0.8
 FLOP_PER_SECOND = {"cuda": 2.5e13, "mps": 2e12, "cpu": 4e10}  # the last one per core
 

@@ -16,6 +16,7 @@ from .grid import Grid, Tile
 RECORD = "mosaic.json"
 REFERENCE = "reference.png"
 MOSAIC = "mosaic.png"
+FORMAT = 1  # of mosaic.json
 FACTS = "smalti"  # text chunk of a tile's PNG: its seed, concept and prompt as JSON
 
 
@@ -36,7 +37,7 @@ class TileStore:
         """Where a tile lies."""
         return self.folder / "tiles" / f"{tile_name(tile)}.png"
 
-    def claim(self, identity: dict[str, Any], record: dict[str, Any]) -> None:
+    def claim(self, identity: dict[str, Any]) -> None:
         """Make the folder this mosaic's own, or make sure that it is already.
 
         identity: everything that a tile's picture depends on. Raises InputError when tiles made
@@ -55,7 +56,7 @@ class TileStore:
             )
         else:
             return
-        self._write({**record, "identity": identity, "state": "unfinished"})
+        self._write({"format": FORMAT, "state": "unfinished", "identity": identity})
 
     def update(self, **facts: Any) -> None:
         """Add facts to the record."""

@@ -284,11 +284,8 @@ def stop_requests() -> Iterator[threading.Event]:
 
 def validate(run: Run, *paths: Path) -> None:
     """Draw one validation grid and save it under every path."""
-    checkpointing = run.base.unet.training
-    run.base.unet.eval()
     with run.accelerator.autocast():
         images = draw_validation(run.base, run.adapter, run.settings)
-    run.base.unet.train(checkpointing)
     for path in paths:
         save_grid(images, grid_labels(run.settings, run.adapter), path)
 

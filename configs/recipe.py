@@ -58,6 +58,8 @@ class LoopSettings:
     """Steps between checkpoints."""
     sample_every: int = 2000
     """Steps between sample grids."""
+    minutes: float = 0.0
+    """Finish within so many minutes, the learning rate going down by then; 0 sets no limit."""
     seed: int = 0
     """Seed of initial weights and of every step."""
 

@@ -12,7 +12,7 @@ from ...configs.recipe import ClipSettings, RecipeSettings
 from .compose import render
 from .loop import fit, step_seed
 from .prepare import Prepared
-from .tokens import LENGTH
+from .tokens import LENGTH, load_tokenizer
 
 MEAN = DEVIATION = 0.5  # of the image preprocessing, every channel
 LARGEST_LOGIT_SCALE = 4.6052  # log 100
@@ -62,7 +62,8 @@ def train_clip(settings: RecipeSettings, prepared: Prepared, work: Path) -> CLIP
     ours, corpus = settings.clip, prepared.corpus
     device = corpus.images.device
     torch.manual_seed(ours.seed)
-    model = Embedding(new_clip(ours, settings.corpus.vocabulary, settings.corpus.resolution)).to(device)
+    vocabulary = len(load_tokenizer(prepared.tokenizer_folder))
+    model = Embedding(new_clip(ours, vocabulary, settings.corpus.resolution)).to(device)
 
     def batch(step: int) -> tuple[Tensor, Tensor]:
         generator = np.random.default_rng([step_seed(ours.seed, step), 2])

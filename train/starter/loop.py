@@ -32,11 +32,15 @@ def step_seed(seed: int, step: int) -> int:
     return (seed * 1_000_003 + step) % 2**63
 
 
-def rate(settings: LoopSettings, step: int) -> float:
-    """Learning rate at a step: linear warm-up, then cosine to a hundredth of the peak."""
+def rate(settings: LoopSettings, step: int, spent: float = 0.0) -> float:
+    """Learning rate at a step: linear warm-up, then cosine to a hundredth of the peak.
+
+    `spent` is the used share of a time limit; the schedule follows whichever is further on.
+    """
     if step < settings.warmup:
         return settings.learning_rate * (step + 1) / settings.warmup
     share = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
+    share = max(share, spent)
     return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
 
 
@@ -82,12 +86,14 @@ def fit(
     start = _resume(work / f"{name}.pt", model, optimizer, ema)
     if settings.compile:
         model.compile()
-    log = _Log(work, name, settings)
+    log, began = _Log(work, name, settings), time.perf_counter()
     cast = torch.autocast(device.type, torch.bfloat16) if settings.bf16 else nullcontext()
     with log:
         for step in range(start, settings.steps):
+            elapsed = (time.perf_counter() - began) / 60
+            spent = elapsed / settings.minutes if settings.minutes else 0.0
             for group in optimizer.param_groups:
-                group["lr"] = rate(settings, step)
+                group["lr"] = rate(settings, step, spent)
             with cast:
                 terms = loss(step)
             sum(terms.values()).backward()
@@ -96,11 +102,13 @@ def fit(
             optimizer.zero_grad(set_to_none=True)
             ema.update(model, step)
             log.step(step + 1, terms, norm)
-            last = step + 1 == settings.steps
+            last = step + 1 == settings.steps or spent >= 1
             if last or (step + 1) % settings.checkpoint_every == 0:
                 _save(work / f"{name}.pt", step + 1, model, optimizer, ema)
             if last or (step + 1) % settings.sample_every == 0:
                 sample(ema.averaged(model), work / f"{name}_{step + 1:06d}.png")
+            if last:
+                break
     return ema.averaged(model)
 
 

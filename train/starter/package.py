@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPImageProcessor, CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from .clip import DEVIATION, MEAN
+from .tokens import load_tokenizer
 from .unet import assemble
 
 TEXT_PREFIX = "text_model."
@@ -27,15 +28,21 @@ def text_half(clip: CLIPModel) -> CLIPTextModel:
 
 
 def write_starter(
-    unet: UNet2DConditionModel, vae: AutoencoderKL, clip: CLIPModel, tokenizer: CLIPTokenizer, folder: Path
+    unet: UNet2DConditionModel, vae: AutoencoderKL, clip: CLIPModel, tokenizer: Path, folder: Path
 ) -> None:
     """Write pipeline and CLIP pair. The text half is stored once: CLIP's index points to it."""
     building = folder.with_name(f".{folder.name}.building")
     shutil.rmtree(building, ignore_errors=True)
-    pipeline = assemble(unet, vae, text_half(clip), tokenizer).to("cpu", torch.float16)
+    words = load_tokenizer(tokenizer)
+    pipeline = assemble(unet, vae, text_half(clip), words)
+    for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
+        part.to("cpu", torch.float16)
     pipeline.save_pretrained(building)
     _prefix_text_weights(building / "text_encoder" / "model.safetensors")
-    _write_clip(clip, tokenizer, building / "clip")
+    _load_as_float32(building / "text_encoder" / "config.json")
+    _write_clip(clip, words, building / "clip")
+    for name in ("vocab.json", "merges.txt"):  # for readers older than tokenizer.json
+        shutil.copy(tokenizer / name, building / "tokenizer" / name)
     for kept in ("README.md", "ATTRIBUTION.md"):
         if (folder / kept).is_file():
             shutil.copy(folder / kept, building / kept)
@@ -49,9 +56,17 @@ def _prefix_text_weights(path: Path) -> None:
     save_file(weights, path, metadata={"format": "pt"})
 
 
+def _load_as_float32(path: Path) -> None:
+    """State float32 in a config, else transformers keeps the stored fp16 and a CPU cannot run it."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["dtype"] = "float32"
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
 def _write_clip(clip: CLIPModel, tokenizer: CLIPTokenizer, folder: Path) -> None:
     folder.mkdir()
     clip.config.save_pretrained(folder)
+    _load_as_float32(folder / "config.json")
     tokenizer.save_pretrained(folder)
     size = clip.config.vision_config.image_size
     CLIPImageProcessor(size={"shortest_edge": size}, crop_size=size, image_mean=[MEAN] * 3,

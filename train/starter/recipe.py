@@ -12,7 +12,6 @@ from ...configs.recipe import RecipeSettings
 from .clip import train_clip
 from .package import text_half, write_starter
 from .prepare import Prepared, prepare
-from .tokens import load_tokenizer
 from .unet import train_unet
 from .vae import train_vae
 
@@ -38,4 +37,4 @@ def _finish(
     vae = AutoencoderKL.from_pretrained(work / "vae").to(device).requires_grad_(False)
     clip = CLIPModel.from_pretrained(work / "clip")
     unet = train_unet(settings, prepared, vae, text_half(clip), work)
-    write_starter(unet, vae, clip, load_tokenizer(prepared.tokenizer_folder), out)
+    write_starter(unet, vae, clip, prepared.tokenizer_folder, out)

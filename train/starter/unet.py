@@ -57,11 +57,13 @@ def loss_weights(alphas: Tensor, gamma: float, lower: float) -> Tensor:
 def encode_latents(prepared: Prepared, vae: AutoencoderKL, count: int) -> Tensor:
     """Latents of the first `count` compositions, `[N, 4, h, w]` in half precision."""
     plan, parts = prepared.compositions, []
-    kind = torch.float16 if prepared.corpus.images.is_cuda else torch.bfloat16
+    on_gpu = prepared.corpus.images.is_cuda
+    kind = torch.float16 if on_gpu else torch.bfloat16
     for start in range(0, count, ENCODE_BATCH):
         index = np.arange(start, min(start + ENCODE_BATCH, count))
         pictures = render(prepared.corpus, plan.select(index)) * 2 - 1
-        parts.append(vae.encode(pictures).latent_dist.mode().to(kind))
+        with torch.autocast("cuda", torch.float16, enabled=on_gpu):
+            parts.append(vae.encode(pictures).latent_dist.mode().to(kind))
     return torch.cat(parts)
 
 

@@ -28,6 +28,10 @@ class CorpusSettings:
     """Tokens of the tokenizer."""
     compositions: int = 1_000_000
     """Composed samples (subject, place, background, caption) that CLIP and UNet learn from."""
+    subject_share: float = 0.5
+    """Share of samples drawn evenly from the subjects of `subjects.toml`; the rest from everything."""
+    subjects: tuple[str, ...] = ("often", "scenes", "people", "things")
+    """Tables of `subjects.toml` that are used."""
     seed: int = 0
     """Seed of split, compositions and captions."""
 
@@ -115,6 +119,8 @@ class UnetSettings(LoopSettings):
     """Min-SNR gamma (Hang et al. 2023)."""
     min_weight: float = 0.3
     """Lower bound of the Min-SNR weight, so that the zero-terminal timesteps learn too."""
+    start: str = ""
+    """Folder of a finished UNet to go on from; empty starts from random weights."""
     caption_dropout: float = 0.1
     """Share of empty captions, for classifier-free guidance."""
 

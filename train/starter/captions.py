@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,11 +31,11 @@ def facts() -> dict:
     return tomllib.loads((Path(__file__).parent / "subjects.toml").read_text(encoding="utf-8"))
 
 
-def find_subjects(corpus: Corpus) -> list[Subject]:
-    """The subjects of `subjects.toml` that the corpus shows, each with its pictures."""
+def find_subjects(corpus: Corpus, tables: Sequence[str]) -> list[Subject]:
+    """The subjects in these tables of `subjects.toml` that the corpus shows, with their pictures."""
     heads = [_heads(corpus.names(i)) for i in range(len(corpus))]
     subjects = []
-    for table in ("often", "scenes", "people", "things"):
+    for table in tables:
         for words in facts()[table]["subjects"]:
             pattern = re.compile(rf"(^|\s)({'|'.join(map(re.escape, words))})$")
             found = [i for i, names in enumerate(heads) if any(map(pattern.search, names))]

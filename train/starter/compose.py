@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...configs.recipe import CorpusSettings
 from . import captions as words
 from .corpus import Corpus
 
@@ -22,7 +23,6 @@ BACKGROUNDS = {
     "white": 0.11, "named": 0.36, "random": 0.08, "ramp": 0.08, "scene": 0.24, "pattern": 0.07,
     "pair": 0.06,
 }
-SUBJECT_SHARE = 0.5
 TOLD_SHARE = 0.7
 TINT_SHARE = 0.06
 NEAR_SHARE = 0.06
@@ -66,9 +66,11 @@ class Compositions:
         return Compositions(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
 
 
-def compose(corpus: Corpus, count: int, seed: int) -> tuple[Compositions, list[str]]:
+def compose(
+    corpus: Corpus, settings: CorpusSettings, count: int, seed: int
+) -> tuple[Compositions, list[str]]:
     """Plan `count` samples and their captions; the same seed gives the same samples."""
-    planner = _Planner(corpus, Random(seed))
+    planner = _Planner(corpus, settings, Random(seed))
     *columns, captions = zip(*(planner.sample() for _ in range(count)), strict=True)
     types = (np.int32, np.float32, np.int32, np.float32, np.bool_, *(np.float32,) * 3)
     arrays = (np.asarray(c, dtype=t) for c, t in zip(columns, types, strict=True))
@@ -78,9 +80,9 @@ def compose(corpus: Corpus, count: int, seed: int) -> tuple[Compositions, list[s
 class _Planner:
     """Draws one composition after the other."""
 
-    def __init__(self, corpus: Corpus, random: Random) -> None:
-        self.corpus, self.random = corpus, random
-        self.subjects = words.find_subjects(corpus)
+    def __init__(self, corpus: Corpus, settings: CorpusSettings, random: Random) -> None:
+        self.corpus, self.random, self.subject_share = corpus, random, settings.subject_share
+        self.subjects = words.find_subjects(corpus, settings.subjects)
         self.subject_weights = np.cumsum([s.weight for s in self.subjects]).tolist()
         self.within = [self._by_style(s.pictures) for s in self.subjects]
         self.everything = np.cumsum(self._caption_balance()).tolist()
@@ -121,7 +123,7 @@ class _Planner:
         return index, *row[:-1], words.finished(row[-1], random)
 
     def _picture(self) -> tuple[int, words.Subject | None]:
-        if self.subjects and self.random.random() < SUBJECT_SHARE:
+        if self.subjects and self.random.random() < self.subject_share:
             position = self.random.choices(range(len(self.subjects)), cum_weights=self.subject_weights)[0]
             subject = self.subjects[position]
             return int(self.random.choices(subject.pictures, cum_weights=self.within[position])[0]), subject

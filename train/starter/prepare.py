@@ -41,7 +41,7 @@ def prepare(settings: RecipeSettings, work: Path, device: torch.device) -> Prepa
     folder, plan, ids = work / "tokenizer", work / "compositions.npz", work / "tokens.npy"
     if not (plan.is_file() and ids.is_file()):
         if not (folder / "tokenizer_config.json").is_file():
-            train_tokenizer(_texts(corpus), settings.corpus.vocabulary, folder)
+            train_tokenizer(_texts(corpus, settings), settings.corpus.vocabulary, folder)
         compositions, tokens = _compositions(corpus, settings, folder)
         compositions.save(work / "part.npz")
         np.save(work / "part.npy", tokens)
@@ -50,9 +50,9 @@ def prepare(settings: RecipeSettings, work: Path, device: torch.device) -> Prepa
     return Prepared(corpus.to(device), Compositions.load(plan), np.load(ids), folder)
 
 
-def _texts(corpus: Corpus) -> list[str]:
+def _texts(corpus: Corpus, settings: RecipeSettings) -> list[str]:
     """Everything the tokenizer should know: captions as they will appear, names and tags."""
-    composed = compose(corpus, 5 * min(len(corpus), CHUNK), seed=1)[1]
+    composed = compose(corpus, settings.corpus, 5 * min(len(corpus), CHUNK), seed=1)[1]
     tags = [tag for row in corpus.texts["tags"] for tag in row.split("|") if tag]
     listed = [w for t in ("often", "scenes", "people", "things") for s in facts()[t]["subjects"] for w in s]
     names = [name for i in range(len(corpus)) for name in corpus.names(i)]
@@ -64,13 +64,13 @@ def _compositions(corpus: Corpus, settings: RecipeSettings, folder: Path) -> tup
     count, seed = settings.corpus.compositions, settings.corpus.seed
     sizes = [min(CHUNK, count - start) for start in range(0, count, CHUNK)]
     light = Corpus(corpus.images[:0], corpus.small[:0], corpus.texts, corpus.opaque, corpus.held_out)
-    tasks = [(light, size, 1000 * seed + 2 + i, folder) for i, size in enumerate(sizes)]
+    tasks = [(light, settings, size, 1000 * seed + 2 + i, folder) for i, size in enumerate(sizes)]
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         parts, tokens = zip(*pool.map(_chunk, tasks), strict=True)
     return Compositions.joined(list(parts)), np.concatenate(tokens)
 
 
-def _chunk(task: tuple[Corpus, int, int, Path]) -> tuple[Compositions, np.ndarray]:
-    corpus, size, seed, folder = task
-    plan, captions = compose(corpus, size, seed)
+def _chunk(task: tuple[Corpus, RecipeSettings, int, int, Path]) -> tuple[Compositions, np.ndarray]:
+    corpus, settings, size, seed, folder = task
+    plan, captions = compose(corpus, settings.corpus, size, seed)
     return plan, encode(load_tokenizer(folder), captions)

@@ -57,14 +57,26 @@ def loss_weights(alphas: Tensor, gamma: float, lower: float) -> Tensor:
 def encode_latents(prepared: Prepared, vae: AutoencoderKL, count: int) -> Tensor:
     """Latents of the first `count` compositions, `[N, 4, h, w]` in half precision."""
     plan, parts = prepared.compositions, []
-    on_gpu = prepared.corpus.images.is_cuda
-    kind = torch.float16 if on_gpu else torch.bfloat16
+    device = prepared.corpus.images.device
+    kind = torch.float16 if device.type == "cuda" else torch.bfloat16
     for start in range(0, count, ENCODE_BATCH):
         index = np.arange(start, min(start + ENCODE_BATCH, count))
         pictures = render(prepared.corpus, plan.select(index)) * 2 - 1
-        with torch.autocast("cuda", torch.float16, enabled=on_gpu):
+        with torch.autocast(device.type, kind):
             parts.append(vae.encode(pictures).latent_dist.mode().to(kind))
     return torch.cat(parts)
+
+
+def _kept_latents(prepared: Prepared, vae: AutoencoderKL, count: int, path: Path) -> Tensor:
+    """`encode_latents`, through a file, so that a resumed run need not encode again."""
+    if path.is_file():
+        stored = torch.load(path, weights_only=True)
+        if len(stored) == count:
+            return stored
+    latents = encode_latents(prepared, vae, count)
+    torch.save(latents, path.with_suffix(".tmp"))
+    path.with_suffix(".tmp").replace(path)
+    return latents
 
 
 def train_unet(
@@ -73,12 +85,15 @@ def train_unet(
     """Train on latents and captions; a tenth of the captions is empty."""
     ours, device = settings.unet, prepared.corpus.images.device
     torch.manual_seed(ours.seed)
-    model = new_unet(ours, settings.clip.width, settings.corpus.resolution).to(device)
+    model = new_unet(ours, settings.clip.width, settings.corpus.resolution)
+    if ours.start:
+        model.load_state_dict(UNet2DConditionModel.from_pretrained(ours.start).state_dict())
+    model = model.to(device)
     text = text.to(device).eval().requires_grad_(False)
     tokenizer = load_tokenizer(prepared.tokenizer_folder)
     empty = torch.from_numpy(encode(tokenizer, [""])).to(device)
     count = min(ours.latents or len(prepared.compositions), len(prepared.compositions))
-    latents = encode_latents(prepared, vae, count)
+    latents = _kept_latents(prepared, vae, count, work / "latents.pt").to(device)
     tokens = torch.from_numpy(prepared.tokens[:count]).to(device)
     alphas = new_scheduler().alphas_cumprod.to(device)
     weights = loss_weights(alphas, ours.min_snr_gamma, ours.min_weight)

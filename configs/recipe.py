@@ -29,7 +29,7 @@ class CorpusSettings:
     compositions: int = 1_000_000
     """Composed samples (subject, place, background, caption) that CLIP and UNet learn from."""
     subject_share: float = 0.5
-    """Share of samples drawn evenly from the subjects of `subjects.toml`; the rest from everything."""
+    """Share of samples drawn evenly from the subjects of `subjects.toml`; the rest from all."""
     subjects: tuple[str, ...] = ("often", "scenes", "people", "things")
     """Tables of `subjects.toml` that are used."""
     seed: int = 0

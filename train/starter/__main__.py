@@ -13,8 +13,10 @@ def main(
     stage: Annotated[str, typer.Argument(help="prepare, vae, clip, unet, or all")] = "all",
     preset: Annotated[str, typer.Option(help="cpu or gpu, or a TOML file")] = "cpu",
     work: Annotated[Path, typer.Option(help="Where unfinished work lies")] = Path("runs/starter"),
-    out: Annotated[Path, typer.Option(help="Folder of the finished model")] = Path("models/starter"),
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="Such as unet.steps=1000")] = None,
+    out: Annotated[Path, typer.Option(help="Finished model's folder")] = Path("models/starter"),
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Such as unet.steps=1000")
+    ] = None,
 ) -> None:
     """Train the starter model. The same command continues where it was stopped.
 

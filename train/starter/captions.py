@@ -32,15 +32,16 @@ def facts() -> dict:
 
 
 def find_subjects(corpus: Corpus, tables: Sequence[str]) -> list[Subject]:
-    """The subjects in these tables of `subjects.toml` that the corpus shows, with their pictures."""
+    """The subjects in these tables of `subjects.toml` that the corpus shows."""
     heads = [_heads(corpus.names(i)) for i in range(len(corpus))]
     subjects = []
     for table in tables:
+        weight = facts()[table]["weight"]
         for words in facts()[table]["subjects"]:
             pattern = re.compile(rf"(^|\s)({'|'.join(map(re.escape, words))})$")
             found = [i for i, names in enumerate(heads) if any(map(pattern.search, names))]
             if found:
-                subjects.append(Subject(tuple(words), facts()[table]["weight"], np.array(found)))
+                subjects.append(Subject(tuple(words), weight, np.array(found)))
     return subjects
 
 
@@ -50,10 +51,14 @@ def _heads(names: list[str]) -> list[str]:
 
 
 def subject_phrase(corpus: Corpus, index: int, subject: Subject | None, random: Random) -> str:
-    """Words for one picture: a subject's plain noun or synonym, or one of its own captions."""
+    """Words for one picture: a subject's plain noun or synonym, or one of its own captions.
+
+    A synonym is used only where the picture's own captions contain it.
+    """
     names = corpus.names(index)
     if subject is not None and random.random() < 0.6:
-        fitting = [w for w in subject.words if any(re.search(rf"\b{re.escape(w)}\b", n) for n in names)]
+        own = "\n".join(names)
+        fitting = [w for w in subject.words if re.search(rf"\b{re.escape(w)}\b", own)]
         plain = subject.words[0]
         return plain if random.random() < 0.6 or not fitting else random.choice(fitting)
     return names[0] if random.random() < 0.5 else random.choice(names)
@@ -91,17 +96,19 @@ def finished(caption: str, random: Random) -> str:
 
 def on_color(phrase: str, color: str, random: Random) -> str:
     """"a cat on a red background"."""
+    noun = with_article(color)
     if random.random() < 0.7:
-        return f"{phrase} on {with_article(color)} background"
-    return random.choice((f"{phrase}, {color} background", f"{phrase} with {with_article(color)} background"))
+        return f"{phrase} on {noun} background"
+    return random.choice((f"{phrase}, {color} background", f"{phrase} with {noun} background"))
 
 
 def before_scene(phrase: str, scene: str, random: Random) -> str:
     """"a car in front of a mountain"."""
     place = with_article(scene)
     return random.choice((
-        f"{phrase} in front of {place}", f"{phrase} in {place}", f"{phrase} with {scene} background",
-        f"{phrase}, {scene} in the background", f"{phrase} at {place}", f"{phrase} and {place}",
+        f"{phrase} in front of {place}", f"{phrase} in {place}",
+        f"{phrase} with {scene} background", f"{phrase}, {scene} in the background",
+        f"{phrase} at {place}", f"{phrase} and {place}",
     ))
 
 

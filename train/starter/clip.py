@@ -41,7 +41,7 @@ class Embedding(nn.Module):
         self.clip = clip
 
     def forward(self, pictures: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures `[K, 3, S, S]` in [0, 1] and token ids `[K, 77]`."""
+        """Pictures `[K, 3, S, S]` in [0, 1] and token ids `[K, 77]` to `[K, D]` twice."""
         clip = self.clip
         seen = clip.vision_model(pixel_values=(pictures - MEAN) / DEVIATION).pooler_output
         read = clip.text_model(input_ids=tokens).pooler_output
@@ -50,7 +50,11 @@ class Embedding(nn.Module):
 
 
 def contrastive_loss(seen: Tensor, read: Tensor, scale: Tensor, tokens: Tensor) -> Tensor:
-    """Symmetric cross-entropy; samples with the very same caption count as one another's match."""
+    """Symmetric cross-entropy over a batch (Radford et al. 2021, Figure 3).
+
+    `seen` and `read` `[K, D]` have unit length, `scale` is the log of the inverse temperature.
+    Samples with the very same caption `[K, 77]` count as one another's match.
+    """
     logits = scale.clamp(max=LARGEST_LOGIT_SCALE).exp() * seen @ read.T
     same = (tokens[:, None] == tokens[None]).all(-1).float()
     target = same / same.sum(1, keepdim=True)
@@ -80,6 +84,7 @@ def train_clip(settings: RecipeSettings, prepared: Prepared, work: Path) -> CLIP
         pictures, tokens = batch(2**40)
         seen, read = average(pictures, tokens)
         hit = (seen @ read.T).argmax(1) == torch.arange(len(seen), device=device)
-        path.with_suffix(".txt").write_text(f"caption found among {len(hit)}: {hit.float().mean():.3f}\n")
+        found = f"caption found among {len(hit)}: {hit.float().mean():.3f}\n"
+        path.with_suffix(".txt").write_text(found, encoding="utf-8")
 
     return fit("clip", model, loss, ours, work, sample).clip

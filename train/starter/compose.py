@@ -1,4 +1,4 @@
-"""Composed samples: a subject at some place and size, in front of some background, with its caption.
+"""Composed samples: a subject at some place and size, before some background, with its caption.
 
 A sample is two layers over a two-colour ramp. The back layer is a scene, a pattern of small copies
 of another picture, or a second subject; it may be absent. Samples are rows of arrays, so that a
@@ -26,12 +26,21 @@ BACKGROUNDS = {
 TOLD_SHARE = 0.7
 TINT_SHARE = 0.06
 NEAR_SHARE = 0.06
+FLOWER_SHARE = 0.35  # of patterns are flowers
+ICON_WEIGHT = 0.25  # of flat icons beside fuller drawings of the same subject
+NO_BACK = (-1, (1, 1, 0, 0), False)  # back layer's index, place and wrap where there is none
 
 
 @dataclass
 class Compositions:
-    """N planned samples. Layers are (x scale, y scale, x shift, y shift) in units of half a side;
-    a negative x scale mirrors. `back` is -1 where there is no back layer."""
+    """N planned samples.
+
+    `front` and `back` are picture indices, `back` is -1 where there is no back layer. Places
+    `[N, 4]` are (x scale, y scale, x shift, y shift) in units of half a side; a negative x scale
+    mirrors. `wrap` repeats the back layer over the whole picture. `colors` `[N, 2, 3]` in [0, 1]
+    are the ends of the ramp behind everything, which runs at `angle` radians; `tint` `[N, 3]`
+    multiplies the finished picture.
+    """
 
     front: np.ndarray
     front_place: np.ndarray
@@ -78,17 +87,18 @@ def compose(
 
 
 class _Planner:
-    """Draws one composition after the other."""
+    """Draws one composition after the other; every draw comes from `random`, in a fixed order."""
 
     def __init__(self, corpus: Corpus, settings: CorpusSettings, random: Random) -> None:
         self.corpus, self.random, self.subject_share = corpus, random, settings.subject_share
         self.subjects = words.find_subjects(corpus, settings.subjects)
         self.subject_weights = np.cumsum([s.weight for s in self.subjects]).tolist()
         self.within = [self._by_style(s.pictures) for s in self.subjects]
-        self.everything = np.cumsum(self._caption_balance()).tolist()
+        balance = self._caption_balance()
+        self.everything = np.cumsum(balance).tolist()
         self.scenes = [i for i in np.flatnonzero(corpus.opaque).tolist()
                        if "background" in corpus.texts["tags"][i].split("|")]
-        self.scene_weights = np.cumsum(self._caption_balance()[self.scenes]).tolist()
+        self.scene_weights = np.cumsum(balance[self.scenes]).tolist()
         self.patterns = [s for s in self.subjects if not corpus.opaque[s.pictures].any()]
         self.flowers = [s for s in self.patterns if "flower" in s.words]
         self.color_names = list(words.facts()["colors"])
@@ -97,8 +107,11 @@ class _Planner:
         """Cumulative weights that let every style of a subject have its say."""
         styles = [self.corpus.texts["style"][i] for i in pictures]
         counts = {style: styles.count(style) for style in set(styles)}
-        plainness = [0.25 if self.corpus.texts["kind"][i] == "icon" else 1.0 for i in pictures]
-        return np.cumsum([counts[s] ** -0.7 * p for s, p in zip(styles, plainness, strict=True)]).tolist()
+        weights = [counts[style] ** -0.7 for style in styles]
+        for position, picture in enumerate(pictures):
+            if self.corpus.texts["kind"][picture] == "icon":
+                weights[position] *= ICON_WEIGHT
+        return np.cumsum(weights).tolist()
 
     def _caption_balance(self) -> np.ndarray:
         """A picture's weight falls with the root of how many share its caption."""
@@ -115,19 +128,25 @@ class _Planner:
         phrase = words.subject_phrase(self.corpus, index, subject, random)
         near = random.random() < NEAR_SHARE
         text = words.dressed(phrase, self.corpus.texts["style"][index], random, near)
-        tint = [random.uniform(0.45, 1) for _ in range(3)] if random.random() < TINT_SHARE else [1, 1, 1]
+        tint = [1.0, 1.0, 1.0]
+        if random.random() < TINT_SHARE:
+            tint = [random.uniform(0.45, 1) for _ in range(3)]
         if self.corpus.opaque[index]:
-            row = (self._crop(), -1, (1, 1, 0, 0), False, ((0, 0, 0),) * 2, 0.0, tint, text)
+            row = (self._crop(), *NO_BACK, ((0, 0, 0),) * 2, 0.0, text)
         else:
-            row = self._before(text, near, tint)
-        return index, *row[:-1], words.finished(row[-1], random)
+            row = self._before(text, near)
+        return index, *row[:-1], tint, words.finished(row[-1], random)
 
     def _picture(self) -> tuple[int, words.Subject | None]:
-        if self.subjects and self.random.random() < self.subject_share:
-            position = self.random.choices(range(len(self.subjects)), cum_weights=self.subject_weights)[0]
+        """A picture, and the subject it was chosen for, if any."""
+        random = self.random
+        if self.subjects and random.random() < self.subject_share:
+            positions = range(len(self.subjects))
+            position = random.choices(positions, cum_weights=self.subject_weights)[0]
             subject = self.subjects[position]
-            return int(self.random.choices(subject.pictures, cum_weights=self.within[position])[0]), subject
-        return self.random.choices(range(len(self.corpus)), cum_weights=self.everything)[0], None
+            index = random.choices(subject.pictures, cum_weights=self.within[position])[0]
+            return int(index), subject
+        return random.choices(range(len(self.corpus)), cum_weights=self.everything)[0], None
 
     def _crop(self) -> tuple[float, float, float, float]:
         """A window of a full picture: enlarged, shifted no further than its rim, maybe mirrored."""
@@ -142,45 +161,67 @@ class _Planner:
         shift = [self.random.uniform(-reach, reach) for _ in range(2)]
         return (scale * self.random.choice((1, -1)), scale, *shift)
 
-    def _before(self, text: str, near: bool, tint: list[float]) -> tuple:
-        """Background and place of a cut-out: everything after the picture's index, caption last."""
+    def _before(self, text: str, near: bool) -> tuple:
+        """Place and background of a cut-out: a row but for index and tint, caption last."""
         random = self.random
         place = self._place(1.15, 1.6) if near else self._place(0.6, 1.0)
         told = random.random() < TOLD_SHARE
         kind = random.choices(list(BACKGROUNDS), list(BACKGROUNDS.values()))[0]
         name, color = self._named_color()
-        colors = (color, color)
-        none = (place, -1, (1, 1, 0, 0), False)
-        if kind == "white":
-            shade = (1.0, 1.0, 1.0)
-            text = words.on_color(text, "white", random) if told and random.random() < 0.5 else text
-            return *none, (shade, shade), 0.0, tint, text
+        if kind in ("scene", "pattern", "pair") and not (self.scenes and self.patterns):
+            kind = "named"
+        if kind == "pair":
+            layers, text = self._pair(text)
+            return *layers, (color, color), 0.0, text
+        if kind in ("scene", "pattern"):
+            back, text = (self._scene if kind == "scene" else self._pattern)(text, told)
+            return place, *back, (color, color), 0.0, text
         if kind in ("random", "ramp"):
-            first = tuple(random.random() for _ in range(3))
-            last = tuple(random.random() for _ in range(3)) if kind == "ramp" else first
-            return *none, (first, last), random.uniform(0, 6.283), tint, text
-        if kind == "named" or not self.scenes or not self.patterns:
-            text = words.on_color(text, name, random) if told else text
-            return *none, colors, 0.0, tint, text
-        if kind == "scene":
-            scene = random.choices(self.scenes, cum_weights=self.scene_weights)[0]
-            noun = words.subject_phrase(self.corpus, scene, None, random)
-            text = words.before_scene(text, noun, random) if told else text
-            return place, scene, self._crop(), False, colors, 0.0, tint, text
-        pool = self.flowers if kind == "pattern" and self.flowers and random.random() < 0.35 else self.patterns
-        other = random.choice(pool)
-        index = int(random.choice(other.pictures))
-        if kind == "pattern":
-            scale = random.uniform(0.22, 0.36)
-            tile = (scale, scale, random.uniform(-1, 1), random.uniform(-1, 1))
-            text = words.on_pattern(text, other.words[0], random) if told else text
-            return place, index, tile, True, colors, 0.0, tint, text
+            return place, *NO_BACK, *self._random_colors(kind), text
+        if kind == "white":
+            name, color, told = "white", (1.0, 1.0, 1.0), told and random.random() < 0.5
+        text = words.on_color(text, name, random) if told else text
+        return place, *NO_BACK, (color, color), 0.0, text
+
+    def _random_colors(self, kind: str) -> tuple[tuple[tuple[float, ...], ...], float]:
+        """The two ends of a ramp, or one colour twice, and the ramp's angle."""
+        first = tuple(self.random.random() for _ in range(3))
+        last = tuple(self.random.random() for _ in range(3)) if kind == "ramp" else first
+        return (first, last), self.random.uniform(0, 6.283)
+
+    def _scene(self, text: str, told: bool) -> tuple[tuple, str]:
+        """A window of a scene as back layer, and the caption that may tell it."""
+        scene = self.random.choices(self.scenes, cum_weights=self.scene_weights)[0]
+        noun = words.subject_phrase(self.corpus, scene, None, self.random)
+        text = words.before_scene(text, noun, self.random) if told else text
+        return (scene, self._crop(), False), text
+
+    def _pattern(self, text: str, told: bool) -> tuple[tuple, str]:
+        """Small copies of another picture, flowers more often, and the caption that may tell it."""
+        random = self.random
+        often = self.flowers and random.random() < FLOWER_SHARE
+        index, noun = self._other(self.flowers if often else self.patterns)
+        scale = random.uniform(0.22, 0.36)
+        tile = (scale, scale, random.uniform(-1, 1), random.uniform(-1, 1))
+        text = words.on_pattern(text, noun, random) if told else text
+        return (index, tile, True), text
+
+    def _pair(self, text: str) -> tuple[tuple, str]:
+        """A second subject at the other side: front place, back layer, caption."""
+        random = self.random
+        index, noun = self._other(self.patterns)
         side, scale = random.choice((1, -1)), random.uniform(0.45, 0.56)
         left = (scale, scale, side * 0.47, random.uniform(-0.2, 0.2))
         right = (scale, scale, -side * 0.47, random.uniform(-0.2, 0.2))
-        return left, index, right, False, colors, 0.0, tint, f"{text} and {words.with_article(other.words[0])}"
+        return (left, index, right, False), f"{text} and {words.with_article(noun)}"
+
+    def _other(self, pool: list[words.Subject]) -> tuple[int, str]:
+        """A cut-out of some other subject, and its plain noun."""
+        subject = self.random.choice(pool)
+        return int(self.random.choice(subject.pictures)), subject.words[0]
 
     def _named_color(self) -> tuple[str, tuple[float, ...]]:
+        """A colour's name and one of its shades, slightly varied, RGB in [0, 1]."""
         name = self.random.choice(self.color_names)
         shade = self.random.choice(words.facts()["colors"][name])
         return name, tuple(min(1, max(0, (c + self.random.uniform(-10, 10)) / 255)) for c in shade)
@@ -207,8 +248,13 @@ def render(corpus: Corpus, plan: Compositions) -> Tensor:
     return (picture * tensor(plan.tint)[:, :, None, None]).clamp(0, 1)
 
 
-def _layer(corpus: Corpus, index: np.ndarray, place: Tensor, wrap: Tensor | None, points: Tensor) -> Tensor:
-    """Pictures warped to their places, `[K, 4, S, S]` premultiplied; empty where the index is -1."""
+def _layer(
+    corpus: Corpus, index: np.ndarray, place: Tensor, wrap: Tensor | None, points: Tensor
+) -> Tensor:
+    """Pictures warped to their places, `[K, 4, S, S]` premultiplied; empty where the index is -1.
+
+    `points` `[S, S, 2]` are the pixel centres (x, y) in [-1, 1].
+    """
     grid = (points - place[:, None, None, 2:]) / place[:, None, None, :2]
     if wrap is not None:
         grid = torch.where(wrap[:, None, None, None], torch.remainder(grid + 1, 2) - 1, grid)
@@ -222,7 +268,10 @@ def _layer(corpus: Corpus, index: np.ndarray, place: Tensor, wrap: Tensor | None
 
 
 def plain(corpus: Corpus, index: np.ndarray, seed: int) -> Tensor:
-    """Pictures at full size on a random colour each, `[K, 3, S, S]`: the VAE's quality is judged on these."""
+    """Pictures at full size on a random colour each, `[K, 3, S, S]` in [0, 1].
+
+    The VAE's quality is judged on these.
+    """
     colors = torch.from_numpy(np.random.default_rng(seed).random((len(index), 3), np.float32))
     pictures = corpus.images[torch.from_numpy(index).to(corpus.images.device)].float() / 255
     colors = colors.to(pictures.device)[:, :, None, None]

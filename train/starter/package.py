@@ -39,7 +39,8 @@ def write_starter(
         part.to("cpu", torch.float16)
     pipeline.save_pretrained(building)
     _prefix_text_weights(building / "text_encoder" / "model.safetensors")
-    _load_as_float32(building / "text_encoder" / "config.json")
+    _edit_config(building / "text_encoder" / "config.json")
+    _edit_config(building / "vae" / "config.json")
     _write_clip(clip, words, building / "clip")
     for name in ("vocab.json", "merges.txt"):  # for readers older than tokenizer.json
         shutil.copy(tokenizer / name, building / "tokenizer" / name)
@@ -51,22 +52,26 @@ def write_starter(
 
 
 def _prefix_text_weights(path: Path) -> None:
-    """Rename keys to `text_model.*`, which every version of transformers reads and CLIPModel shares."""
-    weights = {TEXT_PREFIX + key.removeprefix(TEXT_PREFIX): value for key, value in load_file(path).items()}
+    """Rename keys to `text_model.*`: all versions of transformers read it, CLIPModel shares it."""
+    stored = load_file(path)
+    weights = {TEXT_PREFIX + key.removeprefix(TEXT_PREFIX): stored[key] for key in stored}
     save_file(weights, path, metadata={"format": "pt"})
 
 
-def _load_as_float32(path: Path) -> None:
-    """State float32 in a config, else transformers keeps the stored fp16 and a CPU cannot run it."""
+def _edit_config(path: Path) -> None:
+    """State float32, else transformers keeps the stored fp16; forget the folder it came from."""
     config = json.loads(path.read_text(encoding="utf-8"))
-    config["dtype"] = "float32"
+    config.pop("_name_or_path", None)
+    if "model_type" in config:  # transformers; diffusers always loads float32
+        config["dtype"] = "float32"
     path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def _write_clip(clip: CLIPModel, tokenizer: CLIPTokenizer, folder: Path) -> None:
+    """The CLIP pair as a folder for CLIPModel; its index leads to the pipeline's text encoder."""
     folder.mkdir()
     clip.config.save_pretrained(folder)
-    _load_as_float32(folder / "config.json")
+    _edit_config(folder / "config.json")
     tokenizer.save_pretrained(folder)
     size = clip.config.vision_config.image_size
     CLIPImageProcessor(size={"shortest_edge": size}, crop_size=size, image_mean=[MEAN] * 3,
@@ -74,7 +79,8 @@ def _write_clip(clip: CLIPModel, tokenizer: CLIPTokenizer, folder: Path) -> None
     state = {key: value.half().cpu().contiguous() for key, value in clip.state_dict().items()}
     own = {key: value for key, value in state.items() if not key.startswith(TEXT_PREFIX)}
     save_file(own, folder / "image.safetensors", metadata={"format": "pt"})
-    places = {key: "image.safetensors" if key in own else "../text_encoder/model.safetensors" for key in state}
+    text = "../text_encoder/model.safetensors"
+    places = {key: "image.safetensors" if key in own else text for key in state}
     total = sum(value.numel() * value.element_size() for value in state.values())
-    index = {"metadata": {"total_size": total}, "weight_map": places}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
+    index = json.dumps({"metadata": {"total_size": total}, "weight_map": places}, indent=1)
+    (folder / "model.safetensors.index.json").write_text(index, encoding="utf-8")

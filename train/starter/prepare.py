@@ -2,7 +2,7 @@
 
 import os
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -54,16 +54,19 @@ def _texts(corpus: Corpus, settings: RecipeSettings) -> list[str]:
     """Everything the tokenizer should know: captions as they will appear, names and tags."""
     composed = compose(corpus, settings.corpus, 5 * min(len(corpus), CHUNK), seed=1)[1]
     tags = [tag for row in corpus.texts["tags"] for tag in row.split("|") if tag]
-    listed = [w for t in ("often", "scenes", "people", "things") for s in facts()[t]["subjects"] for w in s]
+    tables = [facts()[name]["subjects"] for name in ("often", "scenes", "people", "things")]
+    listed = [word for table in tables for subject in table for word in subject]
     names = [name for i in range(len(corpus)) for name in corpus.names(i)]
     return [*composed, *names, *tags, *listed * 20]
 
 
-def _compositions(corpus: Corpus, settings: RecipeSettings, folder: Path) -> tuple[Compositions, np.ndarray]:
+def _compositions(
+    corpus: Corpus, settings: RecipeSettings, folder: Path
+) -> tuple[Compositions, np.ndarray]:
     """All samples, in chunks that do not depend on the number of processes."""
     count, seed = settings.corpus.compositions, settings.corpus.seed
     sizes = [min(CHUNK, count - start) for start in range(0, count, CHUNK)]
-    light = Corpus(corpus.images[:0], corpus.small[:0], corpus.texts, corpus.opaque, corpus.held_out)
+    light = replace(corpus, images=corpus.images[:0], small=corpus.small[:0])
     tasks = [(light, settings, size, 1000 * seed + 2 + i, folder) for i, size in enumerate(sizes)]
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         parts, tokens = zip(*pool.map(_chunk, tasks), strict=True)
@@ -71,6 +74,7 @@ def _compositions(corpus: Corpus, settings: RecipeSettings, folder: Path) -> tup
 
 
 def _chunk(task: tuple[Corpus, RecipeSettings, int, int, Path]) -> tuple[Compositions, np.ndarray]:
+    """One process's share: samples and their token ids."""
     corpus, settings, size, seed, folder = task
     plan, captions = compose(corpus, settings.corpus, size, seed)
     return plan, encode(load_tokenizer(folder), captions)

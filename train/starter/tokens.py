@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from tokenizers.pre_tokenizers import ByteLevel
+from transformers import CLIPTokenizer
 
 START, END, WORD_END = "<|startoftext|>", "<|endoftext|>", "</w>"
 LENGTH = 77
@@ -34,10 +35,11 @@ def train_tokenizer(texts: list[str], size: int, folder: Path) -> None:
 
 
 def _learned_merges(texts: list[str], count: int, alphabet: list[str]) -> list[tuple[str, str]]:
+    """The `count` most useful pairs to join, the first learned first."""
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix=WORD_END))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(_regex(PATTERN), behavior="removed", invert=True),
+        pre_tokenizers.Split(Regex(PATTERN), behavior="removed", invert=True),
         ByteLevel(add_prefix_space=False, use_regex=False),
     ])
     # The trainer counts the alphabet in its size, and letters at a word's end as they appear.
@@ -48,20 +50,12 @@ def _learned_merges(texts: list[str], count: int, alphabet: list[str]) -> list[t
     return [tuple(pair) for pair in learned][:count]
 
 
-def _regex(pattern: str):
-    from tokenizers import Regex
-
-    return Regex(pattern)
-
-
-def load_tokenizer(folder: Path):
+def load_tokenizer(folder: Path) -> CLIPTokenizer:
     """The tokenizer as transformers' CLIPTokenizer."""
-    from transformers import CLIPTokenizer
-
     return CLIPTokenizer.from_pretrained(folder)
 
 
-def encode(tokenizer, texts: list[str]) -> np.ndarray:
+def encode(tokenizer: CLIPTokenizer, texts: list[str]) -> np.ndarray:
     """Token ids `[K, 77]`, int16, padded with the end mark."""
     ids = tokenizer(texts, padding="max_length", truncation=True, max_length=LENGTH)["input_ids"]
     return np.asarray(ids, dtype=np.int16)

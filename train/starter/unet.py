@@ -1,7 +1,8 @@
 """Fourth stage: the denoiser, on latents that are encoded once.
 
-v-prediction on scaled-linear betas rescaled to zero terminal SNR (Lin et al. 2024), loss weighted by
-Min-SNR (Hang et al. 2023) with a lower bound, because the plain weight vanishes where the SNR does.
+v-prediction on scaled-linear betas rescaled to zero terminal SNR (Lin et al. 2024), loss weighted
+by Min-SNR (Hang et al. 2023) with a lower bound, because the plain weight vanishes where the SNR
+does.
 """
 
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor, nn
-from transformers import CLIPTextModel
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from ...configs.recipe import RecipeSettings, UnetSettings
 from .compose import render
@@ -20,8 +21,8 @@ from .prepare import Prepared
 from .tokens import encode, load_tokenizer
 
 SAMPLE_PROMPTS = (
-    "a cat", "a dog", "a teddy bear", "a car", "a bird", "a chair", "an anime girl face", "a flower",
-    "a fish", "a coffee cup", "a robot", "a hamburger", "a cat on a red background",
+    "a cat", "a dog", "a teddy bear", "a car", "a bird", "a chair", "an anime girl face",
+    "a flower", "a fish", "a coffee cup", "a robot", "a hamburger", "a cat on a red background",
     "a car parked in front of a mountain", "a castle on top of a hill", "a city at night",
 )
 ENCODE_BATCH = 256
@@ -46,7 +47,7 @@ def new_unet(settings: UnetSettings, text_width: int, resolution: int) -> UNet2D
 
 
 def loss_weights(alphas: Tensor, gamma: float, lower: float) -> Tensor:
-    """Min-SNR weight of the v-prediction error per timestep, never below `lower`.
+    """Min-SNR weight of the v-prediction error per timestep (Hang et al. 2023), at least `lower`.
 
     With SNR = a / (1 - a) it is min(SNR, gamma) / (SNR + 1), written so that a = 0 and a = 1 work.
     """
@@ -80,9 +81,10 @@ def _kept_latents(prepared: Prepared, vae: AutoencoderKL, count: int, path: Path
 
 
 def train_unet(
-    settings: RecipeSettings, prepared: Prepared, vae: AutoencoderKL, text: CLIPTextModel, work: Path
+    settings: RecipeSettings, prepared: Prepared, vae: AutoencoderKL, text: CLIPTextModel,
+    work: Path,
 ) -> UNet2DConditionModel:
-    """Train on latents and captions; a tenth of the captions is empty."""
+    """Train on latents and captions; `caption_dropout` of the captions is empty."""
     ours, device = settings.unet, prepared.corpus.images.device
     torch.manual_seed(ours.seed)
     model = new_unet(ours, settings.clip.width, settings.corpus.resolution)
@@ -121,7 +123,9 @@ def train_unet(
     return fit("unet", model, loss, ours, work, sample)
 
 
-def assemble(unet: nn.Module, vae: AutoencoderKL, text: CLIPTextModel, tokenizer) -> StableDiffusionPipeline:
+def assemble(
+    unet: nn.Module, vae: AutoencoderKL, text: CLIPTextModel, tokenizer: CLIPTokenizer
+) -> StableDiffusionPipeline:
     """Stock pipeline of the trained parts."""
     pipeline = StableDiffusionPipeline(
         vae=vae, text_encoder=text, tokenizer=tokenizer, unet=unet, scheduler=new_scheduler(),
@@ -132,8 +136,8 @@ def assemble(unet: nn.Module, vae: AutoencoderKL, text: CLIPTextModel, tokenizer
 
 
 def draw(
-    pipeline: StableDiffusionPipeline, prompts: list[str], each: int, steps: int, cfg_scale: float = 5.0,
-    seed: int = 0,
+    pipeline: StableDiffusionPipeline, prompts: list[str], each: int, steps: int,
+    cfg_scale: float = 5.0, seed: int = 0,
 ) -> Tensor:
     """`each` pictures of every prompt, `[K, 3, S, S]` in [0, 1]; picture i has seed `seed + i`."""
     repeated = [prompt for prompt in prompts for _ in range(each)]

@@ -1,5 +1,6 @@
 """Second stage: the autoencoder, 8x smaller, 4 latent channels of zero mean and unit variance."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,11 @@ from .lpips import Lpips
 from .prepare import Prepared
 
 LATENT_CHANNELS = 4
+STATISTICS_OF = 4096  # samples whose latents get zero mean and unit variance
 
 
 def new_vae(settings: VaeSettings, resolution: int) -> AutoencoderKL:
-    """AutoencoderKL with one ResNet per block and no attention, so that it is fully convolutional."""
+    """AutoencoderKL with one ResNet per block and no attention: fully convolutional."""
     levels = len(settings.channels)
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * levels,
@@ -31,14 +33,14 @@ def new_vae(settings: VaeSettings, resolution: int) -> AutoencoderKL:
 
 
 class Autoencoding(nn.Module):
-    """One pass of a VAE as a plain forward: pictures in [-1, 1] to (pictures, mean, log variance)."""
+    """One pass of a VAE as a plain forward: pictures to (pictures, mean, log variance)."""
 
     def __init__(self, vae: AutoencoderKL) -> None:
         super().__init__()
         self.vae = vae
 
     def forward(self, pictures: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`noise` `[K, 4, h, w]` samples the posterior."""
+        """Pictures `[K, 3, H, W]` in [-1, 1]; `noise` `[K, 4, h, w]` samples the posterior."""
         mean, log_variance = self.vae.quant_conv(self.vae.encoder(pictures)).chunk(2, 1)
         log_variance = log_variance.clamp(-30, 20)
         latents = mean + (0.5 * log_variance).exp() * noise
@@ -57,10 +59,11 @@ def train_vae(settings: RecipeSettings, prepared: Prepared, work: Path) -> Autoe
     def loss(step: int) -> dict[str, Tensor]:
         pictures = _crops(prepared, allowed, ours, step) * 2 - 1
         generator = torch.Generator(device).manual_seed(step_seed(ours.seed, step))
-        side = ours.crop // 8
-        noise = torch.randn(len(pictures), LATENT_CHANNELS, side, side, device=device, generator=generator)
+        shape = (len(pictures), LATENT_CHANNELS, ours.crop // 8, ours.crop // 8)
+        noise = torch.randn(shape, device=device, generator=generator)
         drawn, mean, log_variance = model(pictures, noise)
-        kl = 0.5 * (mean.float().square() + log_variance.float().exp() - 1 - log_variance.float()).mean()
+        mean, log_variance = mean.float(), log_variance.float()
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
         distance = lpips(drawn * 0.5 + 0.5, pictures * 0.5 + 0.5).mean()
         return {"l1": F.l1_loss(drawn.float(), pictures), "lpips": ours.lpips_weight * distance,
                 "kl": ours.kl_weight * kl}
@@ -70,8 +73,8 @@ def train_vae(settings: RecipeSettings, prepared: Prepared, work: Path) -> Autoe
         save_grid(torch.cat([pictures, reconstruct(average.vae, pictures)]), path, columns=16)
 
     vae = fit("vae", model, loss, ours, work, sample).vae
-    standardise_latents(vae, lambda i: render(corpus, prepared.compositions.select(allowed[i : i + 64])),
-                        range(0, min(len(allowed), 4096), 64))
+    chunks = [allowed[i : i + 64] for i in range(0, min(len(allowed), STATISTICS_OF), 64)]
+    standardise_latents(vae, (render(corpus, prepared.compositions.select(c)) for c in chunks))
     return vae
 
 
@@ -83,11 +86,12 @@ def _crops(prepared: Prepared, allowed: np.ndarray, settings: VaeSettings, step:
     room = pictures.shape[-1] - settings.crop
     if not room:
         return pictures
-    top, left = torch.from_numpy(generator.integers(room + 1, size=(2, len(chosen)))).to(pictures.device)
-    line = torch.arange(settings.crop, device=pictures.device)
+    device = pictures.device
+    top, left = torch.from_numpy(generator.integers(room + 1, size=(2, len(chosen)))).to(device)
+    line = torch.arange(settings.crop, device=device)
     rows, columns = (top[:, None] + line)[:, None, :, None], (left[:, None] + line)[:, None, None]
-    batch = torch.arange(len(chosen), device=pictures.device)[:, None, None, None]
-    return pictures[batch, torch.arange(3, device=pictures.device)[:, None, None], rows, columns]
+    batch = torch.arange(len(chosen), device=device)[:, None, None, None]
+    return pictures[batch, torch.arange(3, device=device)[:, None, None], rows, columns]
 
 
 @torch.no_grad()
@@ -98,13 +102,13 @@ def reconstruct(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def standardise_latents(vae: AutoencoderKL, pictures, indices) -> None:
+def standardise_latents(vae: AutoencoderKL, batches: Iterable[Tensor]) -> None:
     """Fold each latent channel's mean and deviation into the 1x1 convolutions around the latents.
 
-    Then `scaling_factor` is 1 and colour alignment sees channels of one scale. Decoding what was
-    encoded stays exactly the same.
+    Measured on `batches` of pictures `[K, 3, H, W]` in [0, 1]. Then `scaling_factor` is 1 and
+    colour alignment sees channels of one scale. Decoding what was encoded stays the same.
     """
-    parts = [vae.encode(pictures(i) * 2 - 1).latent_dist.mode() for i in indices]
+    parts = [vae.encode(pictures * 2 - 1).latent_dist.mode() for pictures in batches]
     latents = torch.cat(parts).transpose(0, 1).flatten(1).double()
     mean, deviation = latents.mean(1).to(parts[0]), latents.std(1).to(parts[0])
     inward, outward, channels = vae.quant_conv, vae.post_quant_conv, len(mean)

@@ -1,0 +1,96 @@
+"""The mosaics of the main job: what a variant changes, drawing it, and measuring what came out."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from likeness import ImageJudge, likeness, read_images
+
+from smalti.configs.settings import MosaicSettings, Settings
+from smalti.generate.evaluate.metrics import psnr, ssim
+from smalti.generate.mosaic import MosaicPlan, generate_mosaic, plan_mosaic
+from smalti.generate.subjects import CONCEPT, fill_defaults
+from smalti.models.adapter_file import read_metadata
+from smalti.models.concepts import find_adapter
+from smalti.models.files import WEIGHTS, locate, weights_file
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way of making the mosaic."""
+
+    says: str
+    """What is different, for the table."""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Mosaic settings that differ from the full method's."""
+    adapter: bool = True
+    """Tiles show the concept; else only its class word, by the bare base model."""
+
+
+VARIANTS = {
+    "full": Variant("the paper's method"),
+    "no-noise": Variant("without integral noise", {"noise": "random"}),
+    "no-color": Variant("without colour alignment", {"color": False}),
+    "no-guidance": Variant("without guidance", {"guidance": False}),
+    "unguided": Variant("tiles left alone", {"guidance": False, "color": False}),
+    # Everything else stays, colour and guidance too, so that only the adapter makes the difference.
+    "class-word": Variant("without the adapter", adapter=False),
+}
+
+
+def variant_settings(settings: Settings, variant: Variant, class_word: str) -> Settings:
+    """The settings of one variant; `class_word` replaces the concept where it has no adapter."""
+    mosaic = replace(fill_defaults(settings.mosaic), **variant.changes)
+    if not variant.adapter:
+        mosaic = _without_adapter(mosaic, class_word)
+    return replace(settings, mosaic=mosaic)
+
+
+def _without_adapter(mosaic: MosaicSettings, class_word: str) -> MosaicSettings:
+    prompts = tuple(prompt.replace(CONCEPT, class_word) for prompt in mosaic.tile_prompt)
+    return replace(mosaic, tile_lora=(), tile_prompt=prompts)
+
+
+def folder_of(plan: MosaicPlan, name: str, root: Path) -> Path:
+    """Where a mosaic lies: another base, adapter or setting leads to another folder.
+
+    So finished mosaics are found again, and none is ever taken for another.
+    """
+    text = json.dumps(plan.identity, sort_keys=True)
+    return root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def draw(settings: Settings, name: str, root: Path, concepts_dir: Path) -> Path:
+    """The folder of a mosaic, drawn unless it is there already; an unfinished one goes on."""
+    plan = plan_mosaic(settings, concepts_dir=concepts_dir)
+    folder = folder_of(plan, name, root)
+    generate_mosaic(settings, folder, concepts_dir=concepts_dir)
+    return folder
+
+
+def measure(folder: Path, judge: ImageJudge, photos: torch.Tensor) -> dict[str, float]:
+    """PSNR@64 (dB), SSIM@64 and the tiles' mean likeness to photos' embeddings [P, D]."""
+    mosaic, reference = read_images([folder / "mosaic.png", folder / "reference.png"])
+    tiles = torch.stack(read_images(sorted((folder / "tiles").glob("*.png"))))
+    return {
+        "psnr": psnr(mosaic, reference),
+        "ssim": ssim(mosaic, reference),
+        "likeness": float(likeness(judge, tiles, photos).mean()),
+    }
+
+
+def class_word_of(concept: str, concepts_dir: Path) -> str:
+    """The class word that a concept was trained with; InputError when it is untrained."""
+    return read_metadata(find_adapter(concept, concepts_dir))["class_word"]
+
+
+def file_sizes(settings: Settings, concept: str, concepts_dir: Path) -> dict[str, int]:
+    """Bytes of a concept's adapter and of its base model's three weight files."""
+    folder = locate(settings.base)
+    files = [weights_file(folder, part, settings.base.variant) for part in WEIGHTS]
+    adapter = find_adapter(concept, concepts_dir)
+    return {"adapter": adapter.stat().st_size, "base": sum(f.stat().st_size for f in files)}

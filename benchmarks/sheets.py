@@ -1,0 +1,43 @@
+"""Contact sheets: pictures side by side with a label above each column and before each row."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from smalti.configs.files import replacing
+
+MARGIN = 6
+LABEL = 18  # px, height of the column labels
+LEFT = 130  # px, width of the row labels
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[Image.Image]],
+    path: Path,
+    *,
+    columns: Sequence[str] = (),
+    names: Sequence[str] = (),
+    side: int = 320,
+) -> None:
+    """Write `rows` of pictures to a PNG, each fitted into a square of `side` px."""
+    top, left = (LABEL if columns else 0), (LEFT if names else 0)
+    width, height = max(map(len, rows)) * (side + MARGIN), len(rows) * (side + MARGIN)
+    sheet = Image.new("RGB", (left + width, top + height), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    for column, text in enumerate(columns):
+        pen.text((left + column * (side + MARGIN), 2), text, "black", font)
+    for row, text in enumerate(names):
+        pen.text((2, top + row * (side + MARGIN) + side // 2), text, "black", font)
+    for row, pictures in enumerate(rows):
+        for column, picture in enumerate(pictures):
+            place = (left + column * (side + MARGIN), top + row * (side + MARGIN))
+            sheet.paste(_fitted(picture, side), place)
+    with replacing(path) as temporary:
+        sheet.save(temporary, format="PNG")
+
+
+def _fitted(picture: Image.Image, side: int) -> Image.Image:
+    scale = side / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)

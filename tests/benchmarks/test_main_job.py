@@ -1,0 +1,214 @@
+"""The main job's arithmetic against numbers worked out by hand, and its runs on the tiny model."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scores import Score, check_rows, checks, clear_gap, summarise, summary_rows
+
+from smalti.configs.errors import InputError
+from smalti.configs.settings import MosaicSettings, Settings, TrainSettings
+from smalti.generate import mosaic as mosaic_module
+from smalti.models.base import load_base
+from smalti.models.edlora import attach_new, detach, save_adapter
+
+SIZES = {"sylvie": {"adapter": 4_000_000, "base": 45_000_000}}
+
+
+def score(variant: str, seed: int, psnr: float, likeness: float, pair: str = "s/e") -> Score:
+    return Score(pair, variant, seed, psnr, psnr / 40, likeness)
+
+
+@pytest.fixture
+def scores() -> list[Score]:
+    return [
+        score("full", 0, 20.0, 0.72),
+        score("full", 1, 24.0, 0.78),
+        score("no-noise", 0, 19.5, 0.72),
+        score("no-color", 0, 18.0, 0.74),
+        score("no-guidance", 0, 14.0, 0.76),
+        score("unguided", 0, 12.0, 0.80),
+        score("unguided", 1, 12.0, 0.80),
+        score("class-word", 0, 20.0, 0.50),
+        score("class-word", 1, 20.0, 0.60),
+    ]
+
+
+def test_means_ratios_and_differences(scores):
+    full = summarise(scores)["full"]
+    assert (full.count, full.psnr) == (2, 22.0)
+    assert full.psnr_spread == pytest.approx(8**0.5)  # two values four apart
+    assert full.ssim == pytest.approx(0.55)
+    assert full.likeness == pytest.approx(0.75)
+    assert full.of_unguided == pytest.approx(0.75 / 0.80)
+    assert full.above_class_word == pytest.approx((0.22 + 0.18) / 2)
+
+
+def test_partners_share_pair_and_seed(scores):
+    # Seed 1 of another pair has no partner, and seed 0's must not be taken for it.
+    alone = [*scores, score("full", 1, 20.0, 0.10, pair="e/s")]
+    assert summarise(alone)["full"].of_unguided == pytest.approx(0.75 / 0.80)
+    assert summarise(scores)["no-color"].of_unguided == pytest.approx(0.74 / 0.80)
+    lonely = summarise([score("full", 0, 20.0, 0.7)])["full"]
+    assert (lonely.of_unguided, lonely.above_class_word, lonely.psnr_spread) == (None, None, 0.0)
+
+
+def test_what_must_be_reached(scores):
+    found = {check.what.partition(":")[0].partition(",")[0]: check for check in checks(scores, {})}
+    assert all(check.reached for check in found.values())
+    assert found["PSNR@64 that colour alignment brings"].value == pytest.approx(4.0)
+    assert found["PSNR@64 that guidance brings"].value == pytest.approx(8.0)
+    assert found["PSNR@64 that guidance brings"].target == pytest.approx(4.0)
+
+
+def test_guidance_must_bring_most(scores):
+    weak = [replace(s, psnr=19.0) if s.variant == "no-guidance" else s for s in scores]
+    brings = [check for check in checks(weak, {}) if "guidance brings" in check.what]
+    assert [check.reached for check in brings] == [False]
+
+
+def test_clearly_above_means_no_overlap_in_any_pair(scores):
+    assert clear_gap(scores) == pytest.approx(0.72 - 0.60)
+    other = [score("full", 0, 20, 0.90, "e/s"), score("class-word", 0, 20, 0.91, "e/s")]
+    assert clear_gap([*scores, *other]) == pytest.approx(-0.01)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "base", "reached"),
+    [
+        (5_000_000, 45_000_000, True),
+        (5_000_001, 45_000_000, False),
+        (6_000_000, 600_000_000, True),
+        (6_000_001, 600_000_000, False),
+    ],
+)
+def test_the_adapter_may_take_5_mb_or_1_percent(adapter, base, reached):
+    (check,) = checks([], {"sylvie": {"adapter": adapter, "base": base}})
+    assert check.reached is reached
+
+
+def test_table_rows(scores):
+    rows = summary_rows(summarise(scores), {"full": "the paper's method"})
+    assert rows[0] == ["full", "the paper's method", "2", "22.00 ± 2.83", "0.550", "0.750",
+                       "93.8 %", "+0.200"]  # fmt: skip
+    lonely = summary_rows(summarise([score("full", 0, 20.0, 0.7)]), {})
+    assert lonely[0][-2:] == ["", ""]
+    assert check_rows(checks([], SIZES))[0][1:3] == ["4.000", "5.000"]
+
+
+@pytest.mark.parametrize("text", ["sylvie", "sylvie/", "/eileen", "a/b/c"])
+def test_bad_pairs_are_refused(text):
+    from main_job import parse_pair
+
+    with pytest.raises(InputError, match="sylvie/eileen"):
+        parse_pair(text)
+
+
+def test_lists_on_the_command_line():
+    from main_job import parse_names, parse_pair, parse_seeds
+
+    assert parse_pair("sylvie/eileen") == ("sylvie", "eileen")
+    assert parse_seeds("0, 2,2") == [0, 2]
+    assert parse_names(None, ["full", "unguided"]) == ["full", "unguided"]
+    assert parse_names("unguided", ["full", "unguided"]) == ["unguided"]
+    with pytest.raises(InputError, match="no-colour"):
+        parse_names("no-colour", ["full", "no-color"])
+    with pytest.raises(InputError, match="0,1,2"):
+        parse_seeds("first")
+
+
+def test_variants_change_what_they_say():
+    from mosaics import VARIANTS, variant_settings
+
+    settings = Settings(mosaic=MosaicSettings(tile_lora=("sylvie",), ref_lora="eileen"))
+    made = {name: variant_settings(settings, one, "girl").mosaic for name, one in VARIANTS.items()}
+    assert made["no-noise"] == replace(made["full"], noise="random")
+    assert made["unguided"] == replace(made["no-guidance"], color=False)
+    plain = made["class-word"]
+    assert (plain.tile_lora, plain.ref_lora) == ((), "eileen")
+    assert plain.tile_prompt == ("a girl on a <color> background", "a girl")
+    assert (
+        replace(plain, tile_lora=("sylvie",), tile_prompt=made["full"].tile_prompt)
+        == (made["full"])
+    )
+
+
+class ColorJudge:
+    """Sees nothing but an image's mean colour."""
+
+    def image_features(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.normalize(images.mean(dim=(2, 3)), dim=-1)
+
+
+def test_likeness_is_the_mean_over_photos():
+    from likeness import likeness
+
+    red, grey = torch.tensor([1.0, 0, 0]), torch.ones(3)
+    images = torch.stack([red, grey])[:, :, None, None].expand(2, 3, 8, 8)
+    photos = torch.stack([red, torch.tensor([0, 1.0, 0])])
+    expected = [0.5, 3**-0.5]
+    assert torch.allclose(likeness(ColorJudge(), images, photos), torch.tensor(expected))
+
+
+@pytest.fixture(scope="module")
+def concepts(tiny_settings, tmp_path_factory) -> Path:
+    """Two concepts of three photos each, with adapters as fresh as training begins."""
+    folder = tmp_path_factory.mktemp("concepts")
+    base = load_base(tiny_settings, device="cpu")
+    for name, color in (("sylvie", (200, 40, 40)), ("eileen", (40, 40, 200))):
+        (folder / name).mkdir()
+        for number in range(3):
+            Image.new("RGB", (80, 64), color).save(folder / name / f"{number}.png")
+        adapter = attach_new(base, name, "girl", TrainSettings(rank=2))
+        save_adapter(base, adapter, folder / name / "edlora.safetensors")
+        detach(base, adapter)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def settings(tiny_settings) -> Settings:
+    return Settings(tiny_settings, mosaic=MosaicSettings(grid="2x2", steps=4, batch_size=4))
+
+
+def draw(settings: Settings, out: Path, concepts: Path, *names: str) -> dict:
+    from main_job import draw_all
+
+    return draw_all(settings, [("sylvie", "eileen")], names, [0], out, concepts)
+
+
+def test_finished_mosaics_are_not_drawn_again(settings, concepts, tmp_path, monkeypatch):
+    first = draw(settings, tmp_path, concepts, "full", "class-word")
+    monkeypatch.setattr(mosaic_module, "open_studio", None)  # whoever draws, fails
+    assert draw(settings, tmp_path, concepts, "full", "class-word") == first
+    changed = replace(settings, mosaic=replace(settings.mosaic, steps=3))
+    with pytest.raises(TypeError):
+        draw(changed, tmp_path, concepts, "full")
+
+
+def test_scores_sheet_and_report(settings, concepts, tmp_path):
+    from likeness import photo_features
+    from main_job import report, write_sheet
+    from mosaics import file_sizes, measure
+
+    folders = draw(settings, tmp_path, concepts, "full")
+    (folder,) = folders.values()
+    judge = ColorJudge()
+    photos = photo_features(judge, concepts / "sylvie")
+    found = Score("sylvie/eileen", "full", 0, **measure(folder, judge, photos))
+    recorded = json.loads((folder / "mosaic.json").read_text())["metrics"]
+    assert found.psnr == pytest.approx(recorded["psnr_64"], abs=1e-3)
+    assert found.ssim == pytest.approx(recorded["ssim_64"], abs=1e-4)
+    tiles = [np.asarray(Image.open(path)) / 255 for path in (folder / "tiles").iterdir()]
+    colors = np.stack([tile.mean((0, 1)) for tile in tiles])
+    cosine = colors @ (200, 40, 40) / np.linalg.norm(colors, axis=1) / np.hypot(200, 40 * 2**0.5)
+    assert found.likeness == pytest.approx(cosine.mean(), abs=1e-5)
+    sizes = {"sylvie": file_sizes(settings, "sylvie", concepts)}
+    assert sizes["sylvie"]["base"] > sizes["sylvie"]["adapter"] > 0
+    written = json.loads(json.dumps(report(settings, [found], checks([found], sizes), sizes)))
+    assert written["mosaics"][0]["psnr"] == found.psnr
+    write_sheet(folders, ["full"], tmp_path / "sheet.png")
+    assert Image.open(tmp_path / "sheet.png").width > 640  # two pictures of 320 px

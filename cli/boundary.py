@@ -1,6 +1,5 @@
 """One place where errors become messages: what is wrong, what to do, exit code, no traceback."""
 
-import errno
 import functools
 import shlex
 import sys
@@ -10,11 +9,10 @@ from typing import Any
 
 import typer
 
-from ..configs.errors import SmaltiError
+from ..configs.errors import SmaltiError, is_out_of_memory
+from ..configs.files import NO_ACCESS, NO_SPACE
 
 INTERRUPTED = 130
-_NO_ACCESS = (errno.EACCES, errno.EPERM, errno.EROFS)
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _SMALLER = "Close other programs that use memory, or give the command smaller batches."
 
 
@@ -49,11 +47,11 @@ def explain(error: BaseException, lower: str = _SMALLER) -> tuple[str, int] | No
     """Return message and exit code for an error that a user can act on, else None."""
     if isinstance(error, SmaltiError):
         return f"Error: {error}", error.exit_code
-    if _is_out_of_memory(error):
+    if any(map(is_out_of_memory, _chain(error))):
         return f"Error: out of memory. {lower} What was done is kept; {_again()}", 1
     if _is_disk_full(error):
         return f"Error: the disk is full{_where(error)}. Free some space; {_again()}", 1
-    if isinstance(error, OSError) and error.errno in _NO_ACCESS:
+    if isinstance(error, OSError) and error.errno in NO_ACCESS:
         return (
             f"Error: no permission{_where(error)}. Check who owns it, or choose another folder.",
             2,
@@ -82,20 +80,10 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Torch raises its own class on GPUs and a plain RuntimeError on CPUs."""
-    return any(
-        isinstance(link, MemoryError)
-        or type(link).__name__ == "OutOfMemoryError"
-        or (isinstance(link, RuntimeError) and "can't allocate memory" in str(link))
-        for link in _chain(error)
-    )
-
-
 def _is_disk_full(error: BaseException) -> bool:
     """Writers of safetensors and zip files report a full disk in the text of their own errors."""
     return any(
-        (isinstance(link, OSError) and link.errno in _NO_SPACE)
+        (isinstance(link, OSError) and link.errno in NO_SPACE)
         or "no space left on device" in str(link).lower()
         for link in _chain(error)
     )

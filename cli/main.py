@@ -7,9 +7,10 @@ import typer
 
 from ..configs.loading import load_base_preset, preset_names
 from ..configs.settings import BaseSettings
+from ..models.concepts import concept_folders
 from . import gen, train
 from .boundary import guarded
-from .concepts import concept_folders, describe_concept
+from .concepts import describe_concept
 from .console import console, print_table
 from .options import ConceptsDir, examples
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from ..configs.loading import preset_names, resolve
+from ..models.concepts import find_concept
 from .boundary import guarded
-from .concepts import find_concept
 from .console import console, print_facts, print_settings
 from .options import Base, ConceptsDir, Config, DryRun, Overrides, examples, with_settings
 

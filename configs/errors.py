@@ -14,3 +14,12 @@ class InputError(SmaltiError):
     """Bad input: a path, an image, an option or a combination of options that cannot work."""
 
     exit_code = 2
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether memory ran out: torch has its own class on GPUs, a RuntimeError on CPUs."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )

@@ -1,24 +1,30 @@
 """Write files so that a crash or a full disk never leaves half of one under its final name."""
 
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..configs.errors import InputError, SmaltiError
+from .errors import InputError, SmaltiError
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+NO_ACCESS = (errno.EACCES, errno.EPERM, errno.EROFS)
+NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path` (a file or a folder) and rename it to `path` on success.
 
-    Raises SmaltiError on a full disk and InputError where nothing may be written; the old file then
-    stays.
+    Makes the folder it lies in. Raises SmaltiError on a full disk and InputError where nothing may
+    be written; the old file then stays.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         if temporary.is_dir() and path.exists():
             remove(path)
@@ -29,26 +35,33 @@ def replacing(path: Path) -> Iterator[Path]:
         remove(temporary)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8, whole or not at all; raises as `replacing` does."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def remove(path: Path) -> None:
     """Delete a file or a folder tree if it is there."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
-    else:
+    elif path.is_symlink() or path.exists():
         path.unlink(missing_ok=True)
 
 
 def explain(error: OSError, path: Path) -> SmaltiError:
     """Turn an error of writing `path` into the message a user can act on."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in NO_SPACE:
         return SmaltiError(
             f"The disk is full: {path} was not written. "
             "Free some space and run the same command again."
         )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno in NO_ACCESS:
         return InputError(
-            f"{path.parent} cannot be written. "
-            "Check its permissions, or copy the concept elsewhere."
+            f"{path.parent} cannot be written. Check its permissions, or choose another folder."
         )
+    if error.errno in NO_FOLDER:
+        return InputError(f"{path.parent} is no folder, so {path} cannot be written. Rename one.")
     return SmaltiError(f"{path} was not written: {error}.")
 
 
@@ -61,3 +74,9 @@ def ensure_writable(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise explain(error, probe) from error
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,6 +15,7 @@ from types import UnionType
 from typing import Any, get_type_hints
 
 from .errors import InputError
+from .files import write_text
 from .settings import BaseSettings, MosaicSettings, Settings, TrainSettings
 from .values import from_text, from_toml
 
@@ -142,10 +143,8 @@ def settings_toml(settings: Settings) -> str:
 
 
 def save_settings(settings: Settings, path: Path) -> None:
-    """Write the settings as TOML, first under a temporary name."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(settings_toml(settings), encoding="utf-8")
-    temporary.replace(path)
+    """Write the settings as TOML, whole or not at all."""
+    write_text(path, settings_toml(settings))
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

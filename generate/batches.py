@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import torch
 
-from ..configs.errors import SmaltiError
+from ..configs.errors import SmaltiError, is_out_of_memory
 from .grid import Tile
 
 
@@ -41,13 +41,6 @@ def in_batches(
         else:
             position += len(part)
     return batch
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Torch has its own class on GPUs and a plain RuntimeError on CPUs."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        "can't allocate memory" in str(error)
-    )
 
 
 def free_cached_memory() -> None:

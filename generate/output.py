@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..configs.files import file_hash
 from ..configs.settings import Settings
 from ..models.edlora import Adapter
-from .concepts import file_hash
+from ..models.pixels import to_image
 from .evaluate.metrics import psnr, ssim
-from .files import to_image, write_png
+from .files import write_png
 from .tiles import MOSAIC, TileStore
 
 PACKAGES = ("smalti", "torch", "diffusers", "transformers", "peft", "pillow")

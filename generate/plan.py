@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from ..configs.errors import InputError
+from ..configs.files import file_hash
 from ..configs.settings import Settings
 from ..models.base import BaseModel, free_memory, pick_device
+from ..models.concepts import find_adapter
 from ..models.files import is_present
-from .concepts import file_hash, find_adapter
 from .grid import Grid, make_grid
 from .reference import load_photo
 from .subjects import fill_defaults

@@ -9,7 +9,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from ..configs.errors import InputError
-from .files import to_image
+from ..models.pixels import to_image
 
 MIN_SIDE = 64
 

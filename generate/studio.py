@@ -1,6 +1,6 @@
 """Where tiles are drawn: a loaded base, adapters, reference, noise field, and what tiles show."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from ..configs.settings import MosaicSettings
-from ..models.base import BaseModel, load_base
-from ..models.edlora import Adapter, set_active
+from ..models.base import DTYPES, BaseModel, load_base
+from ..models.concepts import find_adapter
+from ..models.edlora import Adapter, load_adapter, set_active
 from .color import Align, latent_alignment, pixel_alignment
-from .concepts import load_adapters
 from .grid import Grid, Tile, fit_reference, split_blocks
 from .guidance import ExactGuide, Guide, LowPass
 from .noise import coarse_field, keyed_generator, normal, tile_noise
@@ -22,8 +22,6 @@ from .reference import load_photo
 from .sampler import encode_pair, make_scheduler, sample
 from .subjects import CONCEPT, Subject, assign_subjects
 from .tiles import TileStore
-
-DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -75,6 +73,17 @@ def open_studio(plan: MosaicPlan, store: TileStore, concepts_dir: Path, report: 
         subjects=assign_subjects(mosaic, grid, blocks),
         batch=batch,
     )
+
+
+def load_adapters(base: BaseModel, names: Iterable[str], concepts_dir: Path) -> dict[str, Adapter]:
+    """Attach the adapters of all named concepts, each once; none of them learns here."""
+    adapters = {
+        name: load_adapter(base, find_adapter(name, concepts_dir))
+        for name in dict.fromkeys(filter(None, names))
+    }
+    for module in (base.unet, base.text_encoder):
+        module.requires_grad_(False)
+    return adapters
 
 
 def photo(mosaic: MosaicSettings) -> Tensor:

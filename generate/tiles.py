@@ -10,7 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from ..configs.errors import InputError
-from .files import to_image, to_pixels, write_json, write_png
+from ..models.pixels import to_image, to_pixels
+from .files import write_json, write_png
 from .grid import Grid, Tile
 
 RECORD = "mosaic.json"

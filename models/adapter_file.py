@@ -7,11 +7,11 @@ because they filter by prefix. torch is imported only where tensors are read or 
 """
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..configs.errors import InputError, SmaltiError
+from ..configs.errors import InputError
+from ..configs.files import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -95,10 +95,10 @@ def write_adapter(
     metadata: dict[str, Any],
     lora_configs: dict[str, dict[str, Any]],
 ) -> None:
-    """Write an adapter file under a temporary name, then move it to `path`.
+    """Write an adapter file, whole or not at all.
 
     `lora_configs` holds peft's settings for "unet" and "text_encoder". Without them, diffusers
-    takes alpha to be the rank. Raises SmaltiError when the file cannot be written.
+    takes alpha to be the rank. Raises as `replacing` does when the file cannot be written.
     """
     from safetensors.torch import save
 
@@ -112,17 +112,8 @@ def write_adapter(
         "lora_adapter_metadata": json.dumps(packed, sort_keys=True),
         "edlora": json.dumps({**metadata, "format": FORMAT}, sort_keys=True),
     }
-    temporary = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
         temporary.write_bytes(_reproducible(save(tensors, metadata=header)))
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise SmaltiError(
-            f"The adapter could not be written to {path}: {error.strerror}. Free some space or "
-            "choose a writable folder, and repeat the command; it continues from its checkpoint."
-        ) from error
 
 
 def _reproducible(data: bytes) -> bytes:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BaseModel", "check_attention", "free_memory", "is_present", "load_base", "pick_device"]
 
+DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+"""The dtype of frozen weights for each `mixed_precision`."""
 CGROUP = Path("/sys/fs/cgroup")
 
 SCHEDULER_CLASSES = dict(
@@ -228,7 +230,7 @@ def check_attention(attention: str) -> None:
     if attention == "xformers" and importlib.util.find_spec("xformers") is None:
         raise InputError(
             'attention = "xformers" was asked for, but xformers is not installed. '
-            'Type pip install "smalti[gpu]", or use attention = "sdpa".'
+            'Type pip install xformers, or use attention = "sdpa".'
         )
 
 

@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ..configs.errors import InputError
+from ..configs.files import remove, replacing
 from ..configs.settings import TrainSettings
-from .files import remove, replacing
 
 VERSION = 1
 # May differ when a run goes on: they do not change what the adapter is or what it has seen.
@@ -78,7 +78,6 @@ def _describe(changed: list[str], saved: Mapping[str, Any]) -> list[str]:
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     """Write `folder/step_NNNNNN`, remove all but the last `keep` of its kind, return its path."""
     path = folder / f"step_{checkpoint.step:06d}"
-    folder.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.mkdir()
         tensors = {

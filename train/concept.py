@@ -72,7 +72,7 @@ def load_concept(folder: Path | str, class_word: str = "") -> Concept:
         raise InputError(f"{folder} {what}. Give the folder that holds the concept's images.")
     name = concept_name(folder)
     files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-    paths = [p for p in files if _is_image(p)]
+    paths = [p for p in files if is_image(p)]
     _check_sidecars(files, paths)
     usable, warnings = _usable_images(paths)
     _check_count(folder, len(paths), len(usable), warnings)
@@ -120,7 +120,8 @@ def open_images(concept: Concept) -> "Dataset":
     return Dataset.from_dict(columns, features=features)
 
 
-def _is_image(path: Path) -> bool:
+def is_image(path: Path) -> bool:
+    """Say whether a file is one of the concept's images, by its name."""
     lowered = path.name.lower()
     return (
         path.suffix.lower() in IMAGE_SUFFIXES

@@ -12,10 +12,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
+from ..configs.files import file_hash, replacing
 from ..configs.settings import TrainSettings
 from .concept import Concept, open_images
 from .crops import Crop, flatten, make_crop
-from .files import replacing
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -81,8 +81,8 @@ def build_latents(
 
 def data_digest(concept: Concept, settings: TrainSettings) -> str:
     """Return a short key of what the user supplies: contents of images, masks and captions."""
-    masks = [_file_digest(item.mask) if settings.use_masks else "" for item in concept.images]
-    images = [_file_digest(item.path) for item in concept.images]
+    masks = [_hash_of(item.mask) if settings.use_masks else "" for item in concept.images]
+    images = [_hash_of(item.path) for item in concept.images]
     return _digest([images, masks, [item.caption for item in concept.images]])
 
 
@@ -118,7 +118,7 @@ def _encode(
         image, mask = _layers(row, settings.use_masks)
         has_mask.append(mask is not None)
         # Keyed by content, so that adding an image leaves the crops of the others as they were.
-        seed = (settings.seed, int(_file_digest(item.path)[:15], 16))
+        seed = (settings.seed, int(_hash_of(item.path)[:15], 16))
         crops = [
             make_crop(image, mask, concept.class_word, base.resolution, k, settings.flip, seed)
             for k in range(settings.crops_per_image)
@@ -159,15 +159,14 @@ def _read(path: Path) -> dict[str, torch.Tensor] | None:
 
 
 def _write(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     for old in path.parent.glob("latents-*.safetensors"):
         old.unlink()
     with replacing(path) as temporary:
         save_file({key: value.contiguous() for key, value in tensors.items()}, temporary)
 
 
-def _file_digest(path: Path | None) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""
+def _hash_of(path: Path | None) -> str:
+    return file_hash(path) if path else ""
 
 
 def _encoder_digest(base: "BaseModel") -> str:

@@ -11,12 +11,11 @@ import torch
 
 from ..configs.errors import InputError
 from ..configs.settings import Settings
+from ..models.concepts import ADAPTER_FILE, WORK_FOLDER
 from .checkpoint import check_identity, read_facts, run_identity
 from .concept import Concept, load_concept
 from .dataset import data_digest
 
-ADAPTER_FILE = "edlora.safetensors"
-WORK_FOLDER = ".training"
 # Stable Diffusion at 512 px: UNet and 16 text passes take 1 TFLOP forward, backward twice that.
 SD_FLOP_PER_SAMPLE = 3e12
 SD_SIZE_GB = 3.4

@@ -13,7 +13,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from .files import remove
+from ..configs.files import remove
 
 # (steps done, steps in all, running loss): what a caller's own display is told after every step.
 ProgressCallback = Callable[[int, int, float], None]

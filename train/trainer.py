@@ -11,10 +11,12 @@ from typing import Any
 import torch
 
 from ..configs.errors import InputError, SmaltiError
+from ..configs.files import ensure_writable, remove
 from ..configs.loading import save_settings
 from ..configs.settings import Settings, TrainSettings
 from ..models.attention import AttentionRecorder
-from ..models.base import BaseModel, load_base
+from ..models.base import DTYPES, BaseModel, load_base
+from ..models.concepts import ADAPTER_FILE, WORK_FOLDER
 from ..models.conditioning import install_layerwise_attention
 from ..models.edlora import (
     adapter_state,
@@ -32,15 +34,12 @@ from .checkpoint import (
 )
 from .concept import Concept, load_concept
 from .dataset import LatentSet, build_latents
-from .files import ensure_writable, remove
-from .plan import ADAPTER_FILE, WORK_FOLDER, dry_run, finished_steps, identity_of, with_class_word
+from .plan import dry_run, finished_steps, identity_of, with_class_word
 from .step import Run, initial_norm_limits, make_optimizer, train_step, word_positions
 from .tracking import ProgressCallback, RunLog, TrainingBar, say
 from .validation import draw_validation, grid_labels, save_grid
 
 __all__ = ["ADAPTER_FILE", "WORK_FOLDER", "dry_run", "train_concept"]
-
-DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def train_concept(

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from einops import rearrange
 from PIL import Image, ImageDraw, ImageFont
 
+from ..configs.files import replacing
 from ..configs.settings import TrainSettings
 from ..models.edlora import set_active
+from ..models.pixels import to_pixels
 from .captions import fill
-from .files import replacing
 
 if TYPE_CHECKING:
     from ..models.base import BaseModel
@@ -75,8 +75,8 @@ def save_grid(images: torch.Tensor, labels: Sequence[str], path: Path) -> None:
         top = LABEL_HEIGHT + row * (height + MARGIN)
         pen.text((4, top + height // 2), f"scale {scale:g}", fill="black", font=font)
         for column in range(columns):
-            sheet.paste(_to_image(images[row, column]), (left + column * (width + MARGIN), top))
-    path.parent.mkdir(parents=True, exist_ok=True)
+            picture = Image.fromarray(to_pixels(images[row, column]))
+            sheet.paste(picture, (left + column * (width + MARGIN), top))
     with replacing(path) as temporary:
         sheet.save(temporary, format="PNG")
 
@@ -91,8 +91,3 @@ def _shorten(
     while text and pen.textlength(text, font=font) > width:
         text = text[:-2].rstrip() + "…" if len(text) > 2 else ""
     return text
-
-
-def _to_image(image: torch.Tensor) -> Image.Image:
-    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8)
-    return Image.fromarray(rearrange(pixels, "c h w -> h w c").numpy())

@@ -14,8 +14,8 @@ from smalti.configs.errors import InputError, SmaltiError
 from smalti.configs.settings import TrainSettings
 from smalti.generate import mosaic, studio
 from smalti.generate.evaluate.metrics import psnr, ssim
-from smalti.generate.files import to_image
 from smalti.generate.mosaic import plan_mosaic
+from smalti.models.pixels import to_image
 
 
 def tiles_of(folder: Path) -> dict[str, bytes]:
@@ -268,7 +268,7 @@ def test_adapter_scale_zero_leaves_the_words_only(small, make, concepts):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("silvie", "Did you mean sylvie"), ("harry", "not trained yet; type: mosaic-train")],
+    [("silvie", "Nearest: sylvie"), ("harry", "not trained yet; type: mosaic-train")],
 )
 def test_unknown_and_untrained_concepts(small, make, concepts, name, message):
     with pytest.raises(InputError, match=message):
@@ -320,7 +320,7 @@ def test_a_full_disk_leaves_no_half_tile(small, make, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Image.Image, "save", save)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(SmaltiError, match="disk is full"):
             make(small, tmp_path / "m")
     assert not [p for p in (tmp_path / "m").rglob("*") if p.suffix in (".png", ".tmp")]
     make(small, tmp_path / "m", steps=3)

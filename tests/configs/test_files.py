@@ -1,0 +1,70 @@
+"""Files appear whole or not at all, and what stops a write becomes a message."""
+
+import errno
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from smalti.configs.errors import InputError, SmaltiError
+from smalti.configs.files import ensure_writable, file_hash, replacing, write_text
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path: Path):
+    path = tmp_path / "new" / "note.txt"
+    with replacing(path) as temporary:
+        temporary.write_text("half")
+        assert not path.exists()
+    assert path.read_text() == "half"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), KeyboardInterrupt()])
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, error):
+    path = tmp_path / "note.txt"
+    path.write_text("old")
+    with pytest.raises(type(error)), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise error
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_replaces_a_folder(tmp_path: Path):
+    path = tmp_path / "step"
+    for content in ("one", "two"):
+        with replacing(path) as temporary:
+            temporary.mkdir()
+            (temporary / content).touch()
+    assert [p.name for p in path.iterdir()] == ["two"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "words"),
+    [
+        (errno.ENOSPC, SmaltiError, "disk is full"),
+        (errno.EDQUOT, SmaltiError, "disk is full"),
+        (errno.EACCES, InputError, "cannot be written"),
+        (errno.EROFS, InputError, "cannot be written"),
+        (errno.EIO, SmaltiError, "was not written"),
+    ],
+)
+def test_errors_of_the_system_become_messages(tmp_path: Path, number, kind, words):
+    with pytest.raises(SmaltiError, match=words) as caught, replacing(tmp_path / "a"):
+        raise OSError(number, "the system's own words")
+    assert type(caught.value) is kind
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("write", [lambda p: write_text(p / "a", ""), ensure_writable])
+def test_a_file_in_the_place_of_a_folder_is_bad_input(tmp_path: Path, write):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(InputError, match="no folder"):
+        write(tmp_path / "taken" / "deeper")
+
+
+def test_texts_are_utf8_and_hashed_as_bytes(tmp_path: Path):
+    write_text(tmp_path / "a", "Ö\n")
+    assert (tmp_path / "a").read_bytes() == b"\xc3\x96\n"
+    assert file_hash(tmp_path / "a") == hashlib.sha256(b"\xc3\x96\n").hexdigest()

@@ -123,10 +123,11 @@ def score_all(folders: dict[Key, Path], concepts: Path) -> list[Score]:
     from mosaics import measure
 
     from smalti.generate.evaluate.judge import Judge
+    from smalti.models.concepts import find_concept
 
     judge = Judge()
     tiles = dict.fromkeys(pair[0] for pair, _, _ in folders)
-    photos = {name: photo_features(judge, concepts / name) for name in tiles}
+    photos = {name: photo_features(judge, find_concept(name, concepts)) for name in tiles}
     return [
         Score("/".join(pair), name, seed, **measure(folder, judge, photos[pair[0]]))
         for (pair, seed, name), folder in folders.items()

@@ -74,7 +74,7 @@ class TrainingBar:
         """Show that `step` steps are done, and smooth the loss into the running one."""
         self.loss = loss if self.loss is None else SMOOTHING * self.loss + (1 - SMOOTHING) * loss
         rate = self._rate()
-        note = f"loss {self.loss:.4f}  {rate:.2f} it/s"
+        note = f"loss {self.loss:.4f}" + (f"  {rate:.2f} it/s" if rate else "")
         if self._bar:
             self._bar.update(self._task, completed=step, note=note)
         elif self.visible and (step == self.total or step % max(1, self.total // 10) == 0):

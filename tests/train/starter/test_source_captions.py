@@ -213,7 +213,6 @@ def test_only_public_domain_drawings_are_added(draw, tmp_path):
 
 
 def test_svg_is_drawn():
-    pytest.importorskip("resvg_py")
     disc = '<circle cx="50" cy="50" r="40" fill="#c02020"/>'
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">{disc}</svg>'
     image = np.asarray(raster.render_svg(svg, 200))

@@ -1,0 +1,99 @@
+"""Captions: articles, plurals, templates, backgrounds, subjects."""
+
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+
+from smalti.train.starter import captions as words
+from smalti.train.starter.corpus import Corpus
+
+
+@pytest.mark.parametrize(("phrase", "expected"), [
+    ("cat", "a cat"), ("owl", "an owl"), ("anime girl face", "an anime girl face"),
+    ("flowers", "flowers"), ("mountains", "mountains"), ("glass", "a glass"),
+    ("girl with red hair", "a girl with red hair"), ("cats with hats", "cats with hats"),
+    ("red hair", "red hair"), ("cup of coffee", "cup of coffee"), ("", ""),
+])
+def test_articles(phrase: str, expected: str) -> None:
+    assert words.with_article(phrase) == expected
+
+
+def corpus_of(captions: list[str], alternatives: list[str] | None = None) -> Corpus:
+    texts = {"caption": captions, "alt": alternatives or [""] * len(captions)}
+    empty = torch.zeros(0)
+    return Corpus(empty, empty, texts, np.zeros(len(captions), bool), np.array([0]))
+
+
+def test_a_picture_belongs_to_the_subject_its_caption_ends_in() -> None:
+    corpus = corpus_of(["black cat", "cat with a fish", "caterpillar", "kitten", "cat food",
+                        "dog in front of a cat"])
+    found = {s.words[0]: s.pictures.tolist() for s in words.find_subjects(corpus, ("often",))}
+    assert found == {"cat": [0, 1, 3], "dog": [5]}
+
+
+def test_an_alternative_caption_counts() -> None:
+    corpus = corpus_of(["animal"], ["red thing|tropical fish"])
+    (fish,) = words.find_subjects(corpus, ("often",))
+    assert fish.words[0] == "fish"
+    assert fish.weight == words.facts()["often"]["weight"]
+
+
+def test_a_synonym_is_used_only_where_it_fits() -> None:
+    corpus = corpus_of(["kitten", "black cat"])
+    (cat,) = words.find_subjects(corpus, ("often",))
+    random = Random(0)
+    said = {words.subject_phrase(corpus, 1, cat, random) for _ in range(200)}
+    assert said == {"cat", "black cat"}
+    said = {words.subject_phrase(corpus, 0, cat, random) for _ in range(200)}
+    assert said == {"cat", "kitten"}
+
+
+def test_without_a_subject_the_pictures_own_captions_are_used() -> None:
+    corpus = corpus_of(["windmill"], ["old mill|mill"])
+    said = {words.subject_phrase(corpus, 0, None, Random(i)) for i in range(60)}
+    assert said == {"windmill", "old mill", "mill"}
+
+
+def test_dressed() -> None:
+    random = Random(1)
+    said = [words.dressed("cat", "clipart", random, near=False) for _ in range(3000)]
+    bare = ("cat", "a cat", "a photo of a cat", "a picture of a cat", "a clipart of a cat",
+            "cat, clipart")
+    for caption in bare:
+        assert caption in said
+    filled = [caption for caption in said if caption not in bare]
+    assert len(filled) / len(said) == pytest.approx(words.FILLER_SHARE, abs=0.02)
+    assert all(any(w in caption for w in words.facts()["filler"]["before"]) for caption in filled)
+
+
+def test_a_photo_is_not_called_a_painting() -> None:
+    said = {words.dressed("cat", "painting or photo", Random(i), near=False) for i in range(400)}
+    assert "cat, photo" in said
+    assert not any("painting" in caption for caption in said)
+
+
+def test_close_ups_say_so() -> None:
+    assert all("close-up" in words.dressed("cat", "photo", Random(i), near=True) for i in range(50))
+
+
+@pytest.mark.parametrize(("function", "noun", "expected"), [
+    (words.on_color, "orange", {"cat on an orange background", "cat, orange background",
+                                "cat with an orange background"}),
+    (words.before_scene, "mountains", {
+        "cat in front of mountains", "cat in mountains", "cat with mountains background",
+        "cat, mountains in the background", "cat at mountains", "cat and mountains"}),
+    (words.on_pattern, "flower", {
+        "cat with flower background", "cat surrounded by flowers", "cat under flowers",
+        "cat among flowers", "cat with flowers"}),
+])
+def test_backgrounds(function, noun: str, expected: set[str]) -> None:
+    random = Random(2)
+    assert {function("cat", noun, random) for _ in range(300)} == expected
+
+
+def test_colours_have_the_shades_their_names_promise() -> None:
+    for name, shades in words.facts()["colors"].items():
+        assert all(len(shade) == 3 and 0 <= min(shade) <= max(shade) <= 255 for shade in shades)
+        assert name == name.lower()

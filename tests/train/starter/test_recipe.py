@@ -1,0 +1,189 @@
+"""The recipe's stages on 20 pictures: each runs, resumes bit for bit, and the folder loads."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from PIL import Image
+from transformers import CLIPModel, CLIPTokenizer
+
+from smalti.configs.errors import InputError
+from smalti.configs.recipe import RecipeSettings
+from smalti.train.starter import loop, unet
+from smalti.train.starter.corpus import Corpus, load_corpus
+from smalti.train.starter.prepare import Prepared, prepare
+from smalti.train.starter.recipe import run_stage
+from smalti.train.starter.unet import draw
+
+STAGES = ("vae", "clip", "unet")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_prompt():
+    """Sample grids of one prompt, so that they take no time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unet, "SAMPLE_PROMPTS", ("a cat",))
+        yield
+
+
+@pytest.fixture(scope="module")
+def finished(recipe: RecipeSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an unbroken run in `work/` and its model in `out/`."""
+    folder = tmp_path_factory.mktemp("recipe")
+    for stage in ("prepare", *STAGES):
+        run_stage(stage, recipe, folder / "work", folder / "out")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def prepared(recipe: RecipeSettings, finished: Path) -> Prepared:
+    return prepare(recipe, finished / "work", torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def pipeline(finished: Path) -> StableDiffusionPipeline:
+    loaded = StableDiffusionPipeline.from_pretrained(finished / "out")
+    loaded.set_progress_bar_config(disable=True)
+    return loaded
+
+
+def stop_before(step: int, patch: pytest.MonkeyPatch) -> None:
+    """Press Ctrl+C when `step` begins."""
+    descend = loop._descend
+
+    def stopping(model, optimizer, loss, settings, present, spent):
+        if present == step:
+            raise KeyboardInterrupt
+        return descend(model, optimizer, loss, settings, present, spent)
+
+    patch.setattr(loop, "_descend", stopping)
+
+
+def assert_same(left: object, right: object) -> None:
+    """Equal bit for bit, at any depth."""
+    if isinstance(left, torch.Tensor):
+        assert torch.equal(left, right)
+    elif isinstance(left, dict):
+        assert left.keys() == right.keys()
+        for key in left:
+            assert_same(left[key], right[key])
+    elif isinstance(left, list):
+        for a, b in zip(left, right, strict=True):
+            assert_same(a, b)
+    else:
+        assert left == right
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stopped_stage_ends_as_an_unbroken_one(
+    stage: str, recipe: RecipeSettings, finished: Path, tmp_path: Path
+) -> None:
+    work, out = tmp_path / "work", tmp_path / "out"
+    shutil.copytree(finished / "work", work)
+    (work / f"{stage}.pt").unlink()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_before(3, patch)
+        run_stage(stage, recipe, work, out)
+    assert torch.load(work / f"{stage}.pt")["step"] == 2
+    run_stage(stage, recipe, work, out)
+    expected = torch.load(finished / "work" / f"{stage}.pt")
+    assert expected["step"] == 4
+    assert_same(torch.load(work / f"{stage}.pt"), expected)
+    written = (out, finished / "out") if stage == "unet" else (work, finished / "work")
+    for path in sorted((written[1] / stage).glob("*.safetensors")):
+        assert (written[0] / stage / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_stage_leaves_a_log_and_a_sample(finished: Path) -> None:
+    work = finished / "work"
+    rows = [json.loads(line) for line in (work / "vae.jsonl").read_text().splitlines()]
+    assert rows[-1]["step"] == 4
+    assert rows[-1]["samples"] == 8
+    assert {"l1", "lpips", "kl"} <= rows[-1].keys()
+    assert Image.open(work / "vae_000004.png").size == (16 * 64, 64 * 1)
+    assert Image.open(work / "unet_000004.png").size == (12 * 64, 64)
+    assert "found among 2" in (work / "clip_000004.txt").read_text()
+    assert list((work / "tensorboard" / "unet").iterdir())
+
+
+def test_the_average_lags_behind_the_weights(finished: Path) -> None:
+    state = torch.load(finished / "work" / "unet.pt")
+    pairs = list(zip(state["model"].values(), state["ema"], strict=True))
+    assert all(weights.shape == average.shape for weights, average in pairs)
+    assert any(not torch.equal(weights, average) for weights, average in pairs)
+
+
+def test_the_folder_draws_in_the_stock_pipeline(pipeline: StableDiffusionPipeline) -> None:
+    pictures = draw(pipeline, ["a cat", "an owl"], each=2, steps=2)
+    assert pictures.shape == (4, 3, 64, 64)
+    assert pictures.isfinite().all()
+    alone = draw(pipeline, ["an owl"], each=1, steps=2, seed=2)
+    torch.testing.assert_close(alone[0], pictures[2], atol=1e-4, rtol=0)
+
+
+def test_text_weights_are_stored_once(finished: Path, pipeline: StableDiffusionPipeline) -> None:
+    clip = CLIPModel.from_pretrained(finished / "out" / "clip")
+    own = pipeline.text_encoder.state_dict()
+    shared = clip.text_model.state_dict()
+    assert len(own) == len(shared)
+    for key, value in shared.items():
+        match = own[key] if key in own else own[f"text_model.{key}"]
+        assert torch.equal(match.float(), value.float())
+    assert {p.name for p in (finished / "out" / "clip").glob("*.safetensors")} == {
+        "image.safetensors"
+    }
+    tokens = CLIPTokenizer.from_pretrained(finished / "out" / "clip")
+    assert tokens("a cat").input_ids == pipeline.tokenizer("a cat").input_ids
+
+
+def test_the_folder_is_half_precision_and_names_no_folder(finished: Path) -> None:
+    for path in (finished / "out").rglob("*.json"):
+        assert str(finished) not in path.read_text(encoding="utf-8")
+    header = (finished / "out" / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()
+    length = int.from_bytes(header[:8], "little")
+    kinds = {v["dtype"] for k, v in json.loads(header[8 : 8 + length]).items() if k[0] != "_"}
+    assert kinds == {"F16"}
+
+
+def test_a_card_survives_a_new_model(finished: Path, recipe: RecipeSettings) -> None:
+    (finished / "out" / "README.md").write_text("card")
+    run_stage("unet", recipe, finished / "work", finished / "out")
+    assert (finished / "out" / "README.md").read_text() == "card"
+
+
+def test_held_out_pictures_are_never_seen_by_the_vae(prepared: Prepared) -> None:
+    seen, plan = prepared.seen_by_vae(), prepared.compositions
+    shown = {*plan.front[seen].tolist(), *plan.back[seen].tolist()}
+    assert not shown & set(prepared.corpus.held_out.tolist())
+    for row in set(range(len(plan))) - set(seen.tolist()):
+        pictures = {int(plan.front[row]), int(plan.back[row])}
+        assert pictures & set(prepared.corpus.held_out.tolist())
+
+
+def test_preparing_again_reads_the_same(prepared: Prepared, recipe, tmp_path: Path) -> None:
+    again = prepare(recipe, tmp_path, torch.device("cpu"))
+    assert np.array_equal(again.tokens, prepared.tokens)
+    assert np.array_equal(again.compositions.front_place, prepared.compositions.front_place)
+    files = [(tmp_path / "tokenizer" / name).read_text() for name in ("vocab.json", "merges.txt")]
+    folder = prepared.tokenizer_folder
+    assert files == [(folder / name).read_text() for name in ("vocab.json", "merges.txt")]
+
+
+def test_the_corpus_in_memory(prepared: Prepared) -> None:
+    corpus: Corpus = prepared.corpus
+    assert corpus.images.shape == (20, 4, 64, 64)
+    assert corpus.opaque.tolist() == [False] * 15 + [True] * 5
+    assert corpus.names(1) == ["dog", "green dog", "dog with a hat"]
+    assert (corpus.images[:, :3] <= corpus.images[:, 3:]).all(), "colours are premultiplied"
+    expected = corpus.images[3].float().reshape(4, 32, 2, 32, 2).mean((2, 4)).round()
+    assert torch.equal(corpus.small[3].float(), expected)
+
+
+def test_a_missing_corpus(recipe: RecipeSettings, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="smalti.train.starter.sources"):
+        load_corpus(replace(recipe.corpus, parquet=str(tmp_path / "no.parquet")), tmp_path)

@@ -27,10 +27,13 @@ from smalti.models.concepts import find_concept
 RUNS = "runs/benchmarks/learning_rates"
 RATES = "3e-4,1e-3,3e-3"
 PUBLISHED_RATIO = (10.0, 0.1, 1.0)  # words, text encoder, UNet: 1e-3, 1e-5, 1e-4
-HEADER = ("rank", "words", "text encoder", "UNet", "steps", "concept", "class word", "likeness",
-          "minutes")  # fmt: skip
-NOTE = "concept, class word: mean starter-CLIP similarity of 16 images to the photos; likeness: "
-NOTE += "their difference."
+HEADER = ("rank", "words", "text encoder", "UNet", "steps", "concept", "class word", "noise",
+          "likeness", "minutes")  # fmt: skip
+NOTE = (
+    "concept, class word, noise: mean starter-CLIP similarity to the photos of 16 images each, and "
+    "of blobs of random colours; likeness: concept minus class word, in brackets where concept is "
+    "not above noise, so that the number proves nothing. Look at the sheets before choosing."
+)
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
@@ -77,7 +80,10 @@ def main(
     if json_file:
         from smalti.generate.files import write_json
 
-        write_json(Path(json_file), [{**asdict(r), "likeness": r.likeness} for r in results])
+        write_json(
+            Path(json_file),
+            [{**asdict(r), "likeness": r.likeness, "credible": r.credible} for r in results],
+        )
 
 
 def run_all(
@@ -104,9 +110,9 @@ def run_all(
 
 
 def table_rows(results: Sequence) -> list[list[str]]:
-    """Rows of the table, the best likeness first and bold."""
+    """Rows of the table, credible ones first, then by likeness; others' likeness in brackets."""
     rows = []
-    for result in sorted(results, key=lambda result: -result.likeness):
+    for result in sorted(results, key=lambda result: (not result.credible, -result.likeness)):
         rates = (result.rates.embedding, result.rates.text_encoder, result.rates.unet)
         likeness = f"{result.likeness:+.3f}"
         rows.append(
@@ -116,7 +122,8 @@ def table_rows(results: Sequence) -> list[list[str]]:
                 str(result.steps),
                 f"{result.concept:.3f}",
                 f"{result.class_word:.3f}",
-                likeness if rows else f"[bold]{likeness}[/]",
+                f"{result.noise:.3f}",
+                likeness if result.credible else f"({likeness})",
                 f"{result.seconds / 60:.1f}" if result.seconds else "",
             ]
         )

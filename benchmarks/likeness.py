@@ -4,6 +4,10 @@ A score is the mean cosine similarity of an image to all photos of the concept (
 al. 2023, "DreamBooth"). Photos are taken whole, background and all: the shorter side is resized to
 the judge's 128 px, and the middle square is kept. This judge is small and has seen drawings only;
 its numbers are called starter-CLIP and compare with one another, never with OpenAI's CLIP.
+
+The judge is easily misled by pictures unlike those it learned from: blobs of random colours can
+score almost like the concept's own photos. So every likeness is to be read beside its landmarks;
+it says nothing where it does not exceed that of noise. Look at the sheets as well.
 """
 
 from collections.abc import Iterable
@@ -13,10 +17,16 @@ from typing import Protocol
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from scores import Landmarks
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from smalti.models.pixels import to_image
 from smalti.train.concept import load_concept
+
+NOISE_SCALES = (4, 8, 16, 32, 128)  # cells a side, from a few large blobs to single pixels
+NOISE_IMAGES = 32  # of each scale
+NOISE_SIDE = 128  # px
 
 
 class ImageJudge(Protocol):
@@ -45,3 +55,19 @@ def photo_features(judge: ImageJudge, folder: Path) -> Tensor:
 def likeness(judge: ImageJudge, images: Tensor, photos: Tensor) -> Tensor:
     """Mean cosine similarity [K] of images [K, 3, H, W] in [0, 1] to photos' embeddings [P, D]."""
     return (judge.image_features(images) @ photos.T).mean(dim=1)
+
+
+def landmarks(judge: ImageJudge, photos: Tensor) -> Landmarks:
+    """What likeness to photos' embeddings [P, D] is worth, for pictures of nothing and for photos.
+
+    The noise is uniform in every channel; of its scales the most misleading one counts.
+    """
+    generator = torch.Generator().manual_seed(0)
+    means = []
+    for cells in NOISE_SCALES:
+        small = torch.rand(NOISE_IMAGES, 3, cells, cells, generator=generator)
+        noise = interpolate(small, size=NOISE_SIDE, mode="bicubic").clamp(0, 1)
+        means.append(float(likeness(judge, noise, photos).mean()))
+    pairs, count = photos @ photos.T, len(photos)
+    others = (pairs.sum() - pairs.diagonal().sum()) / (count * (count - 1))
+    return Landmarks(noise=max(means), photos=float(others))

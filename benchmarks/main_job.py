@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from scores import Score, check_rows, checks, summarise, summary_rows
+from scores import Landmarks, Score, check_rows, checks, landmark_lines, summarise, summary_rows
 
 from smalti.cli.boundary import guarded
 from smalti.cli.console import console, print_table
@@ -78,12 +78,12 @@ def main(
     settings = resolve(base=base, mosaic=preset, options=options, overrides=overrides or ())
     concepts = Path(concepts_dir)
     folders = draw_all(settings, pairs, names, numbers, Path(out), concepts)
-    found = score_all(folders, concepts)
+    found, marks = score_all(folders, concepts)
     sizes = {name: file_sizes(settings, name, concepts) for name in dict.fromkeys(sum(pairs, ()))}
-    reached = checks(found, sizes)
-    show(found, reached, {name: variant.says for name, variant in VARIANTS.items()})
+    reached = checks(found, sizes, marks)
+    show(found, reached, marks, {name: variant.says for name, variant in VARIANTS.items()})
     if json_file:
-        write_json(Path(json_file), report(settings, found, reached, sizes))
+        write_json(Path(json_file), report(settings, found, reached, sizes, marks))
     if sheet:
         write_sheet(folders, names, Path(sheet))
 
@@ -117,9 +117,9 @@ def draw_all(
     return folders
 
 
-def score_all(folders: dict[Key, Path], concepts: Path) -> list[Score]:
-    """Scores of all mosaics, tiles judged by the photos of the tiles' concept."""
-    from likeness import photo_features
+def score_all(folders: dict[Key, Path], concepts: Path) -> tuple[list[Score], dict[str, Landmarks]]:
+    """Scores of all mosaics, tiles judged by the photos of their concept, and its landmarks."""
+    from likeness import landmarks, photo_features
     from mosaics import measure
 
     from smalti.generate.evaluate.judge import Judge
@@ -128,21 +128,33 @@ def score_all(folders: dict[Key, Path], concepts: Path) -> list[Score]:
     judge = Judge()
     tiles = dict.fromkeys(pair[0] for pair, _, _ in folders)
     photos = {name: photo_features(judge, find_concept(name, concepts)) for name in tiles}
-    return [
+    marks = {name: landmarks(judge, features) for name, features in photos.items()}
+    found = [
         Score("/".join(pair), name, seed, **measure(folder, judge, photos[pair[0]]))
         for (pair, seed, name), folder in folders.items()
     ]
+    return found, marks
 
 
-def show(found: Sequence[Score], reached: Sequence[Any], says: dict[str, str]) -> None:
-    """Print both tables."""
+def show(
+    found: Sequence[Score],
+    reached: Sequence[Any],
+    marks: dict[str, Landmarks],
+    says: dict[str, str],
+) -> None:
+    """Print both tables, and how to read the likeness."""
     print_table("Variants", HEADER, summary_rows(summarise(found), says))
-    console().print(f"[dim]{NOTE}[/]\n", soft_wrap=True)
+    for line in (NOTE, *landmark_lines(marks), ""):
+        console().print(f"[dim]{line}[/]", soft_wrap=True)
     print_table("To be reached", ("", "value", "target", "reached"), check_rows(reached))
 
 
 def report(
-    settings: Settings, found: Sequence[Score], reached: Sequence[Any], sizes: dict[str, Any]
+    settings: Settings,
+    found: Sequence[Score],
+    reached: Sequence[Any],
+    sizes: dict[str, Any],
+    marks: dict[str, Landmarks],
 ) -> dict[str, Any]:
     """Everything that --json writes."""
     from smalti.generate.output import versions
@@ -151,6 +163,7 @@ def report(
         "settings": {"base": asdict(settings.base), "mosaic": asdict(settings.mosaic)},
         "versions": versions(),
         "sizes": sizes,
+        "landmarks": {name: asdict(mark) for name, mark in marks.items()},
         "mosaics": [asdict(score) for score in found],
         "variants": {name: asdict(one) for name, one in summarise(found).items()},
         "checks": [asdict(check) for check in reached],

@@ -34,6 +34,16 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Landmarks:
+    """Two values on the scale of a concept's likeness, without which it cannot be read."""
+
+    noise: float
+    """Likeness of blobs of random colours: what lies below may be a picture of nothing."""
+    photos: float
+    """Mean likeness of the concept's photos to one another."""
+
+
+@dataclass(frozen=True)
 class Summary:
     """A variant's means over all pairs and seeds."""
 
@@ -103,10 +113,14 @@ def _partners(scores: Iterable[Score], variant: str, other: str) -> list[tuple[f
     ]
 
 
-def checks(scores: Sequence[Score], sizes: Mapping[str, Mapping[str, int]]) -> list[Check]:
+def checks(
+    scores: Sequence[Score],
+    sizes: Mapping[str, Mapping[str, int]],
+    marks: Mapping[str, Landmarks],
+) -> list[Check]:
     """Everything the main job must reach that these scores can answer.
 
-    sizes: by concept, bytes of "adapter" and "base".
+    sizes: by concept, bytes of "adapter" and "base". marks: by concept of the tiles.
     """
     found, summary = [], summarise(scores)
     if full := summary.get(FULL):
@@ -119,7 +133,7 @@ def checks(scores: Sequence[Score], sizes: Mapping[str, Mapping[str, int]]) -> l
             gap = clear_gap(scores)
             what = "likeness: worst mosaic minus best without the adapter"
             found.append(Check(what, gap, 0.0, gap > 0))
-        found += _ablation(summary)
+        found += _above_noise(scores, marks) + _ablation(summary)
     return found + [_size(concept, **size) for concept, size in sizes.items()]
 
 
@@ -137,6 +151,18 @@ def clear_gap(scores: Iterable[Score]) -> float:
         by_pair.setdefault(score.pair, {}).setdefault(score.variant, []).append(score.likeness)
     both = [found for found in by_pair.values() if FULL in found and CLASS_WORD in found]
     return min(min(found[FULL]) - max(found[CLASS_WORD]) for found in both)
+
+
+def _above_noise(scores: Iterable[Score], marks: Mapping[str, Landmarks]) -> list[Check]:
+    """Without this, blobs of colour would pass the other checks of likeness."""
+    own = [score for score in scores if score.variant == FULL]
+    found = []
+    for concept, mark in marks.items():
+        values = [s.likeness for s in own if s.pair.partition("/")[0] == concept]
+        if values:
+            what = f"likeness of tiles to {concept}, above that of noise"
+            found.append(Check(what, mean(values), mark.noise, mean(values) > mark.noise))
+    return found
 
 
 def _ablation(summary: Mapping[str, Summary]) -> list[Check]:
@@ -173,6 +199,15 @@ def summary_rows(summary: Mapping[str, Summary], says: Mapping[str, str]) -> lis
             "" if one.above_class_word is None else f"{one.above_class_word:+.3f}",
         ]
         for name, one in summary.items()
+    ]
+
+
+def landmark_lines(marks: Mapping[str, Landmarks]) -> list[str]:
+    """One line per concept: how to read its likeness."""
+    return [
+        f"{name}: blobs of random colours {mark.noise:.3f}, photos among themselves "
+        f"{mark.photos:.3f}; no number at or below the first proves any likeness."
+        for name, mark in marks.items()
     ]
 
 

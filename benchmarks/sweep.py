@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import torch
-from likeness import ImageJudge, likeness, photo_features, read_images
+from likeness import ImageJudge, landmarks, likeness, photo_features, read_images
 from PIL import Image
 from sheets import contact_sheet
 
@@ -53,13 +53,20 @@ class Result:
     """Mean starter-CLIP similarity of images of `a <concept>` to the concept's photos."""
     class_word: float
     """The same of images of the bare class word, same seeds."""
+    noise: float
+    """The same of blobs of random colours: below it, `concept` proves nothing."""
     seconds: float
     """Time of the training, 0 when it was resumed."""
 
     @property
     def likeness(self) -> float:
-        """What the adapter brings."""
+        """What the adapter brings, if it is `credible`."""
         return self.concept - self.class_word
+
+    @property
+    def credible(self) -> bool:
+        """Whether the images score above noise; rates that ruin the images raise likeness too."""
+        return self.concept > self.noise
 
 
 def combined(settings: Settings, rank: int, rates: Rates, steps: int) -> Settings:
@@ -135,6 +142,7 @@ def run_combination(
         settings.train.steps,
         float(likeness(judge, with_concept, photos).mean()),
         float(likeness(judge, without, photos).mean()),
+        landmarks(judge, photos).noise,
         seconds,
     )
     write_sheet(copy, with_concept, without, folder / "sheet.png")

@@ -33,12 +33,16 @@ def test_bad_rates_are_refused(text):
         parse_ranks(text)
 
 
-def test_the_best_likeness_comes_first():
+def test_ruined_images_never_lead_the_table():
     rates = Rates(1e-2, 1e-4, 1e-3)
-    rows = table_rows([Result(4, rates, 9, 0.5, 0.4, 60.0), Result(16, rates, 9, 0.7, 0.4, 0.0)])
-    assert rows[0] == ["16", "0.01", "0.0001", "0.001", "9", "0.700", "0.400",
-                       "[bold]+0.300[/]", ""]  # fmt: skip
+    ruined = Result(32, rates, 9, 0.45, -0.1, 0.46, 0.0)
+    results = [ruined, Result(4, rates, 9, 0.5, 0.4, 0.46, 60.0), Result(16, rates, 9, 0.7, 0.4,
+               0.46, 0.0)]  # fmt: skip
+    rows = table_rows(results)
+    assert rows[0] == ["16", "0.01", "0.0001", "0.001", "9", "0.700", "0.400", "0.460", "+0.300",
+                       ""]  # fmt: skip
     assert rows[1][-2:] == ["+0.100", "1.0"]
+    assert rows[2][-2] == "(+0.550)"
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scores import Score, check_rows, checks, clear_gap, summarise, summary_rows
+from scores import Landmarks, Score, check_rows, checks, clear_gap, summarise, summary_rows
 
 from smalti.configs.errors import InputError
 from smalti.configs.settings import MosaicSettings, Settings, TrainSettings
@@ -58,7 +58,9 @@ def test_partners_share_pair_and_seed(scores):
 
 
 def test_what_must_be_reached(scores):
-    found = {check.what.partition(":")[0].partition(",")[0]: check for check in checks(scores, {})}
+    found = {
+        check.what.partition(":")[0].partition(",")[0]: check for check in checks(scores, {}, {})
+    }
     assert all(check.reached for check in found.values())
     assert found["PSNR@64 that colour alignment brings"].value == pytest.approx(4.0)
     assert found["PSNR@64 that guidance brings"].value == pytest.approx(8.0)
@@ -67,7 +69,7 @@ def test_what_must_be_reached(scores):
 
 def test_guidance_must_bring_most(scores):
     weak = [replace(s, psnr=19.0) if s.variant == "no-guidance" else s for s in scores]
-    brings = [check for check in checks(weak, {}) if "guidance brings" in check.what]
+    brings = [check for check in checks(weak, {}, {}) if "guidance brings" in check.what]
     assert [check.reached for check in brings] == [False]
 
 
@@ -75,6 +77,13 @@ def test_clearly_above_means_no_overlap_in_any_pair(scores):
     assert clear_gap(scores) == pytest.approx(0.72 - 0.60)
     other = [score("full", 0, 20, 0.90, "e/s"), score("class-word", 0, 20, 0.91, "e/s")]
     assert clear_gap([*scores, *other]) == pytest.approx(-0.01)
+
+
+def test_blobs_of_colour_do_not_pass(scores):
+    # Full tiles of pair s/e score 0.75 on average; noise that scores more makes that worthless.
+    for noise, passed in ((0.74, True), (0.76, False)):
+        found = checks(scores, {}, {"s": Landmarks(noise, 0.9), "e": Landmarks(0.99, 0.99)})
+        assert [check.reached for check in found if "noise" in check.what] == [passed]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +96,7 @@ def test_clearly_above_means_no_overlap_in_any_pair(scores):
     ],
 )
 def test_the_adapter_may_take_5_mb_or_1_percent(adapter, base, reached):
-    (check,) = checks([], {"sylvie": {"adapter": adapter, "base": base}})
+    (check,) = checks([], {"sylvie": {"adapter": adapter, "base": base}}, {})
     assert check.reached is reached
 
 
@@ -97,7 +106,7 @@ def test_table_rows(scores):
                        "93.8 %", "+0.200"]  # fmt: skip
     lonely = summary_rows(summarise([score("full", 0, 20.0, 0.7)]), {})
     assert lonely[0][-2:] == ["", ""]
-    assert check_rows(checks([], SIZES))[0][1:3] == ["4.000", "5.000"]
+    assert check_rows(checks([], SIZES, {}))[0][1:3] == ["4.000", "5.000"]
 
 
 @pytest.mark.parametrize("text", ["sylvie", "sylvie/", "/eileen", "a/b/c"])
@@ -154,6 +163,18 @@ def test_likeness_is_the_mean_over_photos():
     assert torch.allclose(likeness(ColorJudge(), images, photos), torch.tensor(expected))
 
 
+def test_landmarks_of_noise_and_of_photos():
+    from likeness import landmarks
+
+    turn = torch.tensor(0.3)  # radians between neighbours
+    photos = torch.stack([torch.stack([a.cos(), a.sin(), 0 * a]) for a in turn * torch.arange(3)])
+    mark = landmarks(ColorJudge(), photos)
+    assert mark.photos == pytest.approx((2 * np.cos(0.3) + np.cos(0.6)) / 3)
+    # Fine noise is grey on average. Coarse noise has all hues, and so scores a little less.
+    grey = float((torch.full((3,), 3**-0.5) @ photos.T).mean())
+    assert mark.noise == pytest.approx(grey, abs=0.02)
+
+
 @pytest.fixture(scope="module")
 def concepts(tiny_settings, tmp_path_factory) -> Path:
     """Two concepts of three photos each, with adapters as fresh as training begins."""
@@ -190,7 +211,7 @@ def test_finished_mosaics_are_not_drawn_again(settings, concepts, tmp_path, monk
 
 
 def test_scores_sheet_and_report(settings, concepts, tmp_path):
-    from likeness import photo_features
+    from likeness import landmarks, photo_features
     from main_job import report, write_sheet
     from mosaics import file_sizes, measure
 
@@ -208,7 +229,10 @@ def test_scores_sheet_and_report(settings, concepts, tmp_path):
     assert found.likeness == pytest.approx(cosine.mean(), abs=1e-5)
     sizes = {"sylvie": file_sizes(settings, "sylvie", concepts)}
     assert sizes["sylvie"]["base"] > sizes["sylvie"]["adapter"] > 0
-    written = json.loads(json.dumps(report(settings, [found], checks([found], sizes), sizes)))
+    marks = {"sylvie": landmarks(judge, photos)}
+    written = json.loads(
+        json.dumps(report(settings, [found], checks([found], sizes, marks), sizes, marks))
+    )
     assert written["mosaics"][0]["psnr"] == found.psnr
     write_sheet(folders, ["full"], tmp_path / "sheet.png")
     assert Image.open(tmp_path / "sheet.png").width > 640  # two pictures of 320 px

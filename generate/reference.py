@@ -9,7 +9,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from ..configs.errors import InputError
-from ..models.pixels import to_image
+from ..models.pixels import flatten, to_image
 
 MIN_SIDE = 64
 
@@ -49,21 +49,10 @@ def _check(image: Image.Image, path: Path) -> None:
 def _as_rgb(image: Image.Image) -> Image.Image:
     """Turn upright, convert an embedded colour profile to sRGB, put transparency over white."""
     upright = ImageOps.exif_transpose(image)
-    if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
-        layer = upright.convert("RGBA")
-        upright = Image.new("RGBA", layer.size, "white")
-        upright.alpha_composite(layer)
-    elif upright.mode.startswith("I"):
-        upright = _from_16_bit(upright)
-    elif profile := image.info.get("icc_profile"):
+    profile = image.info.get("icc_profile")
+    if profile and not upright.has_transparency_data and not upright.mode.startswith("I"):
         upright = _to_srgb(upright, profile)
-    return upright.convert("RGB")
-
-
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    """Pillow clips 16-bit grey to 255 when it converts; scale it instead."""
-    values = np.asarray(image).astype(np.float32)
-    return Image.fromarray((values / max(255.0, values.max()) * 255).astype(np.uint8))
+    return flatten(upright)[0]
 
 
 def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:

@@ -1,8 +1,25 @@
-"""Pictures as tensors and as 8-bit pixels."""
+"""Pictures: from Pillow to 8-bit RGB, and between 8-bit pixels and tensors."""
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
+
+
+def flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Return the picture as RGB over white, and its alpha channel if that cuts something out."""
+    if image.mode.startswith("I"):
+        # Pillow would clip 16-bit grey instead of scaling it.
+        image = Image.fromarray(
+            (np.asarray(image).astype(np.float32) / 257).clip(0, 255).astype(np.uint8)
+        )
+    if not image.has_transparency_data:
+        return image.convert("RGB"), None
+    rgba = image.convert("RGBA")
+    alpha = rgba.getchannel("A")
+    white = Image.new("RGBA", rgba.size, "white")
+    telling = alpha.getextrema()[0] < 255 and alpha.getextrema()[1] > 0
+    return Image.alpha_composite(white, rgba).convert("RGB"), alpha if telling else None
 
 
 def to_pixels(image: Tensor) -> np.ndarray:

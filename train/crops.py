@@ -36,22 +36,6 @@ class Anchor:
     extent: float
 
 
-def flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Return the picture as RGB over white, and its alpha channel if that cuts something out."""
-    if image.mode.startswith("I"):
-        # Pillow would clip 16-bit grey instead of scaling it.
-        image = Image.fromarray(
-            (np.asarray(image).astype(np.float32) / 257).clip(0, 255).astype(np.uint8)
-        )
-    if not image.has_transparency_data:
-        return image.convert("RGB"), None
-    rgba = image.convert("RGBA")
-    alpha = rgba.getchannel("A")
-    white = Image.new("RGBA", rgba.size, "white")
-    telling = alpha.getextrema()[0] < 255 and alpha.getextrema()[1] > 0
-    return Image.alpha_composite(white, rgba).convert("RGB"), alpha if telling else None
-
-
 def make_crop(
     image: Image.Image,
     mask: Image.Image | None,

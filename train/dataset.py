@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 from ..configs.files import file_hash, replacing
 from ..configs.settings import TrainSettings
+from ..models.pixels import flatten
 from .concept import Concept, open_images
-from .crops import Crop, flatten, make_crop
+from .crops import Crop, make_crop
 
 if TYPE_CHECKING:
     from PIL import Image

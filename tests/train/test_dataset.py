@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from smalti.configs.settings import TrainSettings
 from smalti.train.captions import caption_templates, fill, kind_of
 from smalti.train.concept import load_concept
-from smalti.train.crops import choose_window, find_anchor, flatten, make_crop
+from smalti.train.crops import choose_window, find_anchor, make_crop
 from smalti.train.dataset import build_latents
 from smalti.train.sampling import draw_sample, image_at, template_at
 
@@ -105,17 +105,6 @@ def test_whole_views_show_the_whole_image_with_its_padding_marked():
     image, mask = marked((200, 100), (0, 0, 199, 99))
     crop = make_crop(image, mask, "mug", 64, 0, False, (0, 0))
     assert crop.padding.sum() == 64 * 32 and torch.equal(crop.subject > 0.5, crop.padding > 0.5)
-
-
-def test_flatten_takes_alpha_as_mask_and_scales_sixteen_bit():
-    image, mask = marked((20, 20), (5, 5, 14, 14))
-    image.putalpha(mask)
-    rgb, alpha = flatten(image)
-    assert rgb.getpixel((0, 0)) == (255, 255, 255) and rgb.getpixel((10, 10)) == (255, 0, 0)
-    assert alpha is not None and np.array_equal(np.asarray(alpha), np.asarray(mask))
-    assert flatten(Image.new("RGBA", (4, 4), "red"))[1] is None
-    deep = Image.fromarray(np.full((4, 4), 65535 // 2, np.uint16))
-    assert flatten(deep)[0].getpixel((0, 0)) == (127, 127, 127)
 
 
 def test_latents_are_those_of_the_crops_and_masks_by_area(folder: Path, tiny_base):

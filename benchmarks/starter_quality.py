@@ -1,0 +1,334 @@
+"""How good the starter model is: the table that its card quotes.
+
+Everything:    python benchmarks/starter_quality.py --json quality.json --sheets sheets
+A quick look:  python benchmarks/starter_quality.py --only colour --images 2
+
+Pictures come from the stock StableDiffusionPipeline. The judge is the starter's own CLIP pair,
+which learned from the same captions as the model that it judges and is lenient with it: look at
+the contact sheets as well.
+"""
+
+import json
+import os
+import resource
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from hashlib import sha256
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from diffusers import StableDiffusionPipeline
+from prompts import GLOBAL_PROMPTS, LOCAL_PROMPTS
+from rich.console import Console
+from rich.table import Table
+from skimage.color import rgb2lab
+from torch import Tensor
+
+from smalti.configs.errors import SmaltiError
+from smalti.configs.recipe import CorpusSettings
+from smalti.generate.evaluate.judge import Judge
+from smalti.train.starter.captions import facts, with_article
+from smalti.train.starter.compose import plain
+from smalti.train.starter.corpus import Corpus, load_corpus
+from smalti.train.starter.grids import save_grid
+from smalti.train.starter.lpips import Lpips
+from smalti.train.starter.unet import draw
+from smalti.train.starter.vae import reconstruct
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+STEPS = 30
+COLORS = (
+    "red", "orange", "yellow", "green", "teal", "blue", "purple", "pink", "brown", "black",
+    "white", "gray",
+)
+BORDER = 8  # px: the frame around a 128-px picture whose mean colour counts as the background's
+# Two samples of one prompt this alike are duplicates.
+DUPLICATE = 0.98
+# A sample this like a training picture is a near-copy. Mirrored and shrunk to 85 %, half of the
+# training pictures are this like themselves.
+NEAR_COPY = 0.93
+SPEED_IMAGES, SPEED_STEPS, SPEED_THREADS = 64, 20, 2
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured figure; `passed` is None where nothing is demanded or a person has to judge."""
+
+    section: str
+    measure: str
+    value: float
+    unit: str = ""
+    goal: str = ""
+    passed: bool | None = None
+
+
+@dataclass
+class Bench:
+    """What the sections share; everything is loaded or drawn when first needed."""
+
+    model: Path
+    corpus_file: Path
+    lpips_file: Path
+    work: Path
+    images: int | None
+    sheets: Path | None
+
+    def count(self, full: int) -> int:
+        """How many pictures to use where a full run uses `full`."""
+        return min(full, self.images or full)
+
+    @cached_property
+    def device(self) -> str:
+        """Where pictures are drawn; the speed is always measured on the CPU."""
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    @cached_property
+    def pipeline(self) -> StableDiffusionPipeline:
+        """The model in the stock pipeline."""
+        return load_pipeline(self.model).to(self.device)
+
+    @cached_property
+    def judge(self) -> Judge:
+        """The model's own CLIP pair."""
+        return Judge(self.model, self.device)
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The training pictures, split as for training."""
+        self.work.mkdir(parents=True, exist_ok=True)
+        return load_corpus(CorpusSettings(parquet=str(self.corpus_file)), self.work)
+
+    @cached_property
+    def local_pictures(self) -> Tensor:
+        """Pictures of every local prompt, `[12 * each, 3, S, S]`."""
+        return draw(self.pipeline, list(LOCAL_PROMPTS), each=self.count(16), steps=STEPS)
+
+    def sheet(self, name: str, pictures: Tensor, columns: int) -> None:
+        """Write a contact sheet, if any are wanted."""
+        if self.sheets:
+            self.sheets.mkdir(parents=True, exist_ok=True)
+            save_grid(pictures, self.sheets / f"{name}.png", columns)
+
+
+def load_pipeline(folder: Path) -> StableDiffusionPipeline:
+    pipeline = StableDiffusionPipeline.from_pretrained(folder)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def vae(bench: Bench) -> Iterator[Row]:
+    """Held-out pictures through the VAE: means over pictures of PSNR in dB and LPIPS (AlexNet)."""
+    chosen = bench.corpus.held_out[: bench.count(500)]
+    lpips, model = Lpips(bench.lpips_file), bench.pipeline.vae
+    originals = plain(bench.corpus, chosen, seed=0)
+    drawn = torch.cat([reconstruct(model, p.to(bench.device)).cpu() for p in originals.split(20)])
+    error = (drawn - originals).square().mean((1, 2, 3))
+    psnr = float((-10 * error.log10()).mean())
+    pairs = zip(drawn.split(20), originals.split(20), strict=True)
+    distance = float(torch.cat([lpips(a, b) for a, b in pairs]).mean())
+    shown = torch.stack([originals[:32], drawn[:32]], 1).flatten(0, 1)
+    bench.sheet("vae", shown, columns=16)
+    yield Row("vae", f"PSNR of {len(chosen)} held-out pictures", psnr, "dB", ">= 26", psnr >= 26)
+    yield Row("vae", "LPIPS (Alex) of the same", distance, "", "<= 0.06", distance <= 0.06)
+
+
+def local(bench: Bench) -> Iterator[Row]:
+    """Zero-shot accuracy among the 12 local prompts."""
+    pictures, each = bench.local_pictures, bench.count(16)
+    bench.sheet("local", pictures, columns=each)
+    picked = bench.judge.probabilities(pictures, LOCAL_PROMPTS).argmax(1).view(-1, each)
+    right = (picked == torch.arange(len(LOCAL_PROMPTS))[:, None]).float().mean(1)
+    share = 100 * float(right.mean())
+    yield Row("local", "right one of 12, starter-CLIP", share, "%", ">= 85", share >= 85)
+    for prompt, value in zip(LOCAL_PROMPTS, right, strict=True):
+        yield Row("local", f"  {prompt}", 100 * float(value), "%")
+
+
+def global_(bench: Bench) -> Iterator[Row]:
+    """The 12 global prompts: where a picture's own prompt ranks among them. A proxy only."""
+    each = bench.count(8)
+    pictures = draw(bench.pipeline, list(GLOBAL_PROMPTS), each=each, steps=STEPS)
+    bench.sheet("global", pictures, columns=each)
+    similarity = bench.judge.similarity(pictures, GLOBAL_PROMPTS)
+    similarity = similarity.view(len(GLOBAL_PROMPTS), each, len(GLOBAL_PROMPTS))
+    own = similarity.diagonal(dim1=0, dim2=2).T[..., None]
+    ranks = 1 + (similarity > own).sum(-1)
+    medians = ranks.float().quantile(0.5, dim=1)
+    note = "prompts of 12 that rank first (proxy; judge the sheet, >= 9 recognisable)"
+    yield Row("global", note, float((medians < 2).sum()))
+    for prompt, median in zip(GLOBAL_PROMPTS, medians, strict=True):
+        yield Row("global", f"  {prompt}: median rank", float(median))
+
+
+def colour(bench: Bench) -> Iterator[Row]:
+    """Whether the border's mean colour is nearest the named one of 12."""
+    each = bench.count(8)
+    prompts = [f"a cat on {with_article(name)} background" for name in COLORS]
+    pictures = draw(bench.pipeline, prompts, each=each, steps=STEPS)
+    bench.sheet("colour", pictures, columns=each)
+    named = nearest_color(border_mean(pictures)).reshape(len(COLORS), each)
+    right = (named == np.arange(len(COLORS))[:, None]).mean(1)
+    share = 100 * float(right.mean())
+    yield Row("colour", "border nearest the named colour", share, "%", ">= 80", share >= 80)
+    for name, value in zip(COLORS, right, strict=True):
+        yield Row("colour", f"  {name}", 100 * float(value), "%")
+
+
+def border_mean(pictures: Tensor) -> np.ndarray:
+    """Mean sRGB colour `[K, 3]` of the outermost BORDER pixels of pictures `[K, 3, S, S]`."""
+    frame = torch.ones(pictures.shape[-2:], dtype=torch.bool)
+    frame[BORDER:-BORDER, BORDER:-BORDER] = False
+    return pictures[:, :, frame].mean(-1).numpy()
+
+
+def nearest_color(colors: np.ndarray) -> np.ndarray:
+    """Index into COLORS of the nearest shade to each sRGB colour `[K, 3]` in [0, 1].
+
+    Distance is Euclidean in CIE Lab (CIE 1976); a name has the shades of `subjects.toml`, which the
+    captions were made with, and the nearest of them counts.
+    """
+    lab = rgb2lab(colors[:, None])
+    distances = []
+    for name in COLORS:
+        shades = rgb2lab(np.array(facts()["colors"][name])[None] / 255)
+        distances.append(np.linalg.norm(lab - shades, axis=-1).min(1))
+    return np.argmin(distances, axis=0)
+
+
+def variety(bench: Bench) -> Iterator[Row]:
+    """Likeness of one prompt's samples to one another, and of samples to the training pictures."""
+    each = bench.count(16)
+    features = bench.judge.image_features(bench.local_pictures).view(len(LOCAL_PROMPTS), each, -1)
+    pairs = features @ features.transpose(1, 2) - 2 * torch.eye(each)
+    alike = float(pairs.max())
+    worst = LOCAL_PROMPTS[int(pairs.flatten(1).amax(1).argmax())]
+    text = f"most alike pair of {each} samples of one prompt ({worst})"
+    yield Row("variety", text, alike, "", f"< {DUPLICATE}", alike < DUPLICATE)
+    yield from near_copies(bench)
+
+
+def near_copies(bench: Bench) -> Iterator[Row]:
+    """Share of samples on white that are near-copies of a training picture on white.
+
+    The background is named, because a picture's embedding changes more with its background than
+    with its subject. Training pictures against the other ones give the figure a scale.
+    """
+    each = bench.count(8)
+    prompts = [f"{prompt} on a white background" for prompt in LOCAL_PROMPTS]
+    pictures = draw(bench.pipeline, prompts, each=each, steps=STEPS)
+    chosen, known = corpus_features(bench)
+    best, index = (bench.judge.image_features(pictures) @ known.T).max(1)
+    order = best.argsort(descending=True)[:32]
+    shown = torch.stack([pictures[order], on_white(bench.corpus, chosen[index[order]])], 1)
+    bench.sheet("nearest", shown.flatten(0, 1), columns=16)
+    share = 100 * float((best > NEAR_COPY).float().mean())
+    text = f"samples nearer than {NEAR_COPY} to a training picture"
+    yield Row("variety", text, share, "%", "<= 10", share <= 10)
+    yield Row("variety", "mean similarity to the nearest training picture", float(best.mean()))
+    probe = torch.arange(0, len(known), max(1, len(known) // 1000))
+    others = known[probe] @ known.T
+    others[torch.arange(len(probe)), probe] = -1
+    among = 100 * float((others.amax(1) > NEAR_COPY).float().mean())
+    yield Row("variety", f"training pictures nearer than {NEAR_COPY} to another one", among, "%")
+
+
+def on_white(corpus: Corpus, index: np.ndarray | Tensor) -> Tensor:
+    """Pictures `[K, 3, S, S]` of the corpus at full size on white."""
+    pictures = corpus.images[torch.as_tensor(index).long()].float() / 255
+    return pictures[:, :3] + 1 - pictures[:, 3:]
+
+
+def corpus_features(bench: Bench) -> tuple[Tensor, Tensor]:
+    """Picture numbers and embeddings of the corpus on white; a full run keeps them in `work`."""
+    chosen = torch.arange(len(bench.corpus))
+    if bench.images:
+        chosen = chosen[:: max(1, len(chosen) // (100 * bench.images))]
+    weights = (bench.model / "clip" / "image.safetensors").read_bytes()
+    kept = bench.work / f"features_{sha256(weights).hexdigest()[:12]}_{len(chosen)}.npy"
+    if kept.is_file():
+        return chosen, torch.from_numpy(np.load(kept))
+    parts = [bench.judge.image_features(on_white(bench.corpus, c)) for c in chosen.split(256)]
+    features = torch.cat(parts)
+    temporary = kept.with_suffix(".tmp.npy")
+    np.save(temporary, features.numpy())
+    os.replace(temporary, kept)
+    return chosen, features
+
+
+def speed(bench: Bench) -> Iterator[Row]:
+    """Seconds and memory of 64 pictures in a process of its own, on two threads of the CPU."""
+    count = bench.count(SPEED_IMAGES)
+    with get_context("spawn").Pool(1) as pool:
+        seconds, memory = pool.apply(timed_draw, (bench.model, count))
+    text = f"{count} pictures, {SPEED_STEPS} steps with CFG, {SPEED_THREADS} threads, decoded"
+    complete = count == SPEED_IMAGES
+    yield Row("speed", text, seconds, "s", "<= 60", seconds <= 60 if complete else None)
+    yield Row("speed", "peak memory of the process", memory, "GiB", "< 3", memory < 3)
+
+
+def timed_draw(model: Path, count: int) -> tuple[float, float]:
+    """Wall time in seconds and peak resident memory in GiB; loading is not timed."""
+    torch.set_num_threads(SPEED_THREADS)
+    pipeline = load_pipeline(model)
+    began = time.perf_counter()
+    draw(pipeline, ["a cat"], each=count, steps=SPEED_STEPS)
+    seconds = time.perf_counter() - began
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+SECTIONS: dict[str, Callable[[Bench], Iterator[Row]]] = {
+    "vae": vae, "local": local, "global": global_, "colour": colour, "variety": variety,
+    "speed": speed,
+}
+
+
+def table(rows: list[Row]) -> Table:
+    """The figures as a table for the terminal."""
+    shown = Table("", "measure", "value", "goal", "")
+    for row in rows:
+        verdict = {True: "[green]yes", False: "[red]no", None: ""}[row.passed]
+        value = f"{row.value:.3g} {row.unit}" if row.value < 1000 else f"{row.value:.0f} {row.unit}"
+        shown.add_row(row.section, row.measure, value, row.goal, verdict)
+    return shown
+
+
+def main(
+    model: Annotated[Path, typer.Option(help="Model folder")] = ROOT / "models" / "starter",
+    corpus: Annotated[Path, typer.Option(help="Parquet")] = SHARED / "corpus" / "corpus.parquet",
+    lpips: Annotated[Path, typer.Option(help="LPIPS AlexNet weights")] = SHARED
+    / "weights" / "lpips_alex.safetensors",
+    work: Annotated[Path, typer.Option(help="Folder of decoded pictures")] = Path("runs/starter"),
+    only: Annotated[list[str] | None, typer.Option(help="Sections: " + ", ".join(SECTIONS))] = None,
+    images: Annotated[int | None, typer.Option(min=2, help="At most so many per prompt")] = None,
+    sheets: Annotated[Path | None, typer.Option(help="Folder for contact sheets")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="File for the figures")] = None,
+) -> None:
+    """Measure the starter model and print the table."""
+    console = Console()
+    unknown = set(only or ()) - set(SECTIONS)
+    if unknown:
+        raise typer.BadParameter(f"no section {', '.join(unknown)}; known: {', '.join(SECTIONS)}")
+    bench, rows = Bench(model, corpus, lpips, work, images, sheets), []
+    try:
+        for name in only or SECTIONS:
+            with console.status(name):
+                rows += SECTIONS[name](bench)
+    except SmaltiError as error:
+        console.print(f"Error: {error}")
+        raise typer.Exit(error.exit_code) from None
+    console.print(table(rows))
+    if json_file:
+        temporary = json_file.with_name(f".{json_file.name}")
+        temporary.write_text(json.dumps([asdict(row) for row in rows], indent=1), encoding="utf-8")
+        os.replace(temporary, json_file)
+
+
+if __name__ == "__main__":
+    typer.run(main)

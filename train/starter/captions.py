@@ -33,21 +33,24 @@ def facts() -> dict:
 
 def find_subjects(corpus: Corpus, tables: Sequence[str]) -> list[Subject]:
     """The subjects in these tables of `subjects.toml` that the corpus shows."""
-    heads = [_heads(corpus.names(i)) for i in range(len(corpus))]
+    endings = [_endings(corpus.names(i)) for i in range(len(corpus))]
     subjects = []
     for table in tables:
         weight = facts()[table]["weight"]
         for words in facts()[table]["subjects"]:
-            pattern = re.compile(rf"(^|\s)({'|'.join(map(re.escape, words))})$")
-            found = [i for i, names in enumerate(heads) if any(map(pattern.search, names))]
+            found = [i for i, ends in enumerate(endings) if not ends.isdisjoint(words)]
             if found:
                 subjects.append(Subject(tuple(words), weight, np.array(found)))
     return subjects
 
 
-def _heads(names: list[str]) -> list[str]:
-    """Captions cut before what is merely added: "girl with red hair" shows a girl."""
-    return [re.split(r" (?:with|in front of) ", name)[0] for name in names]
+def _endings(names: list[str]) -> set[str]:
+    """Everything the captions end in, whole words, cut before what is merely added.
+
+    "big cat with red hat" ends in "cat" and in "big cat": it shows a cat, not a hat.
+    """
+    heads = [re.split(r" (?:with|in front of) ", name)[0].split() for name in names]
+    return {" ".join(head[start:]) for head in heads for start in range(len(head))}
 
 
 def subject_phrase(corpus: Corpus, index: int, subject: Subject | None, random: Random) -> str:

@@ -35,19 +35,18 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.opaque)
 
-    def to(self, device: torch.device) -> "Corpus":
-        """The same corpus with its pictures on another device."""
-        return Corpus(self.images.to(device), self.small.to(device), self.texts, self.opaque,
-                      self.held_out)
-
     def names(self, index: int) -> list[str]:
         """Caption and alternative captions of one picture, the main one first."""
         alternatives = [a for a in self.texts["alt"][index].split("|") if a]
         return list(dict.fromkeys([self.texts["caption"][index], *alternatives]))
 
 
-def load_corpus(settings: CorpusSettings, work: Path) -> Corpus:
+def load_corpus(
+    settings: CorpusSettings, work: Path, device: torch.device | str = "cpu"
+) -> Corpus:
     """Read the parquet; decoded pictures are kept in `work/corpus.npy` for the next stage.
+
+    The pictures lie on `device`, where 19 thousand of them take 1.6 GB.
 
     Raises InputError when the parquet is missing or lacks a column.
     """
@@ -68,7 +67,7 @@ def load_corpus(settings: CorpusSettings, work: Path) -> Corpus:
     opaque = np.asarray(rows["coverage"]) > OPAQUE_COVERAGE
     order = np.random.default_rng([settings.seed, 1]).permutation(len(images))
     held_out = np.sort(order[: min(settings.held_out, len(images) // 10)])
-    pictures = torch.from_numpy(images)
+    pictures = torch.from_numpy(images).to(device)
     return Corpus(pictures, _halved(pictures), texts, opaque, held_out)
 
 

@@ -76,6 +76,8 @@ def fit(
     averaged model can do at intervals. State lies in `work/name.pt`; the same call resumes from it
     and ends with the same weights as an unbroken run.
     """
+    if next(model.parameters()).is_cuda:
+        model.to(memory_format=torch.channels_last)  # what a GPU's bf16 convolutions run on
     optimizer, ema = _optimizer(model, settings), Ema(model, settings.ema_decay)
     start = _resume(work / f"{name}.pt", model, optimizer, ema)
     if settings.compile:

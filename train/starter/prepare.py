@@ -37,7 +37,7 @@ class Prepared:
 def prepare(settings: RecipeSettings, work: Path, device: torch.device) -> Prepared:
     """Load or make everything; files under `work/` are reused by the next call."""
     work.mkdir(parents=True, exist_ok=True)
-    corpus = load_corpus(settings.corpus, work)
+    corpus = load_corpus(settings.corpus, work, device)
     folder, plan, ids = work / "tokenizer", work / "compositions.npz", work / "tokens.npy"
     if not (plan.is_file() and ids.is_file()):
         if not (folder / "tokenizer_config.json").is_file():
@@ -47,12 +47,12 @@ def prepare(settings: RecipeSettings, work: Path, device: torch.device) -> Prepa
         np.save(work / "part.npy", tokens)
         os.replace(work / "part.npz", plan)
         os.replace(work / "part.npy", ids)
-    return Prepared(corpus.to(device), Compositions.load(plan), np.load(ids), folder)
+    return Prepared(corpus, Compositions.load(plan), np.load(ids), folder)
 
 
 def _texts(corpus: Corpus, settings: RecipeSettings) -> list[str]:
     """Everything the tokenizer should know: captions as they will appear, names and tags."""
-    composed = compose(corpus, settings.corpus, 5 * min(len(corpus), CHUNK), seed=1)[1]
+    composed = compose(corpus, settings.corpus, min(len(corpus), CHUNK), seed=1)[1]
     tags = [tag for row in corpus.texts["tags"] for tag in row.split("|") if tag]
     tables = [facts()[name]["subjects"] for name in ("often", "scenes", "people", "things")]
     listed = [word for table in tables for subject in table for word in subject]

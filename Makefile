@@ -25,11 +25,15 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --progress-bar off -c constraints.txt -e ".[dev]"
 	@touch $@
 
+# Each command goes on where an interrupted demo stopped, and does nothing once its part is done.
 demo: env
 	$(BIN)/mosaic-train concepts/sylvie
 	$(BIN)/mosaic-train concepts/eileen
 	$(BIN)/mosaic-gen --tile-lora sylvie --ref-lora eileen --out $(DEMO)
-	@echo "The mosaic: $(CURDIR)/$(DEMO)/mosaic.png (reference.png lies beside it, single tiles in tiles/)"
+	@echo
+	@echo "Look at $(CURDIR)/$(DEMO)/mosaic.png from afar and near."
+	@echo "Beside it: reference.png, the single tiles in tiles/, how it was made in mosaic.json."
+	@echo "Next, your own photos: README.md. What is installed: $(BIN)/mosaic doctor"
 
 test: env
 	$(TEST_ENV) $(BIN)/python -m pytest

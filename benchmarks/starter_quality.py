@@ -263,7 +263,11 @@ def corpus_features(bench: Bench) -> tuple[Tensor, Tensor]:
 
 
 def speed(bench: Bench) -> Iterator[Row]:
-    """Seconds and memory of 64 pictures in a process of its own, on two threads of the CPU."""
+    """Seconds and memory of 64 pictures in a process of its own, on two threads of the CPU.
+
+    Only on an idle machine: two threads wait for each other at every operation, so another busy
+    process costs far more than its share.
+    """
     count = bench.count(SPEED_IMAGES)
     with get_context("spawn").Pool(1) as pool:
         seconds, memory = pool.apply(timed_draw, (bench.model, count))

@@ -1,6 +1,8 @@
 """Pictures for README and docs: a mosaic, a crop of it at full size, its reference, its thumbnail.
 
     python benchmarks/showcase.py mosaics/demo docs/demo.jpg
+
+It measures nothing; the mosaic must be there already.
 """
 
 import os

@@ -4,8 +4,9 @@ Everything:    python benchmarks/starter_quality.py --json quality.json --sheets
 A quick look:  python benchmarks/starter_quality.py --only colour --images 2
 
 Pictures come from the stock StableDiffusionPipeline. The judge is the starter's own CLIP pair,
-which learned from the same captions as the model that it judges and is lenient with it: look at
-the contact sheets as well.
+which learned from the same captions as the model that it judges and steers its sampling: it rates
+smears of the right colours as highly as drawings. Its figures can show that a model is bad, never
+that it is good; only the contact sheets do.
 """
 
 import json
@@ -125,7 +126,8 @@ def load_pipeline(folder: Path) -> StableDiffusionPipeline:
 
 def vae(bench: Bench) -> Iterator[Row]:
     """Held-out pictures through the VAE: means over pictures of PSNR in dB and LPIPS (AlexNet)."""
-    chosen = bench.corpus.held_out[: bench.count(500)]
+    held_out = bench.corpus.held_out  # sorted, one source after the other: take them evenly
+    chosen = held_out[np.linspace(0, len(held_out) - 1, bench.count(len(held_out))).astype(int)]
     lpips, model = Lpips(bench.lpips_file), bench.pipeline.vae
     originals = plain(bench.corpus, chosen, seed=0)
     drawn = torch.cat([reconstruct(model, p.to(bench.device)).cpu() for p in originals.split(20)])
@@ -133,7 +135,7 @@ def vae(bench: Bench) -> Iterator[Row]:
     psnr = float((-10 * error.log10()).mean())
     pairs = zip(drawn.split(20), originals.split(20), strict=True)
     distance = float(torch.cat([lpips(a, b) for a, b in pairs]).mean())
-    shown = torch.stack([originals[:32], drawn[:32]], 1).flatten(0, 1)
+    shown = torch.stack([originals, drawn], 1)[:: max(1, len(chosen) // 32)][:32].flatten(0, 1)
     bench.sheet("vae", shown, columns=16)
     yield Row("vae", f"PSNR of {len(chosen)} held-out pictures", psnr, "dB", ">= 26", psnr >= 26)
     yield Row("vae", "LPIPS (Alex) of the same", distance, "", "<= 0.06", distance <= 0.06)
@@ -146,13 +148,18 @@ def local(bench: Bench) -> Iterator[Row]:
     picked = bench.judge.probabilities(pictures, LOCAL_PROMPTS).argmax(1).view(-1, each)
     right = (picked == torch.arange(len(LOCAL_PROMPTS))[:, None]).float().mean(1)
     share = 100 * float(right.mean())
-    yield Row("local", "right one of 12, starter-CLIP", share, "%", ">= 85", share >= 85)
+    text = "right one of 12, starter-CLIP (look at the sheet)"
+    yield Row("local", text, share, "%", ">= 85", share >= 85)
     for prompt, value in zip(LOCAL_PROMPTS, right, strict=True):
         yield Row("local", f"  {prompt}", 100 * float(value), "%")
 
 
 def global_(bench: Bench) -> Iterator[Row]:
-    """The 12 global prompts: where a picture's own prompt ranks among them. A proxy only."""
+    """The 12 global prompts: where a picture's own prompt ranks among them.
+
+    A proxy, and no measure of what can be recognised: the first starter, whose pictures of these
+    prompts showed no subject to the eye, ranked first for nearly all of them.
+    """
     each = bench.count(8)
     pictures = draw(bench.pipeline, list(GLOBAL_PROMPTS), each=each, steps=STEPS)
     bench.sheet("global", pictures, columns=each)
@@ -161,8 +168,8 @@ def global_(bench: Bench) -> Iterator[Row]:
     own = similarity.diagonal(dim1=0, dim2=2).T[..., None]
     ranks = 1 + (similarity > own).sum(-1)
     medians = ranks.float().quantile(0.5, dim=1)
-    note = "prompts of 12 that rank first (proxy; judge the sheet, >= 9 recognisable)"
-    yield Row("global", note, float((medians < 2).sum()))
+    note = "prompts of 12 with median rank 1 (not the goal: >= 9 recognisable on the sheet)"
+    yield Row("global", note, float((medians == 1).sum()))
     for prompt, median in zip(GLOBAL_PROMPTS, medians, strict=True):
         yield Row("global", f"  {prompt}: median rank", float(median))
 

@@ -1,6 +1,5 @@
 """The corpus in memory: RGBA pictures as one tensor, captions and tags as columns."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...configs.errors import InputError
+from ...configs.files import replacing
 from ...configs.recipe import CorpusSettings
 
 TEXT_COLUMNS = ("caption", "alt", "tags", "style", "source", "group", "kind")
@@ -79,9 +79,8 @@ def _decoded(encoded: list[dict], size: int, cache: Path) -> np.ndarray:
             return stored
     with ThreadPoolExecutor() as pool:
         images = np.stack(list(pool.map(lambda item: _premultiplied(item["bytes"], size), encoded)))
-    temporary = cache.with_suffix(".tmp.npy")
-    np.save(temporary, images)
-    os.replace(temporary, cache)
+    with replacing(cache) as temporary, temporary.open("wb") as file:
+        np.save(file, images)
     return images
 
 

@@ -1,12 +1,13 @@
 """Contact sheets."""
 
-import os
 from pathlib import Path
 
 import torch
 from einops import rearrange
 from PIL import Image
 from torch import Tensor
+
+from ...configs.files import replacing
 
 
 def grid_picture(pictures: Tensor, columns: int) -> Image.Image:
@@ -20,6 +21,5 @@ def grid_picture(pictures: Tensor, columns: int) -> Image.Image:
 
 def save_grid(pictures: Tensor, path: Path, columns: int) -> None:
     """Write a contact sheet, whole or not at all."""
-    temporary = path.with_name(f".{path.name}")
-    grid_picture(pictures, columns).save(temporary, format="PNG")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        grid_picture(pictures, columns).save(temporary, format="PNG")

@@ -3,7 +3,6 @@
 import copy
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -19,6 +18,7 @@ from rich.progress import (
 )
 from torch import Tensor, nn
 
+from ...configs.files import replacing
 from ...configs.recipe import LoopSettings
 
 LOG_EVERY = 50
@@ -143,9 +143,8 @@ def _save(
 ) -> None:
     state = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict(),
              "ema": ema.shadow}
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
 
 
 class _Log:

@@ -9,6 +9,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPImageProcessor, CLIPModel, CLIPTextModel, CLIPTokenizer
 
+from ...configs.files import replacing
 from .clip import DEVIATION, MEAN
 from .tokens import load_tokenizer
 from .unet import assemble
@@ -31,24 +32,21 @@ def write_starter(
     unet: UNet2DConditionModel, vae: AutoencoderKL, clip: CLIPModel, tokenizer: Path, folder: Path
 ) -> None:
     """Write pipeline and CLIP pair. The text half is stored once: CLIP's index points to it."""
-    building = folder.with_name(f".{folder.name}.building")
-    shutil.rmtree(building, ignore_errors=True)
     words = load_tokenizer(tokenizer)
     pipeline = assemble(unet, vae, text_half(clip), words)
     for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
         part.to("cpu", torch.float16)
-    pipeline.save_pretrained(building)
-    _prefix_text_weights(building / "text_encoder" / "model.safetensors")
-    _edit_config(building / "text_encoder" / "config.json")
-    _edit_config(building / "vae" / "config.json")
-    _write_clip(clip, words, building / "clip")
-    for name in ("vocab.json", "merges.txt"):  # for readers older than tokenizer.json
-        shutil.copy(tokenizer / name, building / "tokenizer" / name)
-    for kept in ("README.md", "ATTRIBUTION.md"):
-        if (folder / kept).is_file():
-            shutil.copy(folder / kept, building / kept)
-    shutil.rmtree(folder, ignore_errors=True)
-    building.rename(folder)
+    with replacing(folder) as building:
+        pipeline.save_pretrained(building)
+        _prefix_text_weights(building / "text_encoder" / "model.safetensors")
+        _edit_config(building / "text_encoder" / "config.json")
+        _edit_config(building / "vae" / "config.json")
+        _write_clip(clip, words, building / "clip")
+        for name in ("vocab.json", "merges.txt"):  # for readers older than tokenizer.json
+            shutil.copy(tokenizer / name, building / "tokenizer" / name)
+        for kept in ("README.md", "ATTRIBUTION.md"):
+            if (folder / kept).is_file():
+                shutil.copy(folder / kept, building / kept)
 
 
 def _prefix_text_weights(path: Path) -> None:

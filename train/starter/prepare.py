@@ -1,14 +1,17 @@
 """First stage: corpus, tokenizer and the planned compositions with their token ids."""
 
+import json
 import os
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from ...configs.errors import InputError
+from ...configs.files import replacing
 from ...configs.recipe import RecipeSettings
 from .captions import facts
 from .compose import Compositions, compose
@@ -35,19 +38,30 @@ class Prepared:
 
 
 def prepare(settings: RecipeSettings, work: Path, device: torch.device) -> Prepared:
-    """Load or make everything; files under `work/` are reused by the next call."""
+    """Load or make everything; files under `work/` are reused by the next call.
+
+    Raises InputError when `work/` holds compositions of other settings.
+    """
     work.mkdir(parents=True, exist_ok=True)
     corpus = load_corpus(settings.corpus, work, device)
-    folder, plan, ids = work / "tokenizer", work / "compositions.npz", work / "tokens.npy"
-    if not (plan.is_file() and ids.is_file()):
-        if not (folder / "tokenizer_config.json").is_file():
-            train_tokenizer(_texts(corpus, settings), settings.corpus.vocabulary, folder)
-        compositions, tokens = _compositions(corpus, settings, folder)
-        compositions.save(work / "part.npz")
-        np.save(work / "part.npy", tokens)
-        os.replace(work / "part.npz", plan)
-        os.replace(work / "part.npy", ids)
-    return Prepared(corpus, Compositions.load(plan), np.load(ids), folder)
+    words, made = work / "tokenizer", work / "compositions"
+    if not words.is_dir():
+        with replacing(words) as temporary:
+            train_tokenizer(_texts(corpus, settings), settings.corpus.vocabulary, temporary)
+    wanted = json.dumps(asdict(settings.corpus))
+    if not made.is_dir():
+        compositions, tokens = _compositions(corpus, settings, words)
+        with replacing(made) as temporary:
+            temporary.mkdir()
+            compositions.save(temporary / "plan.npz")
+            np.save(temporary / "tokens.npy", tokens)
+            (temporary / "settings.json").write_text(wanted, encoding="utf-8")
+    if (made / "settings.json").read_text(encoding="utf-8") != wanted:
+        raise InputError(
+            f"{work} was begun with other [corpus] settings. Take another --work, or delete {made}."
+        )
+    plan, tokens = Compositions.load(made / "plan.npz"), np.load(made / "tokens.npy")
+    return Prepared(corpus, plan, tokens, words)
 
 
 def _texts(corpus: Corpus, settings: RecipeSettings) -> list[str]:

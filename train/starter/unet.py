@@ -5,6 +5,7 @@ by Min-SNR (Hang et al. 2023) with a lower bound, because the plain weight vanis
 does.
 """
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from ...configs.files import replacing
 from ...configs.recipe import RecipeSettings, UnetSettings
 from .compose import render
 from .grids import save_grid
@@ -68,16 +70,16 @@ def encode_latents(prepared: Prepared, vae: AutoencoderKL, count: int) -> Tensor
     return torch.cat(parts)
 
 
-def _kept_latents(prepared: Prepared, vae: AutoencoderKL, count: int, path: Path) -> Tensor:
-    """`encode_latents`, through a file, so that a resumed run need not encode again."""
-    if path.is_file():
-        stored = torch.load(path, weights_only=True)
-        if len(stored) == count:
-            return stored
-    latents = encode_latents(prepared, vae, count)
-    torch.save(latents, path.with_suffix(".tmp"))
-    path.with_suffix(".tmp").replace(path)
-    return latents
+def _kept_latents(prepared: Prepared, vae: AutoencoderKL, count: int, work: Path) -> Tensor:
+    """`encode_latents`, through a file of this VAE's, so that a resumed run need not encode."""
+    digest = hashlib.sha256()
+    for weight in vae.encoder.state_dict().values():
+        digest.update(weight.cpu().contiguous().numpy().tobytes())
+    path = work / f"latents-{digest.hexdigest()[:16]}-{count}.pt"
+    if not path.is_file():
+        with replacing(path) as temporary:
+            torch.save(encode_latents(prepared, vae, count), temporary)
+    return torch.load(path, weights_only=True)
 
 
 def train_unet(
@@ -95,7 +97,7 @@ def train_unet(
     tokenizer = load_tokenizer(prepared.tokenizer_folder)
     empty = torch.from_numpy(encode(tokenizer, [""])).to(device)
     count = min(ours.latents or len(prepared.compositions), len(prepared.compositions))
-    latents = _kept_latents(prepared, vae, count, work / "latents.pt").to(device)
+    latents = _kept_latents(prepared, vae, count, work).to(device)
     tokens = torch.from_numpy(prepared.tokens[:count]).to(device)
     alphas = new_scheduler().alphas_cumprod.to(device)
     weights = loss_weights(alphas, ours.min_snr_gamma, ours.min_weight)

@@ -160,8 +160,12 @@ def known_flags() -> set[str]:
     return {flag for p in parameters for flag in (*p.opts, *p.secondary_opts)} | {"--help"}
 
 
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+BENCHMARK = re.compile(r"`python benchmarks/(\w+)\.py([^`]*)`")
+
+
 def test_every_option_setting_and_preset_exists():
-    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", TEXT))
+    flags = set(FLAG.findall(BENCHMARK.sub("", TEXT)))
     assert len(flags) > 15 and flags <= known_flags()
     settings = set(re.findall(r"\b(?:base|train|mosaic)\.[a-z_]+\b", TEXT))
     settings -= {"mosaic.png", "mosaic.json"}
@@ -170,6 +174,14 @@ def test_every_option_setting_and_preset_exists():
     assert given <= {*preset_names("mosaic"), *preset_names("train")}
     for name in (*HUB_BASES, *preset_names("mosaic"), *preset_names("train")):
         assert f"`{name}`" in PROSE or f"--base {name}" in TEXT
+
+
+@pytest.mark.parametrize(("script", "words"), sorted(set(BENCHMARK.findall(TEXT))))
+def test_every_benchmark_and_its_options_exist(script: str, words: str):
+    path = ROOT / "benchmarks" / f"{script}.py"
+    done = subprocess.run([sys.executable, path, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert set(FLAG.findall(words)) <= set(FLAG.findall(done.stdout))
 
 
 @pytest.mark.parametrize("section", ["mosaic", "train"])

@@ -88,7 +88,10 @@ def test_each_source_wins_over_the_one_before(tmp_path: Path):
 
 
 def test_the_base_overlay_wins_over_the_training_preset():
-    assert resolve(base="starter", train="edlora").train.learning_rate_unet == 1e-3
+    written = tomllib.loads((PRESETS / "base" / "starter.toml").read_text(encoding="utf-8"))
+    rate = written["train"]["learning_rate_unet"]
+    assert rate != resolve(base="sd15", train="edlora").train.learning_rate_unet
+    assert resolve(base="starter", train="edlora").train.learning_rate_unet == rate
 
 
 def test_concept_toml_takes_plain_keys_and_tables(tmp_path: Path):

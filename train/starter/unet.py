@@ -16,6 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from ...configs.files import replacing
 from ...configs.recipe import RecipeSettings, UnetSettings
+from ..losses import min_snr_weight
 from .compose import render
 from .grids import save_grid
 from .loop import fit, step_seed
@@ -53,7 +54,7 @@ def loss_weights(alphas: Tensor, gamma: float, lower: float) -> Tensor:
 
     With SNR = a / (1 - a) it is min(SNR, gamma) / (SNR + 1), written so that a = 0 and a = 1 work.
     """
-    return torch.minimum(alphas, gamma * (1 - alphas)).clamp(min=lower)
+    return min_snr_weight(alphas, gamma, "v_prediction").clamp(min=lower)
 
 
 @torch.no_grad()

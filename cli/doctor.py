@@ -69,7 +69,10 @@ def _processor() -> Check:
         return Check("ok", "processor", f"{card.name}, {card.total_memory / GIB:.0f} GiB")
     if torch.backends.mps.is_available():
         return Check("ok", "processor", "Apple GPU (mps)")
-    found = f"{os.cpu_count()} CPU cores, torch uses {torch.get_num_threads()}"
+    from ..models.device import resolve_precision
+
+    precision = "bf16" if resolve_precision("auto", "cpu") == "bf16" else "fp32"
+    found = f"{os.cpu_count()} CPU cores, torch uses {torch.get_num_threads()}, in {precision}"
     return Check(
         "ok", "processor", found, "fast enough for the starter; a GPU helps for sd15, sd21"
     )

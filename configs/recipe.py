@@ -32,6 +32,8 @@ class CorpusSettings:
     """Share of samples drawn evenly from the subjects of `subjects.toml`; the rest from all."""
     subjects: tuple[str, ...] = ("often", "scenes", "people", "things")
     """Tables of `subjects.toml` that are used."""
+    few: bool = False
+    """Keep a few plain pictures per subject: what hours on a processor can learn by heart."""
     seed: int = 0
     """Seed of split, compositions and captions."""
 
@@ -117,7 +119,7 @@ class UnetSettings(LoopSettings):
     """Compositions whose latents are encoded once before training; 0 takes all of them."""
     min_snr_gamma: float = 5.0
     """Min-SNR gamma (Hang et al. 2023)."""
-    min_weight: float = 0.3
+    min_weight: float = 0.4
     """Lower bound of the Min-SNR weight, so that the zero-terminal timesteps learn too."""
     start: str = ""
     """Folder of a finished UNet to go on from; empty starts from random weights."""

@@ -12,7 +12,7 @@ METHODS = ("edlora", "lora")
 NOISES = ("white", "paper", "random")
 COLOR_SPACES = ("latent", "pixel")
 SCHEDULERS = ("ddim", "dpm++", "unipc", "lcm")
-PRECISIONS = ("no", "fp16", "bf16")
+PRECISIONS = ("auto", "no", "fp16", "bf16")
 ATTENTIONS = ("sdpa", "xformers")
 OPTIMIZERS = ("adamw", "adamw8bit")
 
@@ -92,8 +92,9 @@ class TrainSettings:
     """Recompute activations in the backward pass: less memory, about a third slower."""
     optimizer: str = "adamw"
     """"adamw", or "adamw8bit" with bitsandbytes installed."""
-    mixed_precision: str = "no"
-    """"no", "fp16" or "bf16"; adapter weights stay fp32 in every case."""
+    mixed_precision: str = "auto"
+    """"no", "fp16" or "bf16", or "auto": bf16 where the processor computes in it. Adapter weights
+    stay fp32 in every case."""
     attention: str = "sdpa"
     """"sdpa" (torch), or "xformers" where it is installed."""
     noise_offset: float = 0.01
@@ -197,8 +198,8 @@ class MosaicSettings:
     """Standard deviation of the Gaussian blur of Eq. 7, in pixels of the guided image."""
     guidance_size: int = 0
     """Side in pixels at which Eq. 7 compares tile and block; 0 takes the block's own size."""
-    mixed_precision: str = "no"
-    """"no", "fp16" or "bf16"."""
+    mixed_precision: str = "auto"
+    """"no", "fp16" or "bf16", or "auto": bf16 where the processor computes in it."""
     attention: str = "sdpa"
     """"sdpa" (torch), or "xformers" where it is installed."""
     batch_size: int = 0

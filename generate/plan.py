@@ -10,8 +10,9 @@ import torch
 from ..configs.errors import InputError
 from ..configs.files import file_hash
 from ..configs.settings import Settings
-from ..models.base import BaseModel, free_memory, pick_device
+from ..models.base import BaseModel
 from ..models.concepts import find_adapter
+from ..models.device import free_memory, pick_device
 from ..models.files import is_present
 from .grid import Grid, make_grid
 from .reference import load_photo

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from ..configs.settings import MosaicSettings
-from ..models.base import DTYPES, BaseModel, load_base
+from ..models.base import BaseModel, load_base
 from ..models.concepts import find_adapter
+from ..models.device import DTYPES, resolve_precision
 from ..models.edlora import Adapter, load_adapter, set_active
 from .color import Align, latent_alignment, pixel_alignment
 from .grid import Grid, Tile, fit_reference, split_blocks
@@ -44,8 +45,8 @@ def open_studio(plan: MosaicPlan, store: TileStore, concepts_dir: Path, report: 
     """Load the base and the adapters, and get the reference, noise field and subjects."""
     settings, grid, mosaic = plan.settings, plan.grid, plan.settings.mosaic
     report(0, 1, "loading the base model")
-    dtype = DTYPES[mosaic.mixed_precision]
-    base = load_base(settings.base, dtype=dtype, attention=mosaic.attention)
+    dtype = DTYPES[resolve_precision(mosaic.mixed_precision, plan.device)]
+    base = load_base(settings.base, device=plan.device, dtype=dtype, attention=mosaic.attention)
     base.vae.to(memory_format=torch.channels_last)  # a sixth faster, also backwards
     adapters = load_adapters(base, (mosaic.ref_lora, *mosaic.tile_lora), concepts_dir)
     store.check_base(base.fingerprint)

@@ -13,6 +13,10 @@ TEXT_LENGTH = 77
 """Tokens that CLIP's text encoder reads, begin and end included."""
 
 
+SMALL_MAP = 1024
+"""Latent pixels up to which a CPU holds whole attention maps: 32 x 32."""
+
+
 class AttentionRecorder:
     """Collects softmax maps of all cross-attention layers, only inside `with recorder:`.
 
@@ -100,16 +104,26 @@ def install_layerwise_attention(
     With `record`, cross-attention shows its maps to the recorder. `attention` is the kernel,
     "sdpa" or "xformers".
     """
-    from diffusers.models import attention_processor as kernels
-
-    inner = (
-        kernels.XFormersAttnProcessor() if attention == "xformers" else kernels.AttnProcessor2_0()
-    )
+    inner = _kernel(unet, attention)
     processors = dict.fromkeys(unet.attn_processors, inner)
     names = cross_attention_names(unet)
     for index, name in enumerate(names):
         processors[f"{name}.processor"] = LayerwiseAttention(index, len(names), inner, record)
     unet.set_attn_processor(processors)
+
+
+def _kernel(unet: nn.Module, attention: str) -> Any:
+    """Diffusers' processor for the name; torch's fused kernel goes backwards slowly on a CPU.
+
+    Plain matrix products take half its time there, and memory that only small pictures can spare.
+    """
+    from diffusers.models import attention_processor as kernels
+
+    if attention == "xformers":
+        return kernels.XFormersAttnProcessor()
+    on_cpu = next(unet.parameters()).device.type == "cpu"
+    small = unet.config.sample_size**2 <= SMALL_MAP
+    return kernels.AttnProcessor() if on_cpu and small else kernels.AttnProcessor2_0()
 
 
 def cross_attention_names(unet: nn.Module) -> list[str]:

@@ -16,16 +16,13 @@ from torch import Tensor, nn
 from ..configs.errors import InputError
 from ..configs.settings import ATTENTIONS, SCHEDULERS, BaseSettings
 from .conditioning import ConceptEmbedding, cross_attention_names, install_layerwise_attention
+from .device import resolve_device
 from .files import is_present, locate, weights_file
 
 if TYPE_CHECKING:
     from .edlora import Adapter
 
-__all__ = ["BaseModel", "check_attention", "free_memory", "is_present", "load_base", "pick_device"]
-
-DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-"""The dtype of frozen weights for each `mixed_precision`."""
-CGROUP = Path("/sys/fs/cgroup")
+__all__ = ["BaseModel", "check_attention", "is_present", "load_base"]
 
 SCHEDULER_CLASSES = dict(
     zip(
@@ -232,43 +229,3 @@ def check_attention(attention: str) -> None:
             'attention = "xformers" was asked for, but xformers is not installed. '
             'Type pip install xformers, or use attention = "sdpa".'
         )
-
-
-def pick_device() -> str:
-    """The best processor here: "cuda", "mps" or "cpu"."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def resolve_device(device: str) -> torch.device:
-    """A torch device from "auto" or torch's own names; raises InputError when it is not there."""
-    if device == "auto":
-        return torch.device(pick_device())
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"Device {device!r} cannot be used here; try auto or cpu.") from error
-    return torch.device(device)
-
-
-def free_memory(device: torch.device | str) -> int:
-    """Bytes of memory that a batch may take on `device` now."""
-    kind = torch.device(device)
-    if kind.type == "cuda":
-        cached = torch.cuda.memory_reserved(kind) - torch.cuda.memory_allocated(kind)
-        return torch.cuda.mem_get_info(kind)[0] + cached
-    if kind.type == "mps":
-        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-    import psutil
-
-    return min(psutil.virtual_memory().available, _container_memory())
-
-
-def _container_memory() -> float:
-    """Bytes left under the memory limit of a Linux container, or infinity without one."""
-    try:
-        limit, used = ((CGROUP / name).read_text() for name in ("memory.max", "memory.current"))
-        return int(limit) - int(used)
-    except (OSError, ValueError):  # no cgroup v2 here, or its limit reads "max"
-        return float("inf")

@@ -15,9 +15,10 @@ from ..configs.files import ensure_writable, remove
 from ..configs.loading import save_settings
 from ..configs.settings import Settings, TrainSettings
 from ..models.attention import AttentionRecorder
-from ..models.base import DTYPES, BaseModel, load_base
+from ..models.base import BaseModel, load_base
 from ..models.concepts import ADAPTER_FILE, WORK_FOLDER
 from ..models.conditioning import install_layerwise_attention
+from ..models.device import DTYPES, pick_device, resolve_precision
 from ..models.edlora import (
     adapter_state,
     attach_new,
@@ -110,7 +111,7 @@ def make_accelerator(settings: TrainSettings) -> Any:
     AcceleratorState._reset_state()
     if settings.mixed_precision == "fp16" and not torch.cuda.is_available():
         raise InputError('train.mixed_precision = "fp16" needs a GPU. Use "bf16" or "no" here.')
-    return Accelerator(mixed_precision=settings.mixed_precision)
+    return Accelerator(mixed_precision=resolve_precision(settings.mixed_precision, pick_device()))
 
 
 def prepare(
@@ -128,7 +129,7 @@ def prepare(
     base = load_base(
         settings.base,
         device=str(accelerator.device),
-        dtype=DTYPES[train.mixed_precision],
+        dtype=DTYPES[accelerator.mixed_precision],
         attention=train.attention,
     )
     # Identical in every process, whatever else has drawn random numbers.

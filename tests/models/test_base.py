@@ -13,7 +13,8 @@ from tiny import make_tiny_sd
 from smalti.configs.errors import InputError
 from smalti.configs.settings import SCHEDULERS, BaseSettings
 from smalti.models import files
-from smalti.models.base import free_memory, is_present, load_base, pick_device
+from smalti.models.base import is_present, load_base
+from smalti.models.device import free_memory, pick_device, resolve_precision
 
 
 @pytest.fixture(scope="module")
@@ -183,11 +184,25 @@ def test_attention_and_device_that_are_not_there(tiny_settings):
             load_base(tiny_settings, device="cuda")
 
 
+def test_auto_precision_asks_the_processor(monkeypatch):
+    for features, expected in (
+        ({"avx512_bf16": True}, "bf16"), ({"amx_bf16": True}, "bf16"),
+        ({"avx512_bf16": False, "avx2": True}, "no"), ({}, "no"),
+    ):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda f=features: f, raising=False)
+        assert resolve_precision("auto", "cpu") == expected
+        assert resolve_precision("no", "cpu") == "no"
+        assert resolve_precision("fp16", torch.device("cpu")) == "fp16"
+    monkeypatch.delattr(torch.cpu, "get_capabilities")  # as in older versions of torch
+    assert resolve_precision("auto", "cpu") == "no"
+    assert resolve_precision("auto", "mps") == "no"
+
+
 def test_memory_respects_a_containers_limit(tmp_path, monkeypatch):
     assert free_memory(pick_device()) > 0
     (tmp_path / "memory.max").write_text("1000000\n")
     (tmp_path / "memory.current").write_text("400000\n")
-    monkeypatch.setattr("smalti.models.base.CGROUP", tmp_path)
+    monkeypatch.setattr("smalti.models.device.CGROUP", tmp_path)
     assert free_memory("cpu") == 600000
     (tmp_path / "memory.max").write_text("max\n")
     assert free_memory("cpu") > 600000

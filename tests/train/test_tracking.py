@@ -86,6 +86,7 @@ def train(folder, source, batch):
     settings = TrainSettings(
         class_word="mug", steps=2, batch_size=batch, crops_per_image=1, validate_every=0,
         validation_steps=1, validation_prompts=("a <concept>",), learning_rate_unet=1e-3,
+        mixed_precision="no",
     )
     base = BaseSettings(name="tiny", source=source, resolution=64)
     return train_concept(Path(folder), Settings(base, settings), progress=lambda *_: None)

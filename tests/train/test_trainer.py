@@ -22,6 +22,7 @@ from smalti.train.concept import load_concept
 from smalti.train.trainer import dry_run, train_concept
 
 QUICK = TrainSettings(
+    mixed_precision="no",  # exact on every machine
     class_word="mug",
     steps=4,
     batch_size=2,

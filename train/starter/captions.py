@@ -31,17 +31,40 @@ def facts() -> dict:
     return tomllib.loads((Path(__file__).parent / "subjects.toml").read_text(encoding="utf-8"))
 
 
-def find_subjects(corpus: Corpus, tables: Sequence[str]) -> list[Subject]:
-    """The subjects in these tables of `subjects.toml` that the corpus shows."""
-    endings = [_endings(corpus.names(i)) for i in range(len(corpus))]
+def find_subjects(corpus: Corpus, tables: Sequence[str], few: bool = False) -> list[Subject]:
+    """The subjects in these tables of `subjects.toml` that the corpus shows.
+
+    With `few`, each keeps only its table's number of pictures, the plainest of every style.
+    """
+    others = set(facts()["others"]["captions"])
+    endings = [set() if corpus.texts["caption"][i] in others else _endings(corpus.names(i))
+               for i in range(len(corpus))]
     subjects = []
-    for table in tables:
-        weight = facts()[table]["weight"]
-        for words in facts()[table]["subjects"]:
+    for name in tables:
+        table = facts()[name]
+        for words in table["subjects"]:
             found = [i for i, ends in enumerate(endings) if not ends.isdisjoint(words)]
+            if few:
+                found = _plainest(corpus, found, words)[: table["few"]]
             if found:
-                subjects.append(Subject(tuple(words), weight, np.array(found)))
+                subjects.append(Subject(tuple(words), table["weight"], np.array(found)))
     return subjects
+
+
+def _plainest(corpus: Corpus, pictures: list[int], words: list[str]) -> list[int]:
+    """Pictures in turns of one per style; in each, those captioned by the bare words come first."""
+
+    def plainness(picture: int) -> tuple[bool, bool, int]:
+        caption = corpus.texts["caption"][picture]
+        return corpus.texts["kind"][picture] == "icon", caption not in words, len(caption)
+
+    turns: dict[str, int] = {}
+    ranked = []
+    for picture in sorted(pictures, key=plainness):
+        style = corpus.texts["style"][picture]
+        turns[style] = turns.get(style, 0) + 1
+        ranked.append((plainness(picture)[0], turns[style], picture))
+    return [picture for *_, picture in sorted(ranked)]
 
 
 def _endings(names: list[str]) -> set[str]:

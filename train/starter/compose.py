@@ -91,13 +91,12 @@ class _Planner:
 
     def __init__(self, corpus: Corpus, settings: CorpusSettings, random: Random) -> None:
         self.corpus, self.random, self.subject_share = corpus, random, settings.subject_share
-        self.subjects = words.find_subjects(corpus, settings.subjects)
+        self.subjects = words.find_subjects(corpus, settings.subjects, settings.few)
         self.subject_weights = np.cumsum([s.weight for s in self.subjects]).tolist()
         self.within = [self._by_style(s.pictures) for s in self.subjects]
         balance = self._caption_balance()
         self.everything = np.cumsum(balance).tolist()
-        self.scenes = [i for i in np.flatnonzero(corpus.opaque).tolist()
-                       if "background" in corpus.texts["tags"][i].split("|")]
+        self.scenes = self._scenes(settings.few)
         self.scene_weights = np.cumsum(balance[self.scenes]).tolist()
         self.patterns = [s for s in self.subjects if not corpus.opaque[s.pictures].any()]
         self.flowers = [s for s in self.patterns if "flower" in s.words]
@@ -112,6 +111,13 @@ class _Planner:
             if self.corpus.texts["kind"][picture] == "icon":
                 weights[position] *= ICON_WEIGHT
         return np.cumsum(weights).tolist()
+
+    def _scenes(self, few: bool) -> list[int]:
+        """Full pictures that may lie behind a cut-out; with `few`, only the subjects' own."""
+        known = {int(i) for s in self.subjects for i in s.pictures}
+        return [i for i in np.flatnonzero(self.corpus.opaque).tolist()
+                if "background" in self.corpus.texts["tags"][i].split("|")
+                and (not few or i in known)]
 
     def _caption_balance(self) -> np.ndarray:
         """A picture's weight falls with the root of how many share its caption."""
@@ -164,7 +170,7 @@ class _Planner:
     def _before(self, text: str, near: bool) -> tuple:
         """Place and background of a cut-out: a row but for index and tint, caption last."""
         random = self.random
-        place = self._place(1.15, 1.6) if near else self._place(0.6, 1.0)
+        place = self._place(1.15, 1.6) if near else self._place(0.7, 1.05)
         told = random.random() < TOLD_SHARE
         kind = random.choices(list(BACKGROUNDS), list(BACKGROUNDS.values()))[0]
         name, color = self._named_color()

@@ -40,6 +40,24 @@ def test_an_alternative_caption_counts() -> None:
     assert fish.weight == words.facts()["often"]["weight"]
 
 
+def test_a_caption_that_means_something_else_is_no_subject() -> None:
+    corpus = corpus_of(["dog", "hot dog", "guide dog"])
+    (dog,) = words.find_subjects(corpus, ("often",))
+    assert dog.pictures.tolist() == [0, 2]
+
+
+def test_few_keeps_the_plainest_of_every_style(monkeypatch: pytest.MonkeyPatch) -> None:
+    captions = ["big blue cat", "cat", "kitten", "red cat", "cat", "cat"]
+    corpus = corpus_of(captions)
+    corpus.texts |= {"style": ["a", "a", "a", "b", "b", "c"],
+                     "kind": ["", "", "", "", "", "icon"]}
+    table = {"weight": 1.0, "few": 4, "subjects": [["cat", "kitten"]]}
+    monkeypatch.setattr(words, "facts", lambda: {"often": table, "others": {"captions": []}})
+    (cat,) = words.find_subjects(corpus, ("often",), few=True)
+    # Styles take turns: the best of a and b, then the second best; a's third and icons come last.
+    assert cat.pictures.tolist() == [1, 4, 2, 3]
+
+
 def test_a_synonym_is_used_only_where_it_fits() -> None:
     corpus = corpus_of(["kitten", "black cat"])
     (cat,) = words.find_subjects(corpus, ("often",))

@@ -15,7 +15,7 @@ from smalti.train.starter.clip import contrastive_loss
 from smalti.train.starter.grids import grid_picture
 from smalti.train.starter.lpips import Lpips
 from smalti.train.starter.tokens import END, START, encode, load_tokenizer, train_tokenizer
-from smalti.train.starter.unet import loss_weights, new_scheduler, new_unet
+from smalti.train.starter.unet import draw_timesteps, loss_weights, new_scheduler, new_unet
 from smalti.train.starter.vae import new_vae, reconstruct, standardise_latents
 
 
@@ -96,6 +96,17 @@ class TestDenoiser:
     def test_loss_weights_at_the_ends(self) -> None:
         ends = torch.tensor([0.0, 1.0])
         assert loss_weights(ends, 5.0, 0.3).tolist() == pytest.approx([0.3, 0.3])
+
+    def test_timesteps_are_drawn_in_proportion_to_their_weights(self) -> None:
+        weights = torch.tensor([1.0, 0.0, 3.0, 4.0])
+        g = torch.Generator().manual_seed(0)
+        # Sixteen evenly spread points over a total of 8: exactly two per unit, whatever the offset.
+        for _ in range(20):
+            drawn = draw_timesteps(weights, 16, g)
+            assert torch.bincount(drawn, minlength=4).tolist() == [2, 0, 6, 8]
+        single = torch.cat([draw_timesteps(weights, 1, g) for _ in range(8000)])
+        share = torch.bincount(single, minlength=4) / 8000
+        torch.testing.assert_close(share, weights / 8, atol=0.02, rtol=0)
 
     def test_the_last_timestep_is_pure_noise(self) -> None:
         alphas = new_scheduler().alphas_cumprod

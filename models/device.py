@@ -1,0 +1,67 @@
+"""The processor that models run on: which one, in what precision, with how much memory."""
+
+from pathlib import Path
+
+import torch
+
+from ..configs.errors import InputError
+
+DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+"""The dtype of frozen weights for each resolved `mixed_precision`."""
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def pick_device() -> str:
+    """The best processor here: "cuda", "mps" or "cpu"."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def resolve_device(device: str) -> torch.device:
+    """A torch device from "auto" or torch's own names; raises InputError when it is not there."""
+    if device == "auto":
+        return torch.device(pick_device())
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"Device {device!r} cannot be used here; try auto or cpu.") from error
+    return torch.device(device)
+
+
+def resolve_precision(precision: str, device: torch.device | str) -> str:
+    """What "auto" stands for on a device: "bf16" where it multiplies in bf16, else "no".
+
+    Guided drawing on a processor with AVX512-BF16 is about three times as fast in bf16.
+    """
+    if precision != "auto":
+        return precision
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+    if kind == "cpu" and hasattr(torch.cpu, "get_capabilities"):  # torch 2.11 and later
+        features = torch.cpu.get_capabilities()
+        return "bf16" if features.get("avx512_bf16") or features.get("amx_bf16") else "no"
+    return "no"
+
+
+def free_memory(device: torch.device | str) -> int:
+    """Bytes of memory that a batch may take on `device` now."""
+    kind = torch.device(device)
+    if kind.type == "cuda":
+        cached = torch.cuda.memory_reserved(kind) - torch.cuda.memory_allocated(kind)
+        return torch.cuda.mem_get_info(kind)[0] + cached
+    if kind.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    import psutil
+
+    return min(psutil.virtual_memory().available, _container_memory())
+
+
+def _container_memory() -> float:
+    """Bytes left under the memory limit of a Linux container, or infinity without one."""
+    try:
+        limit, used = ((CGROUP / name).read_text() for name in ("memory.max", "memory.current"))
+        return int(limit) - int(used)
+    except (OSError, ValueError):  # no cgroup v2 here, or its limit reads "max"
+        return float("inf")

@@ -14,7 +14,7 @@ from .options import Base, ConceptsDir, Config, DryRun, Overrides, examples, wit
 EPILOG = examples(
     ("mosaic-train concepts/sylvie", "on the embedded starter model"),
     ("mosaic-train concepts/sylvie --preset edlora-fast", "half the steps, for a first look"),
-    ("mosaic-train concepts/sylvie --base sd21 --mixed-precision bf16", "on a GPU"),
+    ("mosaic-train concepts/sylvie --base sd21", "on a GPU"),
     ("mosaic-train concepts/sylvie --rank 8 --set train.background_weight=0", "other settings"),
     (
         "accelerate launch --num-processes 2 -m smalti.cli.train concepts/sylvie --base sd21",

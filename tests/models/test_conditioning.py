@@ -92,6 +92,15 @@ def test_layerwise_attention_equals_diffusers_own_on_plain_text(base):
     torch.testing.assert_close(base.unet(latents, torch.tensor(500), plain).sample, expected)
 
 
+@pytest.mark.parametrize(("size", "kernel"), [(8, "AttnProcessor"), (64, "AttnProcessor2_0")])
+def test_a_cpu_holds_only_small_attention_maps_whole(base, size, kernel):
+    unet = deepcopy(base.unet).to("cpu")
+    unet.register_to_config(sample_size=size)
+    install_layerwise_attention(unet)
+    used = {type(p).__name__ for name, p in unet.attn_processors.items() if "attn1" in name}
+    assert used == {kernel}
+
+
 def test_the_recorder_collects_probabilities_only_while_open(base):
     recorder, text = AttentionRecorder(), random_text(base)
     expected = predict(base, text)

@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
@@ -64,7 +64,9 @@ def test_published_rates_for_models_of_sd_width():
 
 def test_the_defaults_are_the_presets_edlora_and_paper():
     assert resolve(base="sd15", train="edlora") == resolve(base="sd15")
-    assert resolve(mosaic="paper").mosaic == MosaicSettings()
+    assert resolve(base="sd21", mosaic="paper").mosaic == MosaicSettings()
+    starter = resolve(mosaic="paper").mosaic  # which brings a CFG scale of its own
+    assert starter == replace(MosaicSettings(), cfg_scale=5.0)
     assert resolve(base="sd15").train == TrainSettings()
 
 

@@ -287,6 +287,22 @@ def test_unpacking_takes_only_what_matches(tmp_path):
     assert files == ["json/a.json"]
 
 
+def test_unpacking_leaves_out_what_lies_or_points_outside(tmp_path):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name in ("../out.txt", "/absolute.txt", "a/../../up.txt", "a/in.txt"):
+            tar.addfile(tarfile.TarInfo(name), io.BytesIO())
+        for name, target in (("a/far", "../../etc"), ("a/root", "/etc"), ("a/near", "../a/in.txt")):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.SYMTYPE, target
+            tar.addfile(link)
+    buffer.seek(0)
+    with tarfile.open(fileobj=buffer) as tar:
+        downloads.unpack_tar(tar, tmp_path / "here", ())
+    found = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if not p.is_dir()}
+    assert found == {"here/a/in.txt", "here/a/near"}
+
+
 def test_command_refuses_other_file_types(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["sources", "corpus.csv"])
     assert main() == 2

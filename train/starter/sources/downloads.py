@@ -6,6 +6,7 @@ when it is complete, so a run that was stopped goes on with the packages that ar
 """
 
 import fnmatch
+import posixpath
 import shutil
 import subprocess
 import sys
@@ -196,11 +197,22 @@ def _selected(names: Iterable[str], patterns: tuple[str, ...]) -> list[str]:
 def unpack_tar(
     tar: tarfile.TarFile, folder: Path, patterns: tuple[str, ...], strip: int = 0
 ) -> None:
-    """Unpack the files and symbolic links that match, without their first `strip` folders."""
+    """Unpack the files and symbolic links that match, without their first `strip` folders.
+
+    What would lie or point outside of `folder` is left out.
+    """
+    safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # not in Python 3.11.0-3
     for member in tar:
         parts = PurePosixPath(member.name).parts[strip:]
         if not (member.isfile() or member.issym()) or not parts:
             continue
         member.name = "/".join(parts)
-        if _selected([member.name], patterns):
-            tar.extract(member, folder, filter="data")
+        if _selected([member.name], patterns) and not _leaves(member):
+            tar.extract(member, folder, **safe)
+
+
+def _leaves(member: tarfile.TarInfo) -> bool:
+    """Whether a file, or what a symbolic link points to, lies outside of the archive's folder."""
+    around = posixpath.dirname(member.name)
+    place = posixpath.join(around, member.linkname) if member.issym() else member.name
+    return posixpath.normpath(place).startswith(("/", ".."))

@@ -12,6 +12,7 @@ Only ratios within one table mean anything, unless the processor did nothing els
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from statistics import median
 from typing import Annotated
@@ -74,7 +75,7 @@ def build(settings: Settings, tiles: int, device: str) -> list[Variant]:
         for precision, kernel in product(("no", "bf16"), kernels)
     ]
     return [
-        Variant(guided, precision, kernel, lambda sampler=sampler, g=guided: sampler(g))
+        Variant(guided, precision, kernel, partial(sampler, guided))
         for guided, (precision, kernel, sampler) in product((True, False), loaded)
     ]
 
@@ -103,9 +104,8 @@ def _sampler(
 
     def run(guided: bool) -> None:
         scheduler = make_scheduler(base, "ddim", STEPS)
-        with torch.set_grad_enabled(guided):
-            sample(base, text, negative, latents, scheduler, cfg_scale=7.5,
-                   guide=guide if guided else None)  # fmt: skip
+        sample(base, text, negative, latents, scheduler, cfg_scale=7.5,
+               guide=guide if guided else None)  # fmt: skip
         if base.device.type == "cuda":
             torch.cuda.synchronize()
 

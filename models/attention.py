@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 TEXT_LENGTH = 77
 """Tokens that CLIP's text encoder reads, begin and end included."""
-
-
 SMALL_MAP = 1024
 """Latent pixels up to which a CPU holds whole attention maps: 32 x 32."""
 
@@ -104,7 +102,7 @@ def install_layerwise_attention(
     With `record`, cross-attention shows its maps to the recorder. `attention` is the kernel,
     "sdpa" or "xformers".
     """
-    inner = _kernel(unet, attention)
+    inner = attention_kernel(unet, attention)
     processors = dict.fromkeys(unet.attn_processors, inner)
     names = cross_attention_names(unet)
     for index, name in enumerate(names):
@@ -112,10 +110,11 @@ def install_layerwise_attention(
     unet.set_attn_processor(processors)
 
 
-def _kernel(unet: nn.Module, attention: str) -> Any:
-    """Diffusers' processor for the name; torch's fused kernel goes backwards slowly on a CPU.
+def attention_kernel(unet: nn.Module, attention: str) -> Any:
+    """Diffusers' processor for "sdpa" or "xformers", on the device where `unet` lies.
 
-    Plain matrix products take half its time there, and memory that only small pictures can spare.
+    On a CPU torch's fused kernel is slow backwards in bf16; plain matrix products save a quarter of
+    a guided step (`benchmarks/speed.py`), and take memory that only small pictures can spare.
     """
     from diffusers.models import attention_processor as kernels
 

@@ -203,7 +203,7 @@ def _load_parts(
             "AutoencoderTiny."
         )
     unet = load(diffusers.UNet2DConditionModel, "unet", torch_dtype=dtype)
-    # As in the UNet: torch's fused attention takes twice as long backwards on a CPU.
+    # As in the UNet: torch's fused attention is slow backwards on a CPU.
     kernel = "eager" if device.type == "cpu" else "sdpa"
     text_encoder = load(
         transformers.CLIPTextModel, "text_encoder", dtype=dtype, attn_implementation=kernel

@@ -32,7 +32,8 @@ def resolve_device(device: str) -> torch.device:
 def resolve_precision(precision: str, device: torch.device | str) -> str:
     """What "auto" stands for on a device: "bf16" where it multiplies in bf16, else "no".
 
-    Guided drawing on a processor with AVX512-BF16 is about three times as fast in bf16.
+    Guided drawing on a processor with AVX512-BF16 takes about half the time in bf16
+    (`benchmarks/speed.py`).
     """
     if precision != "auto":
         return precision

@@ -114,10 +114,12 @@ class _Planner:
 
     def _scenes(self, few: bool) -> list[int]:
         """Full pictures that may lie behind a cut-out; with `few`, only the subjects' own."""
-        known = {int(i) for s in self.subjects for i in s.pictures}
-        return [i for i in np.flatnonzero(self.corpus.opaque).tolist()
-                if "background" in self.corpus.texts["tags"][i].split("|")
-                and (not few or i in known)]
+        scenes = [i for i in np.flatnonzero(self.corpus.opaque).tolist()
+                  if "background" in self.corpus.texts["tags"][i].split("|")]
+        if not few:
+            return scenes
+        own = {i for subject in self.subjects for i in subject.pictures.tolist()}
+        return [i for i in scenes if i in own]
 
     def _caption_balance(self) -> np.ndarray:
         """A picture's weight falls with the root of how many share its caption."""

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from ...configs.files import replacing
 from ...configs.recipe import RecipeSettings, UnetSettings
+from ...models.attention import attention_kernel
 from ..losses import min_snr_weight
 from .compose import render
 from .grids import save_grid
@@ -110,8 +110,7 @@ def train_unet(
     if ours.start:
         model.load_state_dict(UNet2DConditionModel.from_pretrained(ours.start).state_dict())
     model = model.to(device)
-    if device.type == "cpu":
-        model.set_attn_processor(AttnProcessor())  # the fused kernel's backward is slow there
+    model.set_attn_processor(attention_kernel(model, "sdpa"))
     text = text.to(device).eval().requires_grad_(False)
     tokenizer = load_tokenizer(prepared.tokenizer_folder)
     empty = torch.from_numpy(encode(tokenizer, [""])).to(device)

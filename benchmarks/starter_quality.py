@@ -34,11 +34,11 @@ from torch import Tensor
 from smalti.configs.errors import SmaltiError
 from smalti.configs.recipe import CorpusSettings
 from smalti.generate.evaluate.judge import Judge
+from smalti.models.lpips import Lpips
 from smalti.train.starter.captions import facts, with_article
 from smalti.train.starter.compose import plain
 from smalti.train.starter.corpus import Corpus, load_corpus
 from smalti.train.starter.grids import save_grid
-from smalti.train.starter.lpips import Lpips
 from smalti.train.starter.unet import draw
 from smalti.train.starter.vae import reconstruct
 

@@ -57,7 +57,7 @@ class LoopSettings:
     ema_decay: float = 0.999
     """Decay of the weight average that is shipped."""
     bf16: bool = True
-    """Autocast to bf16."""
+    """Autocast to bf16, where the processor computes in it: elsewhere bf16 is many times slower."""
     compile: bool = False
     """Compile the model; worth it on a GPU for more than a few minutes of training."""
     checkpoint_every: int = 500

@@ -11,6 +11,8 @@ from .errors import InputError
 METHODS = ("edlora", "lora")
 NOISES = ("white", "paper", "random")
 COLOR_SPACES = ("latent", "pixel")
+GUIDES = ("projection", "filtered-difference", "x0-gradient", "exact", "ycbcr", "lpips")
+GUIDE_DECODERS = ("full", "tiny", "linear")
 SCHEDULERS = ("ddim", "dpm++", "unipc", "lcm")
 PRECISIONS = ("auto", "no", "fp16", "bf16")
 ATTENTIONS = ("sdpa", "xformers")
@@ -50,6 +52,8 @@ class BaseSettings:
     """What a first download fetches, in gigabytes."""
     license: str = ""
     """Licence of the weights, as their publisher names it."""
+    tiny_vae: str = ""
+    """A small autoencoder for the same latents, for proofs: hub id or local folder."""
 
     def __post_init__(self) -> None:
         """Check values; raises InputError."""
@@ -175,33 +179,61 @@ class MosaicSettings:
     """Strength of the adapters, 0 to about 1.5."""
     seed: int = 0
     """Seed of everything random."""
-    steps: int = 50
+    steps: int = 12
     """Denoising steps."""
-    scheduler: str = "ddim"
+    scheduler: str = "dpm++"
     """"ddim", "dpm++", "unipc" or "lcm"."""
     cfg_scale: float = 7.5
     """Classifier-free guidance scale; 1 switches it off."""
+    cfg_end: float = 1.0
+    """Share of the steps after which classifier-free guidance ends; then a step costs half."""
     noise: str = "white"
     """Initial tile noise (Eq. 1-2): "white" (exactly unit variance), "paper" (as printed),
     "random" (off)."""
-    color: bool = True
+    color: bool = False
     """Colour alignment (Eq. 3-5) at every step."""
     color_space: str = "latent"
     """Where colour is aligned: "latent" or "pixel"."""
     guidance: bool = True
-    """Low-frequency gradient guidance (Eq. 6-8)."""
+    """Low-frequency guidance: what makes the tiles the reference from afar."""
+    guide: str = "projection"
+    """How: "projection" (closed form), "filtered-difference", "x0-gradient", "exact" (the paper's
+    Eq. 6-8), or what the paper rejects: "ycbcr", "lpips"."""
+    low_pass_cells: int = 4
+    """What guides call low: so many cells per tile and axis follow the reference."""
+    guidance_start: float = 0.3
+    """Share of the steps after which guidance begins; the prompt lays the tile out before."""
+    guidance_end: float = 1.0
+    """Share of the steps after which guidance ends."""
+    guidance_strength: float = 1.0
+    """Share of the low-frequency error that "projection", "filtered-difference" and "x0-gradient"
+    remove at a step."""
+    corrections: int = 2
+    """Last steps at which "projection" measures the error on the decoded tile."""
+    guide_decoder: str = "full"
+    """What "x0-gradient" differentiates: the "full" decoder, the "tiny" one or the "linear" map."""
+    inner_steps: int = 1
+    """Gradient steps of "x0-gradient" per denoising step."""
     guidance_weight: float = 5000.0
-    """w of Eq. 8."""
+    """w of Eq. 8, of "exact", "ycbcr" and "lpips"."""
     guidance_decay: float = 0.95
     """gamma of Eq. 8: w is multiplied by it after every step."""
-    blur_sigma: float = 2.0
-    """Standard deviation of the Gaussian blur of Eq. 7, in pixels of the guided image."""
     guidance_size: int = 0
     """Side in pixels at which Eq. 7 compares tile and block; 0 takes the block's own size."""
+    lpips: str = ""
+    """Weights of LPIPS (AlexNet, safetensors), which the guide "lpips" needs."""
+    tint: float = 0.0
+    """Most that a drawn tile's values may be shifted towards its block, 0 to 1: 0 is never."""
+    proof: bool = False
+    """Decode tiles with the base's tiny decoder where it has one: faster, coarser."""
+    reference_steps: int = 30
+    """Denoising steps of a drawn reference; fewer than `steps` count as `steps`."""
     mixed_precision: str = "auto"
     """"no", "fp16" or "bf16", or "auto": bf16 where the processor computes in it."""
     attention: str = "sdpa"
     """"sdpa" (torch), or "xformers" where it is installed."""
+    compile: bool = False
+    """Compile the UNet; worth its first minutes on a GPU and many tiles."""
     batch_size: int = 0
     """Tiles drawn at once; 0 chooses from free memory."""
 
@@ -209,6 +241,8 @@ class MosaicSettings:
         """Check values; raises InputError."""
         _require_one_of("mosaic.noise", self.noise, NOISES)
         _require_one_of("mosaic.color_space", self.color_space, COLOR_SPACES)
+        _require_one_of("mosaic.guide", self.guide, GUIDES)
+        _require_one_of("mosaic.guide_decoder", self.guide_decoder, GUIDE_DECODERS)
         _require_one_of("mosaic.scheduler", self.scheduler, SCHEDULERS)
         _require_one_of("mosaic.mixed_precision", self.mixed_precision, PRECISIONS)
         _require_one_of("mosaic.attention", self.attention, ATTENTIONS)
@@ -216,9 +250,12 @@ class MosaicSettings:
             0 <= self.level <= 7,
             f"mosaic.level must lie between 0 and 7 (1x1 to 128x128 tiles), not {self.level}.",
         )
-        _require_at_least(self, "mosaic", 1, "steps")
+        _require_at_least(self, "mosaic", 1, "steps", "reference_steps")
+        _require_at_least(self, "mosaic", 1, "low_pass_cells", "inner_steps")
+        for name in ("guidance_start", "guidance_end", "guidance_strength", "cfg_end", "tint"):
+            _require(0 <= getattr(self, name) <= 1, f"mosaic.{name} must lie between 0 and 1.")
         _require_at_least(self, "mosaic", 0, "tile_size", "lora_scale", "batch_size", "cfg_scale")
-        _require_at_least(self, "mosaic", 0, "guidance_weight", "guidance_size", "blur_sigma")
+        _require_at_least(self, "mosaic", 0, "guidance_weight", "guidance_size", "corrections")
         _require(
             0 < self.guidance_decay <= 1, "mosaic.guidance_decay must lie above 0 and at most at 1."
         )

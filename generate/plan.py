@@ -9,7 +9,7 @@ import torch
 
 from ..configs.errors import InputError
 from ..configs.files import file_hash
-from ..configs.settings import Settings
+from ..configs.settings import MosaicSettings, Settings
 from ..models.base import BaseModel
 from ..models.concepts import find_adapter
 from ..models.device import free_memory, pick_device
@@ -21,7 +21,8 @@ from .subjects import fill_defaults
 MAX_BATCH = {"cpu": 16, "mps": 16, "cuda": 64}  # beyond it, tiles only wait for each other
 MEMORY_SHARE = 0.6
 MAX_LCM_STEPS = 50
-NOT_IN_PICTURE = ("batch_size", "attention", "ref")  # settings that no tile depends on
+THROUGH_UNET = ("exact", "ycbcr", "lpips")  # guides whose gradient runs through the UNet
+NOT_IN_PICTURE = ("batch_size", "attention", "compile", "ref")  # settings that no tile depends on
 
 # For the estimate. A UNet takes about 0.23 FLOP per parameter and latent pixel, and there is about
 # one UNet parameter per five bytes of a download (SD 1.5: 0.80 TFLOP at 64 x 64, 860 M in 4.3 GB).
@@ -107,10 +108,26 @@ def estimate_seconds(settings: Settings, grid: Grid, device: str) -> float:
     mosaic = settings.mosaic
     parameters = settings.base.size_gb * 1e9 * PARAMETERS_PER_BYTE
     unet = FLOP_PER_PARAMETER * parameters * (grid.tile / 8) ** 2
-    calls = (1 if mosaic.cfg_scale == 1 else 2) * (2 if mosaic.guidance else 1)
-    calls += 2 * DECODER_COST if mosaic.guidance else 0
     speed = FLOP_PER_SECOND[device] * ((os.cpu_count() or 1) if device == "cpu" else 1)
-    return len(grid.tiles) * mosaic.steps * calls * unet / speed
+    return len(grid.tiles) * unet_calls(mosaic) * unet / speed
+
+
+def unet_calls(mosaic: MosaicSettings) -> float:
+    """What a tile costs, in UNet calls: denoising, guide and the last decoding.
+
+    A backward pass counts twice its forward pass.
+    """
+    plain = mosaic.steps * (1 + (mosaic.cfg_scale != 1) * mosaic.cfg_end)
+    guided = mosaic.steps * max(0.0, mosaic.guidance_end - mosaic.guidance_start)
+    if not mosaic.guidance:
+        guide = 0.0
+    elif mosaic.guide in THROUGH_UNET:
+        guide = guided * (2 * plain / mosaic.steps + 3 * DECODER_COST)
+    elif mosaic.guide == "x0-gradient" and mosaic.guide_decoder == "full":
+        guide = guided * mosaic.inner_steps * 3 * DECODER_COST
+    else:
+        guide = min(mosaic.corrections, guided) * DECODER_COST * (mosaic.guide == "projection")
+    return plain + guide + DECODER_COST
 
 
 def choose_batch(base: BaseModel, settings: Settings, grid: Grid) -> int:
@@ -122,14 +139,17 @@ def choose_batch(base: BaseModel, settings: Settings, grid: Grid) -> int:
 def bytes_per_tile(base: BaseModel, settings: Settings, grid: Grid) -> float:
     """About what a tile's activations take, from the widths of UNet and decoder.
 
-    With exact guidance all activations are kept for the backward pass: some 60 tensors of the
-    decoder's full-resolution width, and some 150 of the UNet's, twice because of CFG (measured: 120
-    MB per tile on a model of the starter's size). A batch that does not fit is halved.
+    A backward pass keeps all activations: some 60 tensors of the decoder's full-resolution width,
+    and some 150 of the UNet's, twice because of CFG (measured: 120 MB per tile on a model of the
+    starter's size). Without one, about a quarter lives at a time. A batch that does not fit is
+    halved.
     """
     size = torch.finfo(base.dtype).bits // 8
     config = base.vae.config
     width = (config.get("block_out_channels") or config["decoder_block_out_channels"])[0]
     decoder = 60 * width * grid.tile**2
     unet = 2 * 150 * base.unet.config.block_out_channels[0] * (grid.tile // base.latent_factor) ** 2
-    kept = 1.0 if settings.mosaic.guidance else 0.25
-    return kept * size * (decoder + unet)
+    mosaic = settings.mosaic
+    whole = mosaic.guidance and mosaic.guide in THROUGH_UNET
+    half = mosaic.guidance and mosaic.guide == "x0-gradient" and mosaic.guide_decoder == "full"
+    return size * ((1.0 if whole or half else 0.25) * decoder + (1.0 if whole else 0.25) * unet)

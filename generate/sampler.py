@@ -24,28 +24,33 @@ def sample(
     *,
     cfg_scale: float,
     align: Align | None = None,
+    cfg_end: float = 1.0,
     guide: Guide | None = None,
+    window: tuple[float, float] = (0.0, 1.0),
     generators: Sequence[Generator] | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Denoise latents [K, C, h, w] to clean ones (paper, section 3; DDIM or a faster solver).
 
-    text, negative: [K, L, 77, D]; without `negative` there is no classifier-free guidance.
+    text, negative: [K, L, 77, D]; without `negative` there is no classifier-free guidance, nor
+    after the share `cfg_end` of the steps. `guide` acts between the shares `window` of the steps.
     scheduler: from `make_scheduler`. align: Eq. 3-5. guide: Eq. 6-8. generators: one per tile, for
     schedulers that add noise ("lcm"). on_step(i) is called after step i.
     """
-    through_unet = guide is not None and guide.through_unet
     z = latents.to(base.device)
     for index, t in enumerate(scheduler.timesteps):
         step = describe_step(base, scheduler, index)
+        guiding = guide if step.within(*window) else None
+        through_unet = guiding is not None and guiding.through_unet
         with torch.set_grad_enabled(through_unet):
             z = z.detach().requires_grad_(through_unet)
-            output = predict(base, z, t, text, negative, cfg_scale)
+            without = negative if step.within(0.0, cfg_end) else None
+            output = predict(base, z, t, text, without, cfg_scale)
             x0 = clean_latents(base.prediction_type, output, z, step)
             if align is not None:
                 x0 = align(x0)
-        if guide is not None:
-            z, x0 = guide(z, x0, step)
+        if guiding is not None:
+            z, x0 = guiding(z, x0, step)
         z, x0 = z.detach(), x0.detach()
         z = scheduler.step(x0, t, z, **_noise_options(scheduler, generators)).prev_sample
         if on_step is not None:

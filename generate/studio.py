@@ -11,10 +11,10 @@ from ..configs.settings import MosaicSettings
 from ..models.base import BaseModel, load_base
 from ..models.concepts import find_adapter
 from ..models.device import DTYPES, resolve_precision
-from ..models.edlora import Adapter, load_adapter, set_active
+from ..models.edlora import Adapter, fused, load_adapter, set_active
 from .color import Align, latent_alignment, pixel_alignment
 from .grid import Grid, Tile, fit_reference, split_blocks
-from .guidance import ExactGuide, Guide, LowPass
+from .guidance import make_guide
 from .noise import coarse_field, keyed_generator, normal, tile_noise
 from .output import adapter_record, parameters_text
 from .plan import MosaicPlan, choose_batch
@@ -23,6 +23,7 @@ from .reference import load_photo
 from .sampler import encode_pair, make_scheduler, sample
 from .subjects import CONCEPT, Subject, assign_subjects
 from .tiles import TileStore
+from .tint import tint
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ def open_studio(plan: MosaicPlan, store: TileStore, concepts_dir: Path, report: 
     dtype = DTYPES[resolve_precision(mosaic.mixed_precision, plan.device)]
     base = load_base(settings.base, device=plan.device, dtype=dtype, attention=mosaic.attention)
     base.vae.to(memory_format=torch.channels_last)  # a sixth faster, also backwards
+    if mosaic.compile:
+        base.unet.compile()
     adapters = load_adapters(base, (mosaic.ref_lora, *mosaic.tile_lora), concepts_dir)
     store.check_base(base.fingerprint)
     used = [adapter_record(name, adapter) for name, adapter in adapters.items()]
@@ -110,7 +113,7 @@ def draw_reference(
         text,
         negative,
         noise[None],
-        make_scheduler(base, mosaic.scheduler, mosaic.steps),
+        make_scheduler(base, mosaic.scheduler, max(mosaic.steps, mosaic.reference_steps)),
         cfg_scale=mosaic.cfg_scale,
         generators=[keyed_generator(mosaic.seed, "reference", "steps")],
     )
@@ -153,23 +156,31 @@ def draw_batch(
     text, negative = encode_subjects(base, mosaic, studio.adapters, subjects)
     noise = [tile_noise(studio.field, grid, tile, side, seed, mosaic.noise) for tile in tiles]
     blocks = torch.stack([studio.blocks[tile] for tile in tiles]).to(base.device)
-    clean = sample(
-        base,
-        text,
-        negative,
-        torch.stack(noise),
-        make_scheduler(base, mosaic.scheduler, mosaic.steps),
-        cfg_scale=mosaic.cfg_scale,
-        align=make_alignment(base, mosaic, grid, blocks),
-        guide=make_guide(base, mosaic, grid, blocks),
-        generators=[keyed_generator(seed, "tile", "steps", *tile) for tile in tiles],
-        on_step=on_step,
-    )
+    align = make_alignment(base, mosaic, grid, blocks)
+    guide = make_guide(base, mosaic, grid, blocks)
+    with fused(base.unet):
+        clean = sample(
+            base,
+            text,
+            negative,
+            torch.stack(noise),
+            make_scheduler(base, mosaic.scheduler, mosaic.steps),
+            cfg_scale=mosaic.cfg_scale,
+            cfg_end=mosaic.cfg_end,
+            align=align,
+            guide=guide,
+            window=(mosaic.guidance_start, mosaic.guidance_end),
+            generators=[keyed_generator(seed, "tile", "steps", *tile) for tile in tiles],
+            on_step=on_step,
+        )
+    decode = base.decoder("tiny" if mosaic.proof and base.settings.tiny_vae else "full")
     with torch.no_grad():
-        images = base.decode(clean).cpu()
-    for tile, subject, image in zip(tiles, subjects, images, strict=True):
+        images = decode(clean).clamp(0, 1)
+    images, energy = tint(images, blocks, cells=mosaic.low_pass_cells, amplitude=mosaic.tint)
+    for tile, subject, image, changed in zip(tiles, subjects, images.cpu(), energy, strict=True):
         if tile in fresh:
             facts = {"seed": seed, "concept": subject.concept, "prompt": subject.prompt}
+            facts["correction_energy"] = changed
             size = (grid.tile, grid.tile)
             text_chunk = parameters_text(studio.plan.settings, subject.prompt, seed, size)
             studio.store.save(tile, image, facts, text_chunk)
@@ -184,17 +195,3 @@ def make_alignment(
     if mosaic.color_space == "pixel":
         return pixel_alignment(base, blocks)
     return latent_alignment(base, blocks, grid.tile)
-
-
-def make_guide(base: BaseModel, mosaic: MosaicSettings, grid: Grid, blocks: Tensor) -> Guide | None:
-    """The guide that the settings ask for, None when guidance is off."""
-    if not mosaic.guidance:
-        return None
-    size = min(mosaic.guidance_size or grid.block, grid.tile)
-    return ExactGuide(
-        base,
-        blocks,
-        weight=mosaic.guidance_weight,
-        decay=mosaic.guidance_decay,
-        low_pass=LowPass(size, mosaic.blur_sigma),
-    )

@@ -4,7 +4,7 @@ import hashlib
 import importlib.util
 import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,8 @@ from ..configs.settings import ATTENTIONS, SCHEDULERS, BaseSettings
 from .conditioning import ConceptEmbedding, cross_attention_names, install_layerwise_attention
 from .device import resolve_device
 from .files import is_present, locate, weights_file
+from .linear_decoder import LinearDecoder, linear_decoder
+from .tiny_decoder import TinyDecoder, load_tiny_decoder
 
 if TYPE_CHECKING:
     from .edlora import Adapter
@@ -89,6 +91,22 @@ class BaseModel:
     def concepts(self) -> ConceptEmbedding:
         """The token embedding that concept words are added to."""
         return self.text_encoder.get_input_embeddings()
+
+    @cached_property
+    def linear_decoder(self) -> LinearDecoder:
+        """The autoencoder's linear latent->RGB map, fitted at first use and kept on disk."""
+        return linear_decoder(self)
+
+    @cached_property
+    def tiny_decoder(self) -> TinyDecoder:
+        """The small decoder that the base's settings name; raises InputError without one."""
+        return load_tiny_decoder(self.settings, self.device, self.dtype)
+
+    def decoder(self, name: str) -> Callable[[Tensor], Tensor]:
+        """One of the ways from scaled latents to colours: "full", "tiny" or "linear"."""
+        if name == "full":
+            return self.decode
+        return self.tiny_decoder if name == "tiny" else self.linear_decoder
 
     @cached_property
     def fingerprint(self) -> str:

@@ -13,6 +13,14 @@ import torch  # noqa: E402
 torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What smalti keeps between runs goes to a folder of the tests' own."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["XDG_CACHE_HOME"] = str(folder)
+    return folder / "smalti"
+
+
 @pytest.fixture(scope="session")
 def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a tiny model in SD's layout (epsilon prediction, AutoencoderKL)."""
@@ -35,3 +43,23 @@ def tiny_base(tiny_settings):
     from smalti.models.base import load_base
 
     return load_base(tiny_settings, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def lpips_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An LPIPS file of random weights; the heads are positive, as the real ones are."""
+    from safetensors.torch import save_file
+
+    from smalti.models.lpips import LAYERS
+
+    g = torch.Generator().manual_seed(0)
+    weights = {}
+    for number, (key, inside, outside, kernel, *_) in enumerate(LAYERS):
+        shape = (outside, inside, kernel, kernel)
+        scale = (2 / (inside * kernel * kernel)) ** 0.5
+        weights[f"features.{key}.weight"] = (torch.randn(shape, generator=g) * scale).half()
+        weights[f"features.{key}.bias"] = torch.zeros(outside).half()
+        weights[f"lin{number}.weight"] = torch.rand(1, outside, 1, 1, generator=g).half()
+    path = tmp_path_factory.mktemp("lpips") / "lpips.safetensors"
+    save_file(weights, path)
+    return path

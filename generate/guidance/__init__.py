@@ -1,6 +1,23 @@
 """Guides: what pulls a tile's low frequencies towards its reference block. One guide per file."""
 
+from .band import LowPass
 from .base import Guide, Step
-from .exact import ExactGuide, LowPass
+from .choice import make_guide
+from .exact import YCBCR, ExactGuide
+from .filtered import FilteredDifferenceGuide
+from .lpips import LpipsGuide
+from .projection import ProjectionGuide
+from .x0_gradient import X0GradientGuide
 
-__all__ = ["ExactGuide", "Guide", "LowPass", "Step"]
+__all__ = [
+    "YCBCR",
+    "ExactGuide",
+    "FilteredDifferenceGuide",
+    "Guide",
+    "LowPass",
+    "LpipsGuide",
+    "ProjectionGuide",
+    "Step",
+    "X0GradientGuide",
+    "make_guide",
+]

@@ -22,6 +22,10 @@ class Step:
     carry: float
     """d x0 / d z_t with the network's output held fixed: 1/alpha, alpha, 0 for eps, v, sample."""
 
+    def within(self, start: float, end: float) -> bool:
+        """Whether the middle of this step lies between two shares of the whole process."""
+        return start <= (self.index + 0.5) / self.count <= end
+
 
 class Guide(Protocol):
     """Pulls a batch of tiles towards its reference blocks, between prediction and step."""

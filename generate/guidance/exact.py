@@ -18,44 +18,14 @@ import torch
 from torch import Tensor
 
 from ...models.base import BaseModel
+from .band import LowPass
 from .base import Step
 
+# RGB -> YCbCr (ITU-R BT.601), for the variant that the paper rejects (Table 4).
+YCBCR = torch.tensor(
+    [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
+)
 PAPER_LATENT_AREA = 96 * 96  # h*w of the paper's 768 px tiles
-
-
-def blur_matrix(size: int, sigma: float) -> Tensor:
-    """A 1-D Gaussian blur as a matrix [size, size] whose rows sum to 1, edges included."""
-    if sigma <= 0:
-        return torch.eye(size, dtype=torch.float64)
-    position = torch.arange(size, dtype=torch.float64)
-    weight = torch.exp(-0.5 * ((position[:, None] - position) / sigma).square())
-    return weight / weight.sum(dim=1, keepdim=True)
-
-
-def area_matrix(size: int, smaller: int) -> Tensor:
-    """1-D resampling by area as a matrix [smaller, size]; pixels cut by an edge count in part."""
-    edges = torch.arange(smaller + 1, dtype=torch.float64) * size / smaller
-    pixel = torch.arange(size, dtype=torch.float64)
-    overlap = torch.minimum(edges[1:, None], pixel + 1) - torch.maximum(edges[:-1, None], pixel)
-    return overlap.clamp(min=0) * smaller / size
-
-
-class LowPass:
-    """Resize to size x size px by area, then blur: the operator G of Eq. 7, one matrix per axis."""
-
-    def __init__(self, size: int, sigma: float):
-        """Blur with a Gaussian of `sigma` px at `size` px."""
-        self.size = size
-        self.blur = blur_matrix(size, sigma)
-        self._matrices: dict[int, Tensor] = {}
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Square images [K, 3, H, H] -> their low frequencies [K, 3, size, size]."""
-        side = images.shape[-1]
-        if side not in self._matrices:
-            self._matrices[side] = (self.blur @ area_matrix(side, self.size)).to(images)
-        matrix = self._matrices[side].to(images)
-        return matrix @ images @ matrix.T
 
 
 class ExactGuide:
@@ -64,9 +34,14 @@ class ExactGuide:
     through_unet = True
 
     def __init__(
-        self, base: BaseModel, blocks: Tensor, *, weight: float, decay: float, low_pass: LowPass
-    ):
-        """Guide K tiles towards blocks [K, 3, b, b] in [0, 1] with w = weight, gamma = decay."""
+        self, base: BaseModel, blocks: Tensor, *, weight: float, decay: float, low_pass: LowPass,
+        space: Tensor | None = None,
+    ):  # fmt: skip
+        """Guide K tiles towards blocks [K, 3, b, b] in [0, 1] with w = weight, gamma = decay.
+
+        space: matrix [3, 3] of the colour space in which errors count; RGB without it.
+        """
+        self.space = space
         self.base = base
         self.low_pass = low_pass
         self.target = low_pass(blocks)
@@ -77,6 +52,8 @@ class ExactGuide:
         """Squared low-frequency error of each tile (Eq. 7) times its latent area: [K]."""
         decoded = self.base.decode(x0)
         difference = self.low_pass(decoded) - self.target.to(decoded)
+        if self.space is not None:
+            difference = torch.einsum("rc,kchw->krhw", self.space.to(difference), difference)
         return difference.square().mean(dim=(1, 2, 3)) * (x0.shape[2] * x0.shape[3])
 
     def __call__(self, z: Tensor, x0: Tensor, step: Step) -> tuple[Tensor, Tensor]:

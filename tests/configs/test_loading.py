@@ -19,7 +19,7 @@ FILES = [path for kind in PRESET_KINDS for path in sorted((PRESETS / kind).glob(
 def test_the_presets_of_the_readme_are_there():
     assert preset_names("base") == ["sd-turbo", "sd15", "sd15-lcm", "sd21", "starter"]
     assert preset_names("train") == ["edlora", "edlora-fast", "lora"]
-    assert preset_names("mosaic") == ["fast", "paper"]
+    assert preset_names("mosaic") == ["draft", "fast", "fine", "paper"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -62,10 +62,10 @@ def test_published_rates_for_models_of_sd_width():
         assert rates == (1e-3, 1e-5, 1e-4)
 
 
-def test_the_defaults_are_the_presets_edlora_and_paper():
+def test_the_defaults_are_the_presets_edlora_and_fast():
     assert resolve(base="sd15", train="edlora") == resolve(base="sd15")
-    assert resolve(base="sd21", mosaic="paper").mosaic == MosaicSettings()
-    starter = resolve(mosaic="paper").mosaic  # which brings a CFG scale of its own
+    assert resolve(base="sd21", mosaic="fast").mosaic == MosaicSettings()
+    starter = resolve(mosaic="fast").mosaic  # which brings a CFG scale of its own
     assert starter == replace(MosaicSettings(), cfg_scale=5.0)
     assert resolve(base="sd15").train == TrainSettings()
 

@@ -17,6 +17,7 @@ def small(tiny_settings) -> Settings:
         tile_prompt=("a cat on a <color> background", "a dog"),
         ref_prompt="a girl in a red dress",
         steps=3,
+        reference_steps=3,
         batch_size=3,
     )
     return Settings(base=tiny_settings, mosaic=mosaic)

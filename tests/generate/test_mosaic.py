@@ -11,10 +11,11 @@ import torch
 from PIL import Image
 
 from smalti.configs.errors import InputError, SmaltiError
-from smalti.configs.settings import TrainSettings
+from smalti.configs.settings import MosaicSettings, TrainSettings
 from smalti.generate import mosaic, studio
 from smalti.generate.evaluate.metrics import psnr, ssim
 from smalti.generate.mosaic import plan_mosaic
+from smalti.generate.plan import DECODER_COST, bytes_per_tile, unet_calls
 from smalti.models.pixels import to_image
 
 
@@ -57,7 +58,7 @@ def test_pngs_carry_parameters_and_the_ai_mark(finished, small):
         parameters, xmp = image.info["parameters"], image.info["XML:com.adobe.xmp"]
     first, facts = parameters.split("\n")
     assert "a dog" in first
-    assert facts.startswith("Steps: 3, Sampler: DDIM, CFG scale: 7.5, Seed: 0, Size: 192x128")
+    assert facts.startswith("Steps: 3, Sampler: DPM++ 2M, CFG scale: 7.5, Seed: 0, Size: 192x128")
     assert "digitalsourcetype/trainedAlgorithmicMedia" in xmp
     with Image.open(finished / "tiles/r00_c00.png") as image:
         assert "Seed: 0, Size: 64x64" in image.info["parameters"]
@@ -206,9 +207,19 @@ def test_other_errors_are_not_taken_for_lack_of_memory(small, make, monkeypatch)
     [
         {"noise": "random"},
         {"noise": "paper"},
-        {"color": False},
+        {"color": True},
         {"guidance": False},
-        {"color_space": "pixel"},
+        {"color": True, "color_space": "pixel"},
+        {"guide": "filtered-difference"},
+        {"guide": "x0-gradient", "guide_decoder": "linear"},
+        {"guide": "exact"},
+        {"guide": "ycbcr"},
+        {"corrections": 0},
+        {"guidance_start": 0.0},
+        {"guidance_end": 0.8},
+        {"low_pass_cells": 2},
+        {"cfg_end": 0.5},
+        {"tint": 0.1},
         {"cfg_scale": 1.0},
         {"scheduler": "lcm"},
         {"tile_size": 32},
@@ -286,10 +297,34 @@ def test_the_plan_says_what_would_be_done(small, concepts, tmp_path):
     assert plan.seconds > 0
 
 
-def test_unguided_plans_are_faster(small):
-    plain = replace(small, mosaic=replace(small.mosaic, guidance=False))
-    seconds = [plan_mosaic(s, concepts_dir=Path("none")).seconds for s in (small, plain)]
-    assert seconds[0] > 3 * seconds[1]
+def test_plans_know_what_guides_cost(small):
+    """In UNet calls of a tile: two a step; a backward pass costs twice its forward pass."""
+
+    def calls(**changes):
+        mosaic = replace(MosaicSettings(steps=10, guidance_start=0.0, corrections=2), **changes)
+        return unet_calls(mosaic) - DECODER_COST
+
+    assert calls(guidance=False) == 20
+    assert calls(guidance=False, cfg_scale=1.0) == 10
+    assert calls(guidance=False, cfg_end=0.5) == 15
+    assert calls() == 20 + 2 * DECODER_COST
+    assert calls(guide="filtered-difference") == 20
+    assert calls(guide="x0-gradient", inner_steps=2) == 20 + 10 * 2 * 3 * DECODER_COST
+    assert calls(guide="exact") == 20 + 10 * (4 + 3 * DECODER_COST)
+    assert calls(guide="exact", guidance_start=0.5) == 20 + 5 * (4 + 3 * DECODER_COST)
+
+
+def test_only_guides_with_a_backward_pass_take_its_memory(small, tiny_base):
+    grid = plan_mosaic(small, concepts_dir=Path("none")).grid
+
+    def needs(**changes):
+        settings = replace(small, mosaic=replace(small.mosaic, **changes))
+        return bytes_per_tile(tiny_base, settings, grid)
+
+    plain = needs(guidance=False)
+    assert needs() == plain == needs(guide="x0-gradient", guide_decoder="linear")
+    assert needs(guide="exact") == needs(guide="lpips") == 4 * plain
+    assert plain < needs(guide="x0-gradient") < needs(guide="exact")
 
 
 def test_other_weights_of_the_base_are_noticed(small, make, tmp_path):
@@ -336,3 +371,42 @@ def test_progress_reaches_the_end(small, tmp_path):
     done = [told[0] for told in seen if told[1] > 1]
     assert done == sorted(done)
     assert seen[-1][:2] == (18, 18)
+
+
+def test_tinting_is_reported(finished, small, make):
+    """Every tile says how much it was changed; the mosaic says the mean."""
+    out = make(small, tint=0.05)
+    record = json.loads((out / "mosaic.json").read_text())
+    energies = [tile["correction_energy"] for tile in record["tiles"].values()]
+    changes = [
+        np.mean(((a - b) / 255) ** 2)
+        for a, b in zip(pixels_of(out).values(), pixels_of(finished).values(), strict=True)
+    ]
+    assert min(energies) > 0 and max(energies) <= 0.05**2
+    assert energies == pytest.approx(changes, rel=0.1)
+    assert record["metrics"]["correction_energy"] == pytest.approx(np.mean(energies), abs=1e-6)
+
+
+def test_a_drawn_reference_takes_its_own_steps(small, make):
+    """More of them give another reference, and none fewer than the tiles have."""
+    few, same, more = (
+        (make(small, steps=2, reference_steps=n) / "reference.png").read_bytes() for n in (1, 2, 4)
+    )
+    assert few == same != more
+
+
+def test_proofs_take_the_tiny_decoder_where_the_base_has_one(small, make, tmp_path):
+    from tiny import make_vae
+
+    torch.manual_seed(0)
+    make_vae("tiny").save_pretrained(tmp_path / "taesd")
+    with_tiny = replace(small, base=replace(small.base, tiny_vae=str(tmp_path / "taesd")))
+    full, proof = pixels_of(make(with_tiny)), pixels_of(make(with_tiny, proof=True))
+    assert not np.array_equal(full["r00_c00.png"], proof["r00_c00.png"])
+    alike = pixels_of(make(small, proof=True))
+    assert np.array_equal(full["r00_c00.png"], alike["r00_c00.png"])
+
+
+def test_a_missing_tiny_decoder_is_named(small, make):
+    with pytest.raises(InputError, match="base.tiny_vae"):
+        make(small, guide="x0-gradient", guide_decoder="tiny")

@@ -209,3 +209,43 @@ def test_scale_one_needs_no_second_pass(tiny_base, monkeypatch):
     draw(tiny_base, ["a cat"], (), [0], 2, 1.0)
     draw(tiny_base, ["a cat"], (), [0], 2, 2.0)
     assert sizes == [1, 1, 2, 2]
+
+
+class Spy:
+    """A guide that changes nothing and remembers the steps at which it was asked."""
+
+    through_unet = False
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, z, x0, step):
+        self.seen.append(step.index)
+        return z, x0
+
+
+@pytest.mark.parametrize(
+    ("window", "expected"),
+    [((0.0, 1.0), range(10)), ((0.3, 1.0), range(3, 10)), ((0.0, 0.6), range(6)), ((0.5, 0.5), ())],
+)
+def test_a_guide_acts_inside_its_window(tiny_base, window, expected):
+    text, _ = texts(tiny_base, ["a cat"])
+    spy, scheduler = Spy(), make_scheduler(tiny_base, "ddim", 10)
+    sample(
+        tiny_base, text, None, torch.randn(1, 4, 8, 8), scheduler,
+        cfg_scale=1.0, guide=spy, window=window,
+    )  # fmt: skip
+    assert spy.seen == list(expected)
+
+
+def test_guidance_by_the_prompt_can_end_early(tiny_base, monkeypatch):
+    """Two halves: with the negative prompt up to `cfg_end`, with the prompt alone after it."""
+    sizes, forward = [], tiny_base.unet.forward
+    monkeypatch.setattr(
+        tiny_base.unet, "forward", lambda z, *a, **k: (sizes.append(len(z)), forward(z, *a, **k))[1]
+    )
+    text, negative = texts(tiny_base, ["a cat"])
+    z = torch.randn(1, 4, 8, 8)
+    scheduler = make_scheduler(tiny_base, "ddim", 10)
+    sample(tiny_base, text, negative, z, scheduler, cfg_scale=CFG, cfg_end=0.6)
+    assert sizes == [2] * 6 + [1] * 4

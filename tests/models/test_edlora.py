@@ -13,6 +13,7 @@ from smalti.models.edlora import (
     adapter_state,
     attach_new,
     detach,
+    fused,
     load_adapter,
     load_adapter_state,
     parameter_groups,
@@ -238,3 +239,38 @@ def test_unknown_adapter_and_detaching(base, trained, predict):
     detach(base, adapter)
     assert not base.adapters and not base.concepts.tables
     torch.testing.assert_close(predict(base, "a girl"), plain)
+
+
+# --- fused for sampling -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.7])
+def test_fused_weights_draw_the_same_and_come_back_bit_for_bit(base, trained, predict, scale):
+    adapter, before = trained(), frozen_tensors(base)
+    set_active(base, [adapter.name], scale)
+    prompt = f"a {adapter.trigger}"
+    apart = predict(base, prompt, [adapter])
+    with fused(base.unet):
+        assert any(
+            not torch.equal(value, before[key]) for key, value in frozen_tensors(base).items()
+        )
+        together = predict(base, prompt, [adapter])
+    assert torch.allclose(apart, together, atol=1e-5)
+    assert all(torch.equal(value, before[key]) for key, value in frozen_tensors(base).items())
+    assert torch.equal(predict(base, prompt, [adapter]), apart)
+
+
+def test_weights_come_back_after_an_error(base, trained):
+    adapter, before = trained(), frozen_tensors(base)
+    set_active(base, [adapter.name])
+    with pytest.raises(MemoryError), fused(base.unet):
+        raise MemoryError
+    assert all(torch.equal(value, before[key]) for key, value in frozen_tensors(base).items())
+
+
+def test_nothing_is_fused_where_no_adapter_is_active(base, trained):
+    trained()
+    set_active(base, [])
+    before = frozen_tensors(base)
+    with fused(base.unet):
+        assert all(torch.equal(value, before[key]) for key, value in frozen_tensors(base).items())

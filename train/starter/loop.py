@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ...configs.files import replacing
 from ...configs.recipe import LoopSettings
+from ...models.device import resolve_precision
 
 LOG_EVERY = 50
 
@@ -118,7 +119,8 @@ def _descend(
     for group in optimizer.param_groups:
         group["lr"] = rate(settings, step, spent)
     device = next(model.parameters()).device.type
-    with torch.autocast(device, torch.bfloat16) if settings.bf16 else nullcontext():
+    bf16 = settings.bf16 and resolve_precision("auto", device) == "bf16"
+    with torch.autocast(device, torch.bfloat16) if bf16 else nullcontext():
         terms = loss(step)
     sum(terms.values()).backward()
     norm = nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_clip)

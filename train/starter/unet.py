@@ -17,6 +17,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from ...configs.files import replacing
 from ...configs.recipe import RecipeSettings, UnetSettings
 from ...models.attention import attention_kernel
+from ...models.device import resolve_precision
 from ..losses import min_snr_weight
 from .compose import render
 from .grids import save_grid
@@ -79,10 +80,11 @@ def encode_latents(prepared: Prepared, vae: AutoencoderKL, count: int) -> Tensor
     vae.to(memory_format=torch.channels_last)
     device = prepared.corpus.images.device
     kind = torch.float16 if device.type == "cuda" else torch.bfloat16
+    fast = device.type == "cuda" or resolve_precision("auto", device) == "bf16"
     for start in range(0, count, ENCODE_BATCH):
         index = np.arange(start, min(start + ENCODE_BATCH, count))
         pictures = render(prepared.corpus, plan.select(index)) * 2 - 1
-        with torch.autocast(device.type, kind):
+        with torch.autocast(device.type, kind, enabled=fast):
             parts.append(vae.encode(pictures).latent_dist.mode().to(kind))
     return torch.cat(parts)
 

@@ -10,10 +10,10 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from ...configs.recipe import RecipeSettings, VaeSettings
+from ...models.lpips import Lpips
 from .compose import plain, render
 from .grids import save_grid
 from .loop import fit, step_seed
-from .lpips import Lpips
 from .prepare import Prepared
 
 LATENT_CHANNELS = 4

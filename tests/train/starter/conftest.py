@@ -6,9 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from PIL import Image, ImageDraw
-from safetensors.torch import save_file
 
 from smalti.configs.recipe import (
     ClipSettings,
@@ -17,7 +15,6 @@ from smalti.configs.recipe import (
     UnetSettings,
     VaeSettings,
 )
-from smalti.train.starter.lpips import LAYERS
 
 SIDE = 64
 NOUNS = ("cat", "dog", "car", "bird", "flower", "fish", "chair", "robot", "hamburger", "owl")
@@ -60,22 +57,6 @@ def parquet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """20 captioned RGBA pictures of 64 px, as the corpus' table stores them."""
     path = tmp_path_factory.mktemp("corpus") / "corpus.parquet"
     pq.write_table(pa.Table.from_pylist([row(i) for i in range(20)]), path)
-    return path
-
-
-@pytest.fixture(scope="session")
-def lpips_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An LPIPS file of random weights; the heads are positive, as the real ones are."""
-    g = torch.Generator().manual_seed(0)
-    weights = {}
-    for number, (key, inside, outside, kernel, *_) in enumerate(LAYERS):
-        shape = (outside, inside, kernel, kernel)
-        scale = (2 / (inside * kernel * kernel)) ** 0.5
-        weights[f"features.{key}.weight"] = (torch.randn(shape, generator=g) * scale).half()
-        weights[f"features.{key}.bias"] = torch.zeros(outside).half()
-        weights[f"lin{number}.weight"] = torch.rand(1, outside, 1, 1, generator=g).half()
-    path = tmp_path_factory.mktemp("lpips") / "lpips.safetensors"
-    save_file(weights, path)
     return path
 
 

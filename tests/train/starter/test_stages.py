@@ -11,9 +11,9 @@ from torch import nn
 
 from smalti.configs.errors import InputError
 from smalti.configs.recipe import RecipeSettings
+from smalti.models.lpips import Lpips
 from smalti.train.starter.clip import contrastive_loss
 from smalti.train.starter.grids import grid_picture
-from smalti.train.starter.lpips import Lpips
 from smalti.train.starter.tokens import END, START, encode, load_tokenizer, train_tokenizer
 from smalti.train.starter.unet import draw_timesteps, loss_weights, new_scheduler, new_unet
 from smalti.train.starter.vae import new_vae, reconstruct, standardise_latents

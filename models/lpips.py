@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...configs.errors import InputError
+from ..configs.errors import InputError
 
 # key in the file, input and output channels, kernel, stride, padding, pooled before
 LAYERS = ((0, 3, 64, 11, 4, 2, False), (3, 64, 192, 5, 1, 2, True), (6, 192, 384, 3, 1, 1, True),
@@ -21,13 +21,13 @@ LAYERS = ((0, 3, 64, 11, 4, 2, False), (3, 64, 192, 5, 1, 2, True), (6, 192, 384
 class Lpips(nn.Module):
     """Distance of pictures `[K, 3, H, W]` in [0, 1]; H, W of at least 64. Weights are frozen.
 
-    Raises InputError when there is no file at `path`.
+    Raises InputError when there is no file at `path`; `setting` is where a user names it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, setting: str = "vae.lpips") -> None:
         super().__init__()
         if not Path(path).is_file():
-            raise InputError(f"No LPIPS weights at {path}; set vae.lpips to the file.")
+            raise InputError(f'No LPIPS weights at "{path}"; set {setting} to the file.')
         from safetensors.torch import load_file
 
         weights = {key: value.float() for key, value in load_file(path).items()}

@@ -1,14 +1,13 @@
 """The exact guide against finite differences, closed forms and its own size law."""
 
-import math
 from dataclasses import replace
 
 import pytest
 import torch
 
+from smalti.configs.errors import InputError
 from smalti.generate.color import channel_statistics, match_statistics
-from smalti.generate.guidance import ExactGuide, LowPass
-from smalti.generate.guidance.exact import blur_matrix
+from smalti.generate.guidance import YCBCR, ExactGuide, LowPass, LpipsGuide, Step
 from smalti.generate.sampler import clean_latents, describe_step, make_scheduler, predict
 from smalti.models.base import load_base
 
@@ -18,29 +17,6 @@ class LinearBase:
 
     def decode(self, latents):
         return 0.1 * latents[:, :3].repeat_interleave(8, 2).repeat_interleave(8, 3)
-
-
-def test_blur_is_a_normalised_gaussian():
-    size, sigma = 9, 1.5
-    blur = blur_matrix(size, sigma)
-    for i in range(size):
-        weights = [math.exp(-((i - j) ** 2) / (2 * sigma**2)) for j in range(size)]
-        for j in range(size):
-            assert blur[i, j].item() == pytest.approx(weights[j] / sum(weights), abs=1e-12)
-    assert torch.equal(blur_matrix(4, 0.0), torch.eye(4, dtype=torch.float64))
-
-
-def test_low_pass_keeps_flat_images_and_averages_areas():
-    assert torch.allclose(LowPass(8, 2.0)(torch.full((1, 3, 32, 32), 0.3)), torch.tensor(0.3))
-    image = torch.rand(1, 3, 32, 32)
-    expected = image.reshape(1, 3, 8, 4, 8, 4).mean(dim=(3, 5))
-    assert torch.allclose(LowPass(8, 0.0)(image), expected, atol=1e-6)
-
-
-def test_low_pass_counts_cut_pixels_in_part():
-    """3 pixels on 2: each takes one whole pixel and half of the middle one."""
-    image = torch.tensor([0.0, 3.0, 6.0]).expand(1, 3, 3, 3)
-    assert torch.allclose(LowPass(2, 0.0)(image)[0, 0, 0], torch.tensor([1.0, 5.0]))
 
 
 def double_base(settings):
@@ -99,8 +75,6 @@ def one_shift(size: int, weight: float = 5000.0, index: int = 0, target: float =
 
 
 def describe_linear(index):
-    from smalti.generate.guidance import Step
-
     return Step(index=index, count=50, timestep=500, alpha=1.0, sigma=0.0, carry=1.0)
 
 
@@ -141,3 +115,42 @@ def test_tiles_of_a_batch_do_not_touch_each_other(tiny_base):
     together = guided(slice(0, 3))
     for k in range(3):
         assert torch.allclose(together[:, k : k + 1], guided(slice(k, k + 1)), atol=1e-5)
+
+
+def test_ycbcr_counts_errors_in_luma_and_chroma():
+    """Against a colour conversion of the standard's own numbers, as skimage has them."""
+    from skimage.color import rgb2ycbcr
+
+    z, block = torch.rand(1, 4, 8, 8) * 10, torch.rand(1, 3, 8, 8)
+    guide = ExactGuide(LinearBase(), block, weight=1, decay=1, low_pass=LowPass(8, 0), space=YCBCR)
+    # skimage has Y in 16..235 and the others in 16..240; undo that, then it is plain BT.601
+    scale = torch.tensor([219.0, 224.0, 224.0])
+    ours, theirs = (
+        torch.from_numpy(rgb2ycbcr(x[0].movedim(0, -1).numpy())) / scale
+        for x in (0.1 * z[:, :3], block)
+    )
+    expected = (ours - theirs).square().mean() * 64
+    assert guide.error(z).item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_lpips_is_descended(tiny_base, lpips_weights):
+    """A small step against the gradient lowers the distance, by what its slope promises."""
+    torch.manual_seed(2)
+    z, block = torch.randn(1, 4, 8, 8), torch.rand(1, 3, 16, 16)
+    guide = LpipsGuide(tiny_base, block, 64, weight=50.0, decay=1.0, weights_file=lpips_weights)
+    moving = z.clone().requires_grad_()
+    guided, _ = guide(moving, moving * 1.0, describe_linear(0))
+    gradient = (z - guided) / (50.0 / 9216)
+    with torch.no_grad():
+        before, after = guide.error(z).item(), guide.error(guided).item()
+    promised = (gradient * (guided - z)).sum().item()
+    assert promised < 0
+    assert after - before == pytest.approx(promised, rel=0.1)
+
+
+def test_lpips_without_weights_says_so(tiny_base, tmp_path):
+    with pytest.raises(InputError, match="mosaic.lpips"):
+        LpipsGuide(
+            tiny_base, torch.rand(1, 3, 16, 16), 64,
+            weight=1.0, decay=1.0, weights_file=tmp_path / "none",
+        )  # fmt: skip

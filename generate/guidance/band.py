@@ -1,0 +1,63 @@
+"""The band that guides call low: `cells` x `cells` area means of a tile, and the ways in and out.
+
+Every guide takes its band from here, so that guides can be compared at the same one.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+
+def area_matrix(size: int, smaller: int) -> Tensor:
+    """1-D resampling by area as a matrix [smaller, size]; pixels cut by an edge count in part."""
+    edges = torch.arange(smaller + 1, dtype=torch.float64) * size / smaller
+    pixel = torch.arange(size, dtype=torch.float64)
+    overlap = torch.minimum(edges[1:, None], pixel + 1) - torch.maximum(edges[:-1, None], pixel)
+    return overlap.clamp(min=0) * smaller / size
+
+
+def spread_matrix(cells: int, size: int) -> Tensor:
+    """1-D enlargement [size, cells] that is smooth and whose area means are the cells again.
+
+    Cubic interpolation B alone blurs: its means are A B c, with A from `area_matrix`. The matrix
+    B (A B)^-1 has the means c exactly, and no steps at the cells' edges.
+    """
+    unit = torch.eye(cells, dtype=torch.float64)[:, None]  # [cells, 1, cells], one row per cell
+    smooth = interpolate(unit[:, :, None], size=(1, size), mode="bicubic")[:, 0, 0].T
+    return smooth @ torch.linalg.inv(area_matrix(size, cells) @ smooth)
+
+
+def blur_matrix(size: int, sigma: float) -> Tensor:
+    """A 1-D Gaussian blur as a matrix [size, size] whose rows sum to 1, edges included."""
+    if sigma <= 0:
+        return torch.eye(size, dtype=torch.float64)
+    position = torch.arange(size, dtype=torch.float64)
+    weight = torch.exp(-0.5 * ((position[:, None] - position) / sigma).square())
+    return weight / weight.sum(dim=1, keepdim=True)
+
+
+def blur_sigma(size: int, cells: int) -> float:
+    """Deviation in pixels of the Gaussian that is as wide as a cell of `size` / `cells` pixels.
+
+    A box of width w has the variance w^2 / 12.
+    """
+    return size / cells / 12**0.5
+
+
+def along_both(matrix: Tensor, images: Tensor) -> Tensor:
+    """Apply a 1-D operator [m, n] to both axes of square images [..., n, n] -> [..., m, m]."""
+    matrix = matrix.to(images)
+    return matrix @ images @ matrix.T
+
+
+class LowPass:
+    """Resize to size x size px by area, then blur: the operator G of Eq. 7, one matrix per axis."""
+
+    def __init__(self, size: int, sigma: float):
+        """Blur with a Gaussian of `sigma` px at `size` px."""
+        self.size = size
+        self.blur = blur_matrix(size, sigma)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Square images [K, 3, H, H] -> their low frequencies [K, 3, size, size]."""
+        return along_both(self.blur @ area_matrix(images.shape[-1], self.size), images)

@@ -1,0 +1,102 @@
+"""A linear latent->RGB map, fitted once per autoencoder: what a latent pixel's colour will be."""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate
+
+from ..configs.errors import SmaltiError
+from ..configs.files import file_hash, replacing
+from .files import weights_file
+
+if TYPE_CHECKING:
+    from .base import BaseModel
+
+PICTURES = 32
+BATCH = 8
+SIDE = 128  # px; maps do not depend on the picture's size
+OCTAVES = (1, 2, 4, 8, 16)  # cells a side, from one flat colour to the size of a latent pixel
+
+
+@dataclass(frozen=True)
+class LinearDecoder:
+    """RGB = matrix @ latent + bias per latent pixel, nominally in [0, 1]."""
+
+    matrix: Tensor
+    """[3, C]."""
+    bias: Tensor
+    """[3]."""
+    fit: float
+    """R^2 of the fit: the share of the colours' variance that the map explains."""
+
+    def __call__(self, latents: Tensor) -> Tensor:
+        """Latents [K, C, h, w] -> colours [K, 3, h, w] of their pixels."""
+        colors = torch.einsum("rc,kchw->krhw", self.matrix.to(latents), latents)
+        return colors + self.bias.to(latents)[:, None, None]
+
+    def lift(self, rgb: Tensor) -> Tensor:
+        """The smallest change of latents [K, C, h, w] that changes colours by rgb [K, 3, h, w]."""
+        inverse = torch.linalg.pinv(self.matrix.float())
+        return torch.einsum("cr,krhw->kchw", inverse.to(rgb), rgb)
+
+
+def cache_folder() -> Path:
+    """Where fitted maps are kept, some hundred bytes each: smalti/ in the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "smalti"
+
+
+def linear_decoder(base: "BaseModel", cache: Path | None = None) -> LinearDecoder:
+    """The map of a base's autoencoder, from the folder `cache` if it was fitted before.
+
+    The file's name is a hash of the autoencoder's weights; a file that cannot be read is made anew,
+    and one that cannot be written is done without: a fit takes seconds.
+    """
+    cache = cache or cache_folder()
+    digest = file_hash(weights_file(base.folder, "vae", base.settings.variant))[:16]
+    path = cache / f"latent-rgb-{digest}.safetensors"
+    try:
+        kept = load_file(path)
+        return LinearDecoder(kept["matrix"], kept["bias"], float(kept["fit"]))
+    except Exception:  # noqa: BLE001 - missing, damaged, of another version: all of them mean refit
+        fitted = fit_linear_decoder(base)
+    with suppress(SmaltiError), replacing(path) as temporary:
+        save_file(
+            {"matrix": fitted.matrix, "bias": fitted.bias, "fit": torch.tensor(fitted.fit)},
+            temporary,
+        )
+    return fitted
+
+
+@torch.no_grad()
+def fit_linear_decoder(base: "BaseModel") -> LinearDecoder:
+    """Least squares from latents of random smooth pictures to the colours that they decode to."""
+    inputs, colors = [], []
+    for pictures in random_pictures(PICTURES).split(BATCH):
+        latents = base.encode(pictures)
+        decoded = base.decode(latents).clamp(0, 1)
+        colors.append(avg_pool2d(decoded, base.latent_factor).cpu())
+        inputs.append(latents.cpu())
+    x = torch.cat(inputs).movedim(1, -1).flatten(0, -2).double()
+    y = torch.cat(colors).movedim(1, -1).flatten(0, -2).double()
+    ones = torch.ones(len(x), 1, dtype=torch.float64)
+    solution = torch.linalg.lstsq(torch.cat([x, ones], 1), y).solution
+    residual = y - torch.cat([x, ones], 1) @ solution
+    fit = 1 - float(residual.square().sum() / (y - y.mean(0)).square().sum())
+    return LinearDecoder(solution[:-1].T.float().contiguous(), solution[-1].float(), fit)
+
+
+def random_pictures(count: int) -> Tensor:
+    """Pictures [count, 3, SIDE, SIDE] in [0, 1] with structure of every size, always the same."""
+    g = torch.Generator().manual_seed(0)
+    picture = torch.zeros(count, 3, SIDE, SIDE)
+    for cells in OCTAVES:
+        noise = torch.rand(count, 3, cells, cells, generator=g) - 0.5
+        weight = torch.rand(count, 1, 1, 1, generator=g)
+        picture += weight * interpolate(noise, size=(SIDE, SIDE), mode="bicubic")
+    return (picture + 0.5).clamp(0, 1)

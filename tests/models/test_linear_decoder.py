@@ -1,0 +1,87 @@
+"""The linear latent->RGB map: what it fits, how it is kept, what it says of itself."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from smalti.models import linear_decoder as module
+from smalti.models.base import load_base
+from smalti.models.linear_decoder import (
+    LinearDecoder,
+    fit_linear_decoder,
+    linear_decoder,
+    random_pictures,
+)
+
+MATRIX = torch.tensor([[0.2, 0.1, 0.0, -0.1], [0.0, 0.3, 0.1, 0.0], [0.1, 0.0, 0.2, 0.1]])
+
+
+def linear_base(noise: float = 0.0):
+    """An autoencoder that is linear per cell of 8 x 8 pixels; a fourth channel says nothing."""
+    inverse = torch.linalg.pinv(MATRIX)
+
+    def encode(images):
+        means = torch.nn.functional.avg_pool2d(images, 8)
+        return torch.einsum("cr,krhw->kchw", inverse, means - 0.5)
+
+    def decode(latents):
+        g = torch.Generator().manual_seed(1)
+        rgb = torch.einsum("rc,kchw->krhw", MATRIX, latents) + 0.5
+        rgb = rgb + noise * torch.randn(rgb.shape, generator=g)
+        return rgb.repeat_interleave(8, 2).repeat_interleave(8, 3)
+
+    return SimpleNamespace(encode=encode, decode=decode, latent_factor=8)
+
+
+def test_a_linear_autoencoder_is_recovered():
+    fitted = fit_linear_decoder(linear_base())
+    latents = linear_base().encode(random_pictures(4))
+    expected = torch.einsum("rc,kchw->krhw", MATRIX, latents) + 0.5
+    assert torch.allclose(fitted(latents), expected, atol=1e-4)
+    assert fitted.fit == pytest.approx(1.0, abs=1e-6)
+
+
+def test_the_fit_is_the_share_of_variance_explained():
+    """Noise of deviation s on colours of deviation d leaves 1 - s^2 / (d^2 + s^2)."""
+    base = linear_base(noise=0.05)
+    clean = base.encode(random_pictures(module.PICTURES))
+    variance = (torch.einsum("rc,kchw->krhw", MATRIX, clean)).var(dim=(0, 2, 3)).mean().item()
+    fitted = fit_linear_decoder(base)
+    assert fitted.fit == pytest.approx(1 - 0.0025 / (variance + 0.0025), abs=0.01)
+
+
+def test_a_lift_is_the_smallest_change_that_gives_the_colour():
+    decoder = LinearDecoder(MATRIX, torch.zeros(3), 1.0)
+    rgb = torch.randn(2, 3, 4, 4)
+    lifted = decoder.lift(rgb)
+    assert torch.allclose(decoder(lifted), rgb, atol=1e-5)
+    expected = torch.linalg.lstsq(MATRIX, rgb.movedim(1, 0).flatten(1), driver="gelsd").solution
+    assert torch.allclose(lifted.movedim(1, 0).flatten(1), expected, atol=1e-5)
+
+
+def test_it_is_fitted_once_per_autoencoder(tiny_settings, tmp_path, monkeypatch):
+    base, fits = load_base(tiny_settings, device="cpu"), []
+    monkeypatch.setattr(
+        module, "fit_linear_decoder", lambda b: fits.append(b) or fit_linear_decoder(b)
+    )
+    first, second = (linear_decoder(base, tmp_path) for _ in range(2))
+    assert len(fits) == 1
+    assert torch.equal(first.matrix, second.matrix) and first.fit == pytest.approx(second.fit)
+    (file,) = tmp_path.iterdir()
+    assert set(load_file(file)) == {"matrix", "bias", "fit"}
+    file.write_bytes(b"damaged")
+    assert torch.equal(linear_decoder(base, tmp_path).matrix, first.matrix) and len(fits) == 2
+
+
+def test_an_unwritable_cache_is_done_without(tiny_settings, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    base = load_base(tiny_settings, device="cpu")
+    assert linear_decoder(base, tmp_path / "file" / "cache").matrix.shape == (3, 4)
+
+
+def test_pictures_for_the_fit_are_always_the_same_and_cover_the_range():
+    pictures = random_pictures(32)
+    assert torch.equal(pictures, random_pictures(32))
+    assert pictures.min() < 0.05 and pictures.max() > 0.95

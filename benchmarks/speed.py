@@ -1,45 +1,148 @@
-"""Time of a tile-step, guided and not, at each precision and attention: side by side in one run.
+"""Presets side by side in one run: seconds and peak memory of a mosaic, and where the time goes.
 
-    python benchmarks/speed.py                      the starter on this machine
-    python benchmarks/speed.py --tiles 4 --rounds 1 a quick look
-    python benchmarks/speed.py --base sd21 --tiles 2
+    python benchmarks/speed.py                                    the starter, 64 tiles a preset
+    python benchmarks/speed.py --presets fast,draft --tiles 16,64,256     how cost grows
+    python benchmarks/speed.py --base-architecture sd21           SD 2.1's size; wants a GPU
 
-A tile-step is one denoising step of one tile with classifier-free guidance. Rounds of all variants
-alternate, so that a busy machine slows all of them alike; the median of a variant's rounds counts.
-Only ratios within one table mean anything, unless the processor did nothing else.
+Each mosaic is drawn in a process of its own, so that peak memory is its own. Seconds are those of
+drawing and storing the tiles with the base model loaded; text, UNet, guide and decoding are shares
+of them, and a guide's backward pass through the UNet counts as the guide's. On a machine that does
+other things meanwhile, only ratios within one table mean anything.
+
+`--base-architecture sd21` draws with random weights in Stable Diffusion 2.1's sizes, because time
+and memory do not depend on what weights know; the files are made at first use.
 """
 
+import resource
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from itertools import product
-from statistics import median
-from typing import Annotated
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated, Any
 
-import torch
 import typer
+from architectures import ARCHITECTURES, random_base
 
 from smalti.cli.boundary import guarded
 from smalti.cli.console import console, print_table
-from smalti.cli.options import Base
-from smalti.configs.loading import resolve
+from smalti.cli.options import Base, Overrides
+from smalti.configs.errors import InputError
+from smalti.configs.loading import preset_names, resolve
 from smalti.configs.settings import Settings
 
-HEADER = ("guidance", "precision", "attention", "ms per tile-step", "of the first")
-STEPS = 2
+HEADER = ("preset", "tiles", "s", "times faster", "text", "UNet", "guide", "decode", "rest",
+          "peak memory, GiB")  # fmt: skip
+PARTS = ("text", "UNet", "guide", "decode")
+PROMPT = "a hamburger"
+GRIDS = {1: "1x1", 4: "2x2", 16: "4x4", 64: "8x8", 256: "16x16"}
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
 @dataclass(frozen=True)
-class Variant:
-    """One row: exact guidance or none, "no" or "bf16", and the attention's kernel."""
+class Cost:
+    """What one mosaic cost."""
 
-    guided: bool
-    precision: str
-    attention: str
-    run: Callable[[], None]
+    seconds: float
+    """Drawing and storing all tiles."""
+    parts: dict[str, float]
+    """Seconds of each of PARTS."""
+    memory: int
+    """Peak bytes: of the process on a CPU, of torch's allocator on a GPU."""
+
+
+class Clock:
+    """Adds up the seconds of named parts; a part inside another counts for the outer one."""
+
+    def __init__(self, settle: Callable[[], object] = lambda: None) -> None:
+        """Call `settle` before every reading, so that a GPU's queue is empty."""
+        self.settle = settle
+        self.parts = dict.fromkeys(PARTS, 0.0)
+        self._inside = False
+
+    def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function that does the same and is counted."""
+
+        def counted(*args: Any, **options: Any) -> Any:
+            if self._inside:
+                return function(*args, **options)
+            self.settle()
+            self._inside, began = True, time.perf_counter()
+            try:
+                return function(*args, **options)
+            finally:
+                self.settle()
+                self.parts[part] += time.perf_counter() - began
+                self._inside = False
+
+        return counted
+
+
+@contextmanager
+def watching(studio: Any, clock: Clock) -> Iterator[None]:
+    """Within it, the studio's text encoding, UNet, guides and decoding are counted."""
+    from unittest.mock import patch
+
+    from smalti.generate import studio as module
+
+    def guide(*args: Any) -> Any:
+        found = make(*args)
+        if found is not None:
+            kind = type(found)
+            timed = type(kind.__name__, (kind,), {"__call__": clock.timed("guide", kind.__call__)})
+            found.__class__ = timed
+        return found
+
+    base, make = studio.base, module.make_guide
+    with (
+        patch.object(module, "encode_subjects", clock.timed("text", module.encode_subjects)),
+        patch.object(module, "make_guide", clock.timed("guide", guide)),
+        patch.object(base.unet, "forward", clock.timed("UNet", base.unet.forward)),
+        patch.object(base, "decode", clock.timed("decode", base.decode)),
+    ):
+        yield
+
+
+def measure(settings: Settings, folder: str) -> Cost:
+    """Draw the mosaic of `settings` into an empty folder; runs in a process of its own."""
+    import torch
+
+    from smalti.generate.mosaic import draw_tiles, plan_mosaic
+    from smalti.generate.studio import open_studio
+    from smalti.generate.tiles import TileStore
+
+    plan = plan_mosaic(settings, concepts_dir=Path("concepts"))
+    store = TileStore(Path(folder), plan.grid)
+    store.claim(plan.identity)
+    studio = open_studio(plan, store, Path("concepts"), lambda *_: None)
+    _ = studio.base.linear_decoder  # fitted once per base model, not once per mosaic
+    on_gpu = studio.base.device.type == "cuda"
+    clock = Clock(torch.cuda.synchronize if on_gpu else lambda: None)
+    with watching(studio, clock):
+        began = time.perf_counter()
+        tiles = plan.grid.tiles
+        draw_tiles(studio, tiles, set(tiles), plan.settings.mosaic.seed, lambda *_: None)
+        seconds = time.perf_counter() - began
+    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, KiB elsewhere
+    memory = torch.cuda.max_memory_allocated() if on_gpu else kib * 1024
+    return Cost(seconds, clock.parts, memory)
+
+
+def rows(costs: list[tuple[str, int, Cost]]) -> list[tuple[str, ...]]:
+    """Rows of the table; "times faster" compares with the first row of as many tiles."""
+    firsts: dict[int, float] = {}
+    found = []
+    for preset, tiles, cost in costs:
+        first = firsts.setdefault(tiles, cost.seconds)
+        shares = [cost.parts[part] / cost.seconds for part in PARTS]
+        shown = [f"{100 * share:.0f} %" for share in (*shares, 1 - sum(shares))]
+        gib = f"{cost.memory / 2**30:.2f}"
+        times = f"{first / cost.seconds:.1f}"
+        found.append((preset, str(tiles), f"{cost.seconds:.1f}", times, *shown, gib))
+    return found
 
 
 @app.command()
@@ -47,81 +150,52 @@ class Variant:
 def main(
     *,
     base: Base = None,
-    tiles: Annotated[int, typer.Option(min=1, help="Tiles in the batch.")] = 16,
-    rounds: Annotated[int, typer.Option(min=1, help="Timed runs of every variant.")] = 3,
+    architecture: Annotated[
+        str | None,
+        typer.Option(
+            "--base-architecture",
+            metavar="NAME",
+            help=f"Random weights in the sizes of: {', '.join(ARCHITECTURES)}.",
+        ),
+    ] = None,
+    presets: Annotated[
+        str, typer.Option(help=f"Of {', '.join(preset_names('mosaic'))}; the first is compared to.")
+    ] = "paper,fine,fast,draft",
+    tiles: Annotated[str, typer.Option(help="Numbers of tiles, comma-separated.")] = "64",
+    overrides: Overrides = None,
 ) -> None:
-    """Time guided and plain denoising steps on the default processor."""
-    from smalti.models.device import pick_device
+    """Draw a mosaic with each preset at each number of tiles, and say what it cost."""
+    import torch
 
-    device = pick_device()
-    variants = build(resolve(base=base), tiles, device)
-    seconds = measure(variants, rounds)
-    rows = [
-        ("exact" if v.guided else "none", v.precision, v.attention, f"{1000 * s / tiles:.0f}",
-         f"{s / seconds[0]:.2f}")
-        for v, s in zip(variants, seconds, strict=True)
-    ]  # fmt: skip
-    name = torch.cuda.get_device_name() if device == "cuda" else device
-    title = f"{tiles} tiles at once on {name}, {torch.get_num_threads()} threads"
-    print_table(title, HEADER, rows)
-    console().print("[dim]First row: fp32 and torch's fused attention.[/]")
-
-
-def build(settings: Settings, tiles: int, device: str) -> list[Variant]:
-    """All variants, each on a model of its own so that they can take turns."""
-    kernels = ("fused", "plain") if device == "cpu" else ("fused",)
-    loaded = [
-        (precision, kernel, _sampler(settings, tiles, device, precision, kernel))
-        for precision, kernel in product(("no", "bf16"), kernels)
-    ]
-    return [
-        Variant(guided, precision, kernel, partial(sampler, guided))
-        for guided, (precision, kernel, sampler) in product((True, False), loaded)
-    ]
+    if unknown := [n for n in tiles.split(",") if n not in map(str, GRIDS)]:
+        raise InputError(f'--tiles takes {", ".join(map(str, GRIDS))}, not "{unknown[0]}".')
+    if architecture:
+        base = str(random_base(architecture, Path("runs/benchmarks/architectures")))
+    costs = []
+    for count in (int(n) for n in tiles.split(",")):
+        for preset in presets.split(","):
+            options = {"mosaic.grid": GRIDS[count], "mosaic.tile_prompt": (PROMPT,)}
+            settings = resolve(base=base, mosaic=preset, options=options, overrides=overrides or ())
+            console().print(f"{preset}, {count} tiles", style="dim")
+            costs.append((preset, count, measured(settings)))
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    said = f"random weights of {architecture}'s size" if architecture else settings.base.name
+    print_table(f"{said} on {name}, {torch.get_num_threads()} threads", HEADER, rows(costs))
 
 
-def _sampler(
-    settings: Settings, tiles: int, device: str, precision: str, kernel: str
-) -> Callable[[bool], None]:
-    """A function that runs STEPS steps of a batch, guided or not."""
-    from smalti.generate.guidance.exact import ExactGuide, LowPass
-    from smalti.generate.sampler import encode_pair, make_scheduler, sample
-    from smalti.models import attention
-    from smalti.models.base import load_base
-    from smalti.models.device import DTYPES
+def measured(settings: Settings) -> Cost:
+    """`measure` in a fresh process, with the astronaut's portrait as the reference."""
+    from dataclasses import replace
 
-    kept = attention.SMALL_MAP
-    attention.SMALL_MAP = kept if kernel == "plain" else 0
-    base = load_base(settings.base, device=device, dtype=DTYPES[precision])
-    attention.SMALL_MAP = kept
-    base.vae.to(memory_format=torch.channels_last)
-    with torch.no_grad():
-        text, negative = encode_pair(base, ["a cat"] * tiles, [], "", 7.5)
-    side, g = base.resolution // base.latent_factor, torch.Generator().manual_seed(0)
-    latents = torch.randn(tiles, base.latent_channels, side, side, generator=g)
-    blocks = torch.rand(tiles, 3, 32, 32, generator=g).to(base.device)
-    guide = ExactGuide(base, blocks, weight=5000, decay=0.95, low_pass=LowPass(32, 2.0))
+    from PIL import Image
+    from skimage.data import astronaut
 
-    def run(guided: bool) -> None:
-        scheduler = make_scheduler(base, "ddim", STEPS)
-        sample(base, text, negative, latents, scheduler, cfg_scale=7.5,
-               guide=guide if guided else None)  # fmt: skip
-        if base.device.type == "cuda":
-            torch.cuda.synchronize()
-
-    return run
-
-
-def measure(variants: list[Variant], rounds: int) -> list[float]:
-    """Median seconds per step of the whole batch; one run of each variant warms up."""
-    times: list[list[float]] = [[] for _ in variants]
-    for turn in range(rounds + 1):
-        for variant, found in zip(variants, times, strict=True):
-            began = time.perf_counter()
-            variant.run()
-            if turn:
-                found.append((time.perf_counter() - began) / STEPS)
-    return [median(found) for found in times]
+    with tempfile.TemporaryDirectory() as folder:
+        photo = Path(folder) / "astronaut.png"
+        Image.fromarray(astronaut()).save(photo)
+        settings = replace(settings, mosaic=replace(settings.mosaic, ref=str(photo)))
+        with get_context("spawn").Pool(1) as pool:
+            return pool.apply(measure, (settings, f"{folder}/mosaic"))
 
 
 if __name__ == "__main__":

@@ -46,8 +46,18 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 STEPS = 30
 COLORS = (
-    "red", "orange", "yellow", "green", "teal", "blue", "purple", "pink", "brown", "black",
-    "white", "gray",
+    "red",
+    "orange",
+    "yellow",
+    "green",
+    "teal",
+    "blue",
+    "purple",
+    "pink",
+    "brown",
+    "black",
+    "white",
+    "gray",
 )
 BORDER = 8  # px: the frame around a 128-px picture whose mean colour counts as the background's
 # Two samples of one prompt this alike are duplicates.
@@ -295,7 +305,11 @@ def timed_draw(model: Path, count: int) -> tuple[float, float]:
 
 
 SECTIONS: dict[str, Callable[[Bench], Iterator[Row]]] = {
-    "vae": vae, "local": local, "global": global_, "colour": colour, "variety": variety,
+    "vae": vae,
+    "local": local,
+    "global": global_,
+    "colour": colour,
+    "variety": variety,
     "speed": speed,
 }
 
@@ -314,7 +328,8 @@ def main(
     model: Annotated[Path, typer.Option(help="Model folder")] = ROOT / "models" / "starter",
     corpus: Annotated[Path, typer.Option(help="Parquet")] = SHARED / "corpus" / "corpus.parquet",
     lpips: Annotated[Path, typer.Option(help="LPIPS AlexNet weights")] = SHARED
-    / "weights" / "lpips_alex.safetensors",
+    / "weights"
+    / "lpips_alex.safetensors",
     work: Annotated[Path, typer.Option(help="Folder of decoded pictures")] = Path("runs/starter"),
     only: Annotated[list[str] | None, typer.Option(help="Sections: " + ", ".join(SECTIONS))] = None,
     images: Annotated[int | None, typer.Option(min=2, help="At most so many per prompt")] = None,

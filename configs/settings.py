@@ -18,6 +18,7 @@ PRECISIONS = ("auto", "no", "fp16", "bf16")
 ATTENTIONS = ("sdpa", "xformers")
 OPTIMIZERS = ("adamw", "adamw8bit")
 
+_SHARES = ("cfg_start", "cfg_end", "guidance_start", "guidance_end", "guidance_strength", "tint")
 _RATES = ("learning_rate_embedding", "learning_rate_text_encoder", "learning_rate_unet")
 
 
@@ -185,8 +186,10 @@ class MosaicSettings:
     """"ddim", "dpm++", "unipc" or "lcm"."""
     cfg_scale: float = 7.5
     """Classifier-free guidance scale; 1 switches it off."""
+    cfg_start: float = 0.0
+    """Share of the steps before which there is no classifier-free guidance: a step costs half."""
     cfg_end: float = 1.0
-    """Share of the steps after which classifier-free guidance ends; then a step costs half."""
+    """Share of the steps after which there is none."""
     noise: str = "white"
     """Initial tile noise (Eq. 1-2): "white" (exactly unit variance), "paper" (as printed),
     "random" (off)."""
@@ -208,8 +211,12 @@ class MosaicSettings:
     guidance_strength: float = 1.0
     """Share of the low-frequency error that "projection", "filtered-difference" and "x0-gradient"
     remove at a step."""
-    corrections: int = 2
-    """Last steps at which "projection" measures the error on the decoded tile."""
+    corrections: int = 1
+    """How often "projection" measures its error on the decoded tile at the last step."""
+    detail: float = 1.0
+    """How much stronger "projection" makes what lies above the band: more shows the subject."""
+    headroom: float = 0.0
+    """How far "projection" keeps from black and white, at most 0.2, so that tiles keep contrast."""
     guide_decoder: str = "full"
     """What "x0-gradient" differentiates: the "full" decoder, the "tiny" one or the "linear" map."""
     inner_steps: int = 1
@@ -252,10 +259,12 @@ class MosaicSettings:
         )
         _require_at_least(self, "mosaic", 1, "steps", "reference_steps")
         _require_at_least(self, "mosaic", 1, "low_pass_cells", "inner_steps")
-        for name in ("guidance_start", "guidance_end", "guidance_strength", "cfg_end", "tint"):
+        for name in _SHARES:
             _require(0 <= getattr(self, name) <= 1, f"mosaic.{name} must lie between 0 and 1.")
         _require_at_least(self, "mosaic", 0, "tile_size", "lora_scale", "batch_size", "cfg_scale")
-        _require_at_least(self, "mosaic", 0, "guidance_weight", "guidance_size", "corrections")
+        _require_at_least(self, "mosaic", 0, "guidance_weight", "guidance_size")
+        _require_at_least(self, "mosaic", 0, "corrections", "detail")
+        _require(0 <= self.headroom <= 0.2, "mosaic.headroom must lie between 0 and 0.2.")
         _require(
             0 < self.guidance_decay <= 1, "mosaic.guidance_decay must lie above 0 and at most at 1."
         )

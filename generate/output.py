@@ -13,7 +13,7 @@ from ..configs.files import file_hash
 from ..configs.settings import Settings
 from ..models.edlora import Adapter
 from ..models.pixels import to_image
-from .evaluate.metrics import psnr, ssim
+from .evaluate.metrics import psnr, pyramid_errors, ssim
 from .files import write_png
 from .tiles import MOSAIC, TileStore
 
@@ -98,6 +98,7 @@ def finish(store: TileStore, settings: Settings, prompts: Iterable[str]) -> None
         metrics={
             "psnr_64": round(psnr(image, reference), 3),
             "ssim_64": round(ssim(image, reference), 4),
+            "pyramid": [round(error, 5) for error in pyramid_errors(image, reference)],
             # Mean square change of values after drawing: 0 without --tint.
             "correction_energy": round(fmean(energies), 6),
         },

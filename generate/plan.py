@@ -117,16 +117,18 @@ def unet_calls(mosaic: MosaicSettings) -> float:
 
     A backward pass counts twice its forward pass.
     """
-    plain = mosaic.steps * (1 + (mosaic.cfg_scale != 1) * mosaic.cfg_end)
+    share = max(0.0, mosaic.cfg_end - mosaic.cfg_start)
+    plain = mosaic.steps * (1 + (mosaic.cfg_scale != 1) * share)
     guided = mosaic.steps * max(0.0, mosaic.guidance_end - mosaic.guidance_start)
     if not mosaic.guidance:
         guide = 0.0
-    elif mosaic.guide in THROUGH_UNET:
+    elif goes_through_unet(mosaic):
         guide = guided * (2 * plain / mosaic.steps + 3 * DECODER_COST)
     elif mosaic.guide == "x0-gradient" and mosaic.guide_decoder == "full":
         guide = guided * mosaic.inner_steps * 3 * DECODER_COST
     else:
-        guide = min(mosaic.corrections, guided) * DECODER_COST * (mosaic.guide == "projection")
+        looks = mosaic.corrections if mosaic.guide == "projection" else 0
+        guide = looks * DECODER_COST
     return plain + guide + DECODER_COST
 
 
@@ -134,6 +136,11 @@ def choose_batch(base: BaseModel, settings: Settings, grid: Grid) -> int:
     """How many tiles to draw at once: as many as free memory surely holds, up to `MAX_BATCH`."""
     fitting = int(MEMORY_SHARE * free_memory(base.device) / bytes_per_tile(base, settings, grid))
     return max(1, min(fitting, MAX_BATCH[base.device.type], len(grid.tiles)))
+
+
+def goes_through_unet(mosaic: MosaicSettings) -> bool:
+    """Whether the guide needs the UNet's gradient."""
+    return mosaic.guidance and mosaic.guide in THROUGH_UNET
 
 
 def bytes_per_tile(base: BaseModel, settings: Settings, grid: Grid) -> float:
@@ -150,6 +157,6 @@ def bytes_per_tile(base: BaseModel, settings: Settings, grid: Grid) -> float:
     decoder = 60 * width * grid.tile**2
     unet = 2 * 150 * base.unet.config.block_out_channels[0] * (grid.tile // base.latent_factor) ** 2
     mosaic = settings.mosaic
-    whole = mosaic.guidance and mosaic.guide in THROUGH_UNET
+    whole = goes_through_unet(mosaic)
     half = mosaic.guidance and mosaic.guide == "x0-gradient" and mosaic.guide_decoder == "full"
     return size * ((1.0 if whole or half else 0.25) * decoder + (1.0 if whole else 0.25) * unet)

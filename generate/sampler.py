@@ -23,8 +23,8 @@ def sample(
     scheduler: Any,
     *,
     cfg_scale: float,
+    cfg_window: tuple[float, float] = (0.0, 1.0),
     align: Align | None = None,
-    cfg_end: float = 1.0,
     guide: Guide | None = None,
     window: tuple[float, float] = (0.0, 1.0),
     generators: Sequence[Generator] | None = None,
@@ -33,9 +33,10 @@ def sample(
     """Denoise latents [K, C, h, w] to clean ones (paper, section 3; DDIM or a faster solver).
 
     text, negative: [K, L, 77, D]; without `negative` there is no classifier-free guidance, nor
-    after the share `cfg_end` of the steps. `guide` acts between the shares `window` of the steps.
-    scheduler: from `make_scheduler`. align: Eq. 3-5. guide: Eq. 6-8. generators: one per tile, for
-    schedulers that add noise ("lcm"). on_step(i) is called after step i.
+    outside the shares `cfg_window` of the steps (Kynkäänniemi et al. 2024). `guide` acts between
+    the shares `window`. scheduler: from `make_scheduler`. align: Eq. 3-5. guide: Eq. 6-8.
+    generators: one per tile, for schedulers that add noise ("lcm"). on_step(i) is called after
+    step i.
     """
     z = latents.to(base.device)
     for index, t in enumerate(scheduler.timesteps):
@@ -44,7 +45,7 @@ def sample(
         through_unet = guiding is not None and guiding.through_unet
         with torch.set_grad_enabled(through_unet):
             z = z.detach().requires_grad_(through_unet)
-            without = negative if step.within(0.0, cfg_end) else None
+            without = negative if step.within(*cfg_window) else None
             output = predict(base, z, t, text, without, cfg_scale)
             x0 = clean_latents(base.prediction_type, output, z, step)
             if align is not None:

@@ -17,7 +17,7 @@ from .grid import Grid, Tile, fit_reference, split_blocks
 from .guidance import make_guide
 from .noise import coarse_field, keyed_generator, normal, tile_noise
 from .output import adapter_record, parameters_text
-from .plan import MosaicPlan, choose_batch
+from .plan import MosaicPlan, choose_batch, goes_through_unet
 from .progress import Report
 from .reference import load_photo
 from .sampler import encode_pair, make_scheduler, sample
@@ -47,8 +47,15 @@ def open_studio(plan: MosaicPlan, store: TileStore, concepts_dir: Path, report: 
     settings, grid, mosaic = plan.settings, plan.grid, plan.settings.mosaic
     report(0, 1, "loading the base model")
     dtype = DTYPES[resolve_precision(mosaic.mixed_precision, plan.device)]
-    base = load_base(settings.base, device=plan.device, dtype=dtype, attention=mosaic.attention)
-    base.vae.to(memory_format=torch.channels_last)  # a sixth faster, also backwards
+    base = load_base(
+        settings.base,
+        device=plan.device,
+        dtype=dtype,
+        attention=mosaic.attention,
+        gradients=goes_through_unet(mosaic),
+    )
+    for module in (base.unet, base.vae):
+        module.to(memory_format=torch.channels_last)  # a sixth faster, also backwards
     if mosaic.compile:
         base.unet.compile()
     adapters = load_adapters(base, (mosaic.ref_lora, *mosaic.tile_lora), concepts_dir)
@@ -166,7 +173,7 @@ def draw_batch(
             torch.stack(noise),
             make_scheduler(base, mosaic.scheduler, mosaic.steps),
             cfg_scale=mosaic.cfg_scale,
-            cfg_end=mosaic.cfg_end,
+            cfg_window=(mosaic.cfg_start, mosaic.cfg_end),
             align=align,
             guide=guide,
             window=(mosaic.guidance_start, mosaic.guidance_end),

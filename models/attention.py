@@ -95,14 +95,18 @@ class LayerwiseAttention:
 
 
 def install_layerwise_attention(
-    unet: nn.Module, record: AttentionRecorder | None = None, *, attention: str = "sdpa"
+    unet: nn.Module,
+    record: AttentionRecorder | None = None,
+    *,
+    attention: str = "sdpa",
+    gradients: bool = True,
 ) -> None:
     """Give every attention layer of `unet` its processor; calling it again replaces them.
 
     With `record`, cross-attention shows its maps to the recorder. `attention` is the kernel,
-    "sdpa" or "xformers".
+    "sdpa" or "xformers"; `gradients` says whether backward passes will run.
     """
-    inner = attention_kernel(unet, attention)
+    inner = attention_kernel(unet, attention, gradients=gradients)
     processors = dict.fromkeys(unet.attn_processors, inner)
     names = cross_attention_names(unet)
     for index, name in enumerate(names):
@@ -110,19 +114,20 @@ def install_layerwise_attention(
     unet.set_attn_processor(processors)
 
 
-def attention_kernel(unet: nn.Module, attention: str) -> Any:
+def attention_kernel(unet: nn.Module, attention: str, *, gradients: bool = True) -> Any:
     """Diffusers' processor for "sdpa" or "xformers", on the device where `unet` lies.
 
-    On a CPU torch's fused kernel is slow backwards in bf16; plain matrix products save a quarter of
-    a guided step (`benchmarks/speed.py`), and take memory that only small pictures can spare.
+    On a CPU torch's fused kernel is fast forwards and slow backwards; with gradients plain matrix
+    products save a quarter of a step (`benchmarks/kernels.py`), and take memory that only small
+    pictures can spare.
     """
     from diffusers.models import attention_processor as kernels
 
     if attention == "xformers":
         return kernels.XFormersAttnProcessor()
     on_cpu = next(unet.parameters()).device.type == "cpu"
-    small = unet.config.sample_size**2 <= SMALL_MAP
-    return kernels.AttnProcessor() if on_cpu and small else kernels.AttnProcessor2_0()
+    plain = gradients and on_cpu and unet.config.sample_size**2 <= SMALL_MAP
+    return kernels.AttnProcessor() if plain else kernels.AttnProcessor2_0()
 
 
 def cross_attention_names(unet: nn.Module) -> list[str]:

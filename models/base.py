@@ -169,11 +169,13 @@ def load_base(
     device: str = "auto",
     dtype: torch.dtype = torch.float32,
     attention: str = "sdpa",
+    gradients: bool = True,
 ) -> BaseModel:
     """Load a base model from the package, a local folder, the hub's cache or the hub.
 
     `dtype` is that of all frozen weights; adapters attached later stay fp32. `attention` is
-    "sdpa" or "xformers". Raises InputError when the model is not there and cannot be
+    "sdpa" or "xformers", and `gradients` says whether backward passes will run through the UNet,
+    which decides its kernel on a CPU. Raises InputError when the model is not there and cannot be
     downloaded, when its folder lacks a part, or when device or xformers are missing.
     """
     check_attention(attention)
@@ -183,7 +185,7 @@ def load_base(
     text_encoder.set_input_embeddings(ConceptEmbedding(text_encoder.get_input_embeddings()))
     for module in (unet, text_encoder, vae):
         module.to(target).requires_grad_(False).eval()
-    install_layerwise_attention(unet, attention=attention)
+    install_layerwise_attention(unet, attention=attention, gradients=gradients)
     return BaseModel(
         settings=settings,
         folder=folder,

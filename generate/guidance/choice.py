@@ -32,8 +32,9 @@ def make_guide(base: BaseModel, mosaic: MosaicSettings, grid: Grid, blocks: Tens
     match mosaic.guide:
         case "projection":
             return ProjectionGuide(
-                base, blocks, cells=cells, strength=strength, corrections=mosaic.corrections
-            )
+                base, blocks, cells=cells, strength=strength, corrections=mosaic.corrections,
+                detail=mosaic.detail, headroom=mosaic.headroom,
+            )  # fmt: skip
         case "filtered-difference":
             return FilteredDifferenceGuide(base, blocks, grid.tile, cells=cells, strength=strength)
         case "x0-gradient":

@@ -11,9 +11,12 @@ of DDNM (Wang et al. 2023, Eq. 8) through a learned linear map; what A does not 
 direction that M does not see, stay as the model drew them. No gradient is computed, and a step
 costs a few small matrix products.
 
-The map is not exact: contrasts and saturated colours decode to less than it promises. In the last
-`corrections` steps the error is therefore measured on the decoded tile and only its way back into
-the latents is linear, which makes these steps a Newton iteration with a constant slope.
+The last step finishes the tile. What lies above the band is made `detail` times stronger, since the
+subject now shows in it alone. And because the map is not exact (contrasts and saturated colours
+decode to less than it promises), the tile is decoded `corrections` times; only the way of the error
+measured there back into the latents is linear, as in Newton's method with a constant slope.
+
+Near black and white a tile has no room for a subject: `headroom` keeps the target away from both.
 """
 
 import torch
@@ -23,6 +26,8 @@ from ...models.base import BaseModel
 from .band import along_both, area_matrix, spread_matrix
 from .base import Step
 
+KNEE = 4  # power of the tone curve: mid-tones stay, and it rises everywhere for headroom < 1 / KNEE
+
 
 class ProjectionGuide:
     """Closed-form low-band guidance through a linear latent->RGB map."""
@@ -30,29 +35,50 @@ class ProjectionGuide:
     through_unet = False
 
     def __init__(
-        self, base: BaseModel, blocks: Tensor, *, cells: int, strength: float, corrections: int
-    ):
+        self, base: BaseModel, blocks: Tensor, *,
+        cells: int, strength: float = 1.0, corrections: int = 0, detail: float = 1.0,
+        headroom: float = 0.0,
+    ):  # fmt: skip
         """Guide K tiles towards the `cells` x `cells` means of blocks [K, 3, b, b] in [0, 1]."""
         self.base, self.decoder = base, base.linear_decoder
-        self.target = along_both(area_matrix(blocks.shape[-1], cells), blocks)
-        self.cells, self.strength, self.corrections = cells, strength, corrections
+        self.target = along_both(area_matrix(blocks.shape[-1], cells), with_room(blocks, headroom))
+        self.cells, self.strength = cells, strength
+        self.corrections, self.detail = corrections, detail
 
     @torch.no_grad()
     def __call__(self, z: Tensor, x0: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Replace the low band of x0; z stays."""
-        decoded = step.count - step.index <= self.corrections
-        missing = self.target.to(x0) - (self.low_decoded(x0) if decoded else self.low_linear(x0))
-        return z, x0 + self.strength * self.lifted(missing, x0.shape[-1])
+        if step.index < step.count - 1:
+            return z, self.projected(x0, self.low_linear(x0))
+        low = along_both(spread_matrix(self.cells, x0.shape[-1]), self.low_latents(x0))
+        x0 = low + self.detail * (x0 - low)
+        x0 = self.projected(x0, self.low_linear(x0))
+        for _ in range(self.corrections):
+            x0 = self.projected(x0, self.low_decoded(x0))
+        return z, x0
+
+    def projected(self, x0: Tensor, low: Tensor) -> Tensor:
+        """The nearest tile with the target's band, if x0's band in RGB is `low`."""
+        missing = self.strength * (self.target.to(x0) - low)
+        return x0 + along_both(spread_matrix(self.cells, x0.shape[-1]), self.decoder.lift(missing))
+
+    def low_latents(self, x0: Tensor) -> Tensor:
+        """Low band [K, C, c, c] of latents [K, C, h, h]."""
+        return along_both(area_matrix(x0.shape[-1], self.cells), x0)
 
     def low_linear(self, x0: Tensor) -> Tensor:
         """Low band [K, 3, c, c] in RGB as the linear map sees it."""
-        return self.decoder(along_both(area_matrix(x0.shape[-1], self.cells), x0))
+        return self.decoder(self.low_latents(x0))
 
     def low_decoded(self, x0: Tensor) -> Tensor:
         """Low band [K, 3, c, c] in RGB of the decoded tile, as the eye will see it."""
         pixels = self.base.decode(x0).clamp(0, 1)
         return along_both(area_matrix(pixels.shape[-1], self.cells), pixels).to(x0)
 
-    def lifted(self, rgb: Tensor, side: int) -> Tensor:
-        """The smallest smooth change of latents [K, C, h, h] that moves the band by rgb."""
-        return along_both(spread_matrix(self.cells, side), self.decoder.lift(rgb))
+
+def with_room(blocks: Tensor, headroom: float) -> Tensor:
+    """Values v in [0, 1] bent into [headroom, 1 - headroom], the middle left as it is.
+
+    v + h (1 - v)^4 - h v^4, which rises everywhere for h below a quarter.
+    """
+    return blocks + headroom * ((1 - blocks) ** KNEE - blocks**KNEE)

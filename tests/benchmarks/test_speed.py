@@ -1,55 +1,114 @@
-"""The speed table: what its variants are, and its arithmetic on a clock of our own."""
+"""The speed table: its arithmetic on a clock of our own, what it counts as what, its sizes."""
 
-from itertools import count
-
+import architectures
+import pytest
 import speed
-import torch
+from typer.testing import CliRunner
 
-from smalti.configs.settings import Settings
-from smalti.models import attention
+from smalti.configs.errors import InputError
+from smalti.configs.loading import resolve
+from smalti.configs.settings import BaseSettings, Settings
+from smalti.models.base import load_base
+
+TINY = architectures.Architecture(
+    unet={
+        "sample_size": 8,
+        "block_out_channels": (8, 16, 16, 16),
+        "cross_attention_dim": 32,
+        "attention_head_dim": 2,
+        "norm_num_groups": 4,
+        "use_linear_projection": True,
+    },
+    vae={
+        "block_out_channels": (4, 4, 8, 8),
+        "down_block_types": ("DownEncoderBlock2D",) * 4,
+        "up_block_types": ("UpDecoderBlock2D",) * 4,
+        "layers_per_block": 1,
+        "norm_num_groups": 4,
+        "latent_channels": 4,
+        "sample_size": 64,
+    },
+    text_encoder={
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+    },
+)
 
 
-def test_the_median_round_counts_and_the_first_only_warms_up(monkeypatch):
-    # The clock stands still but for what a run takes: 100 s to warm up, then 4, 2 and 9 s.
-    now, durations = [0.0], iter([100.0, 4.0, 2.0, 9.0])
-
-    def run() -> None:
-        now[0] += next(durations)
-
+def test_a_part_inside_another_counts_once(monkeypatch):
+    now = [0.0]
     monkeypatch.setattr(speed.time, "perf_counter", lambda: now[0])
-    assert speed.measure([speed.Variant(False, "no", "fused", run)], 3) == [4.0 / speed.STEPS]
+    clock = speed.Clock()
+
+    def decode():
+        now[0] += 2.0
+
+    inner = clock.timed("decode", decode)
+
+    def guide():
+        now[0] += 1.0
+        inner()
+
+    clock.timed("guide", guide)()
+    inner()
+    assert clock.parts == {"text": 0.0, "UNet": 0.0, "guide": 3.0, "decode": 2.0}
 
 
-def test_variants_take_turns(monkeypatch):
-    order: list[int] = []
-    variants = [
-        speed.Variant(False, "no", "fused", lambda n=n: order.append(n)) for n in range(3)
-    ]
-    ticks = count()
-    monkeypatch.setattr(speed.time, "perf_counter", lambda: float(next(ticks)))
-    speed.measure(variants, 2)
-    assert order == [0, 1, 2] * 3
+def test_rows_compare_mosaics_of_as_many_tiles():
+    parts = {"text": 1.0, "UNet": 5.0, "guide": 2.0, "decode": 1.0}
+    slow, fast = (speed.Cost(s, parts, 2**30) for s in (100.0, 10.0))
+    table = speed.rows([("paper", 64, slow), ("fast", 64, fast), ("fast", 16, fast)])
+    assert [row[3] for row in table] == ["1.0", "10.0", "1.0"]
+    assert table[1][4:] == ("10 %", "50 %", "20 %", "10 %", "10 %", "1.00")
 
 
-def test_every_variant_runs_at_its_precision_with_its_kernel(tiny_settings, monkeypatch):
-    used = []
-    from smalti.models.base import load_base
+@pytest.mark.parametrize(
+    ("preset", "changes", "silent"),
+    [("fast", (), ()), ("paper", (), ()), ("fast", ("mosaic.guidance=false",), ("guide",))],
+)
+def test_every_part_is_counted(tiny_sd, tmp_path, preset, changes, silent):
+    settings = resolve(
+        base=str(tiny_sd),
+        mosaic=preset,
+        options={
+            "mosaic.grid": "1x1", "mosaic.tile_prompt": ("a cat",), "mosaic.ref_prompt": "a dog",
+            "mosaic.steps": 2,
+        },
+        overrides=changes,
+    )  # fmt: skip
+    cost = speed.measure(settings, str(tmp_path / "mosaic"))
+    # without guidance the guide's part is what making none takes
+    assert all((cost.parts[part] < 1e-3) == (part in silent) for part in speed.PARTS)
+    assert sum(cost.parts.values()) < cost.seconds
+    assert cost.memory > 2**20
 
-    def spy(*args, **options):
-        base = load_base(*args, **options)
-        name = next(name for name in base.unet.attn_processors if "attn1" in name)
-        used.append((base.dtype, type(base.unet.attn_processors[name]).__name__))
-        return base
 
-    monkeypatch.setattr("smalti.models.base.load_base", spy)
-    before = attention.SMALL_MAP
-    variants = speed.build(Settings(base=tiny_settings), 1, "cpu")
-    assert before == attention.SMALL_MAP
-    assert used == [
-        (dtype, kernel)
-        for dtype in (torch.float32, torch.bfloat16)
-        for kernel in ("AttnProcessor2_0", "AttnProcessor")
-    ]
-    assert [v.guided for v in variants] == [True] * 4 + [False] * 4
-    for variant in (variants[0], variants[-1]):
-        variant.run()
+def test_random_weights_have_the_sizes_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setitem(architectures.ARCHITECTURES, "tiny", TINY)
+    folder = architectures.random_base("tiny", tmp_path)
+    assert architectures.random_base("tiny", tmp_path) == folder
+    base = load_base(BaseSettings(name="tiny", source=str(folder)), device="cpu")
+    assert (base.layers, base.latent_factor, base.prediction_type) == (16, 8, "v_prediction")
+    assert resolve(base=str(folder)).base.resolution == 64
+    with pytest.raises(InputError, match="sd21"):
+        architectures.random_base("sd20", tmp_path)
+
+
+def test_sd21s_sizes_are_the_published_ones():
+    """865.9 M parameters in the UNet, 83.7 M in the VAE (counted on torch's meta device)."""
+    import torch
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+
+    sizes = architectures.ARCHITECTURES["sd21"]
+    with torch.device("meta"):
+        parts = UNet2DConditionModel(**sizes.unet), AutoencoderKL(**sizes.vae)
+    counts = [sum(p.numel() for p in part.parameters()) / 1e6 for part in parts]
+    assert counts == pytest.approx([865.9, 83.65], abs=0.05)
+
+
+def test_numbers_of_tiles_are_checked():
+    done = CliRunner().invoke(speed.app, ["--tiles", "64,65"])
+    assert done.exit_code == 2 and "65" in done.output
+    assert isinstance(resolve(), Settings)

@@ -12,7 +12,8 @@ from smalti.generate.guidance import (
     Step,
     X0GradientGuide,
 )
-from smalti.generate.guidance.band import blur_sigma
+from smalti.generate.guidance.band import blur_sigma, spread_matrix
+from smalti.generate.guidance.projection import with_room
 from smalti.models.linear_decoder import LinearDecoder
 
 MATRIX = torch.tensor([[0.2, 0.1, 0.0, -0.1], [0.0, 0.3, 0.1, 0.0], [0.1, 0.0, 0.2, 0.1]])
@@ -59,60 +60,74 @@ def tiles():
 
 
 @pytest.mark.parametrize("cells", [1, 2, 4, 8])
-@pytest.mark.parametrize("corrections", [0, 10])
-def test_projection_gives_the_tile_its_blocks_means(tiles, cells, corrections):
+@pytest.mark.parametrize("index", [0, 9])
+def test_projection_gives_the_tile_its_blocks_means(tiles, cells, index):
     x0, z, blocks = tiles
-    guide = ProjectionGuide(
-        LinearBase(), blocks, cells=cells, strength=1.0, corrections=corrections
-    )
-    same, guided = guide(z, x0, step())
+    same, guided = ProjectionGuide(LinearBase(), blocks, cells=cells)(z, x0, step(index))
     assert torch.equal(same, z)
     assert torch.allclose(
         means(LinearBase().decode(guided), cells), means(blocks, cells), atol=1e-5
     )
 
 
-def test_projection_changes_neither_the_unseen_direction_nor_detail(tiles):
-    """What the map cannot see stays; the change has the least norm of all that reach the means."""
+def test_projection_is_the_smallest_change_that_reaches_the_means(tiles):
+    """With cells of one latent pixel: least squares pixel by pixel says the same."""
     x0, z, blocks = tiles
-    guide = ProjectionGuide(LinearBase(), blocks, cells=16, strength=1.0, corrections=0)
-    change = guide(z, x0, step())[1] - x0
-    kernel = torch.linalg.svd(MATRIX).Vh[3]
-    assert torch.einsum("c,kchw->khw", kernel, change).abs().max() < 1e-5
-    # cells of one latent pixel: least squares pixel by pixel says the same
-    wanted = enlarge_exactly(blocks) - LinearBase().decode(x0)[..., ::8, ::8]
+    change = ProjectionGuide(LinearBase(), blocks, cells=16)(z, x0, step())[1] - x0
+    wanted = means(blocks, 16) - LinearBase().decode(x0)[..., ::8, ::8]
     flat = wanted.movedim(1, 0).flatten(1)
     expected = torch.linalg.lstsq(MATRIX, flat, driver="gelsd").solution
     assert torch.allclose(change.movedim(1, 0).flatten(1), expected, atol=1e-4)
 
 
-def enlarge_exactly(blocks):
-    return means(blocks, 16)
-
-
 def test_strength_is_the_share_of_the_error_that_goes(tiles):
     x0, z, blocks = tiles
-    guide = ProjectionGuide(LinearBase(), blocks, cells=4, strength=0.3, corrections=0)
+    guide = ProjectionGuide(LinearBase(), blocks, cells=4, strength=0.3)
     before = means(LinearBase().decode(x0), 4) - means(blocks, 4)
     after = means(LinearBase().decode(guide(z, x0, step())[1]), 4) - means(blocks, 4)
     assert torch.allclose(after, 0.7 * before, atol=1e-5)
 
 
-def test_corrections_act_on_the_last_steps_and_see_what_the_map_gets_wrong(tiles):
-    """The decoder bends contrasts by 30 %; measured on decoded tiles the error shrinks to 30 %."""
+def test_corrections_see_at_the_last_step_what_the_map_gets_wrong(tiles):
+    """The decoder bends contrasts by 30 %; a look at the decoded tile leaves 30 % of an error."""
     x0, z, blocks = tiles
-    base = LinearBase(bend=0.3)
-    guide = ProjectionGuide(base, blocks, cells=4, strength=1.0, corrections=2)
+    base, target = LinearBase(bend=0.3), means(blocks, 4)
 
-    def error(x):
-        return means(base.decode(x), 4) - means(blocks, 4)
+    def error(corrections, index):
+        guide = ProjectionGuide(base, blocks, cells=4, corrections=corrections)
+        return means(base.decode(guide(z, x0, step(index))[1]), 4) - target
 
-    blind, seeing = guide(z, x0, step(7))[1], guide(z, x0, step(8))[1]
-    target = means(blocks, 4) - 0.5
-    assert torch.allclose(error(blind), 0.3 * target, atol=1e-5), "the map's own error stays"
-    assert torch.allclose(error(seeing), -0.3 * error(x0), atol=1e-5)
-    again = guide(z, seeing, step(9))[1]
-    assert error(again).abs().max() < 0.1 * error(x0).abs().max()
+    for corrections in range(3):
+        blind = 0.3 * (target - 0.5)
+        assert torch.allclose(error(corrections, 8), blind, atol=1e-5), "not before the last step"
+        expected = (-0.3) ** corrections * blind
+        assert torch.allclose(error(corrections, 9), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("detail", [0.5, 2.0])
+def test_detail_scales_what_lies_above_the_band_once_at_the_end(tiles, detail):
+    x0, z, blocks = tiles
+
+    def above(x):
+        cells = means(x, 4)
+        spread = spread_matrix(4, 16).float()
+        return x - spread @ cells @ spread.T
+
+    guide = ProjectionGuide(LinearBase(), blocks, cells=4, detail=detail)
+    for index, scale in ((8, 1.0), (9, detail)):
+        guided = guide(z, x0, step(index))[1]
+        assert torch.allclose(above(guided), scale * above(x0), atol=1e-5)
+        assert torch.allclose(means(LinearBase().decode(guided), 4), means(blocks, 4), atol=1e-5)
+
+
+@pytest.mark.parametrize("headroom", [0.0, 0.1, 0.2])
+def test_headroom_bends_the_ends_and_keeps_the_order(headroom):
+    values = torch.linspace(0, 1, 101)
+    bent = with_room(values, headroom)
+    assert bent[0] == pytest.approx(headroom) and bent[-1] == pytest.approx(1 - headroom)
+    assert (bent.diff() > 0).all()
+    assert bent[50] == pytest.approx(0.5)
+    assert (bent - values).abs()[40:61].max() <= 0.2 * headroom + 1e-6, "mid-tones stay"
 
 
 # --- filtered difference ----------------------------------------------------------------------

@@ -307,6 +307,7 @@ def test_plans_know_what_guides_cost(small):
     assert calls(guidance=False) == 20
     assert calls(guidance=False, cfg_scale=1.0) == 10
     assert calls(guidance=False, cfg_end=0.5) == 15
+    assert calls(guidance=False, cfg_start=0.2, cfg_end=0.5) == 13
     assert calls() == 20 + 2 * DECODER_COST
     assert calls(guide="filtered-difference") == 20
     assert calls(guide="x0-gradient", inner_steps=2) == 20 + 10 * 2 * 3 * DECODER_COST

@@ -238,8 +238,8 @@ def test_a_guide_acts_inside_its_window(tiny_base, window, expected):
     assert spy.seen == list(expected)
 
 
-def test_guidance_by_the_prompt_can_end_early(tiny_base, monkeypatch):
-    """Two halves: with the negative prompt up to `cfg_end`, with the prompt alone after it."""
+def test_guidance_by_the_prompt_has_a_window(tiny_base, monkeypatch):
+    """With the negative prompt inside it, with the prompt alone before and after."""
     sizes, forward = [], tiny_base.unet.forward
     monkeypatch.setattr(
         tiny_base.unet, "forward", lambda z, *a, **k: (sizes.append(len(z)), forward(z, *a, **k))[1]
@@ -247,5 +247,5 @@ def test_guidance_by_the_prompt_can_end_early(tiny_base, monkeypatch):
     text, negative = texts(tiny_base, ["a cat"])
     z = torch.randn(1, 4, 8, 8)
     scheduler = make_scheduler(tiny_base, "ddim", 10)
-    sample(tiny_base, text, negative, z, scheduler, cfg_scale=CFG, cfg_end=0.6)
-    assert sizes == [2] * 6 + [1] * 4
+    sample(tiny_base, text, negative, z, scheduler, cfg_scale=CFG, cfg_window=(0.2, 0.6))
+    assert sizes == [1] * 2 + [2] * 4 + [1] * 4

@@ -60,6 +60,7 @@ class MosaicPlan:
             "reference": f"{reference}, {broad} x {high} px, blocks of {grid.block} px",
             "tiles": "; ".join(tiles),
             "base": self.settings.base.name + cached,
+            "guide": _guide_shown(mosaic),
             "batch": str(mosaic.batch_size or "as many tiles as fit into free memory"),
             "time": f"about {duration(self.seconds)} on {self.device} (a rough estimate)",
         }
@@ -67,6 +68,12 @@ class MosaicPlan:
 
 def _shown(prompt: str, concept: str) -> str:
     return f'"{prompt}"' + (f" with {concept}" if concept else "")
+
+
+def _guide_shown(mosaic: MosaicSettings) -> str:
+    if not mosaic.guidance:
+        return "none"
+    return f"{mosaic.guide}, {mosaic.low_pass_cells} x {mosaic.low_pass_cells} cells per tile"
 
 
 def duration(seconds: float) -> str:

@@ -294,6 +294,7 @@ def test_the_plan_says_what_would_be_done(small, concepts, tmp_path):
     assert facts["grid"] == "2 x 3 = 6 tiles of 64 px"
     assert facts["mosaic"] == "192 x 128 px"
     assert "blocks of 21 px" in facts["reference"]
+    assert facts["guide"] == "projection, 6 x 6 cells per tile"
     assert "with sylvie" in facts["tiles"]
     assert plan.seconds > 0
 
@@ -412,3 +413,10 @@ def test_proofs_take_the_tiny_decoder_where_the_base_has_one(small, make, tmp_pa
 def test_a_missing_tiny_decoder_is_named(small, make):
     with pytest.raises(InputError, match="base.tiny_vae"):
         make(small, guide="x0-gradient", guide_decoder="tiny")
+
+
+def test_compiling_concerns_the_unet_alone(small, make, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(module))
+    make(small, compile=True, steps=1)
+    assert [type(module).__name__ for module in compiled] == ["UNet2DConditionModel"]

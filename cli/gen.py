@@ -37,7 +37,7 @@ app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_c
 @with_settings(
     "mosaic", "tile_lora", "tile_prompt", "ref", "ref_lora", "ref_prompt", "negative_prompt",
     "level", "grid", "tile_size", "seed", "steps", "scheduler", "cfg_scale", "lora_scale",
-    "noise", "color", "guidance", "mixed_precision", "batch_size",
+    "method", "noise", "color", "guidance", "mixed_precision", "batch_size",
 )  # fmt: skip
 def gen(
     *,
@@ -97,10 +97,12 @@ def parse_tile(text: str) -> tuple[int, int]:
 
 
 def default_out(settings: MosaicSettings) -> Path:
-    """Return mosaics/TILES-REFERENCE, so that the same command finds its own folder again."""
+    """Return mosaics/TILES-REFERENCE[-METHOD], so that the same command finds its folder again."""
     tiles = "-".join(settings.tile_lora or settings.tile_prompt)
     reference = settings.ref_lora or Path(settings.ref).stem or settings.ref_prompt
-    slugs = [re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") for text in (tiles, reference)]
+    method = "" if settings.method == "smalti" else settings.method
+    parts = (tiles or Path(settings.pool).name, reference, method)
+    slugs = [re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") for text in parts]
     return Path("mosaics") / ("-".join(slug[:40] for slug in slugs if slug) or "mosaic")
 
 

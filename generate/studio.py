@@ -15,6 +15,8 @@ from ..models.edlora import Adapter, fused, load_adapter, set_active
 from .color import Align, latent_alignment, pixel_alignment
 from .grid import Grid, Tile, fit_reference, split_blocks
 from .guidance import make_guide
+from .methods.classical import adjust
+from .methods.pool import Source
 from .noise import coarse_field, keyed_generator, normal, tile_noise
 from .output import adapter_record, parameters_text
 from .plan import MosaicPlan, choose_batch, goes_through_unet
@@ -23,7 +25,7 @@ from .reference import load_photo
 from .sampler import encode_pair, make_scheduler, sample
 from .subjects import CONCEPT, Subject, assign_subjects
 from .tiles import TileStore
-from .tint import tint
+from .tint import correction_energy, tint
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Studio:
     """The coarse noise field X, [C, rows*k, cols*k]."""
     subjects: dict[Tile, Subject]
     batch: int
+    sources: dict[Tile, Source] | None = None
+    """The pool's picture for each tile, for methods that draw none."""
 
 
 def open_studio(plan: MosaicPlan, store: TileStore, concepts_dir: Path, report: Report) -> Studio:
@@ -158,11 +162,35 @@ def draw_batch(
 ) -> None:
     """Draw a batch of tiles that share a concept, and store those that are `fresh`."""
     base, mosaic, grid = studio.base, studio.plan.settings.mosaic, studio.plan.grid
+    blocks = torch.stack([studio.blocks[tile] for tile in tiles]).to(base.device)
+    if studio.sources is None:
+        facts = [vars(studio.subjects[tile]) for tile in tiles]
+        images = drawn = denoise_tiles(studio, tiles, blocks, seed, on_step)
+    else:
+        sources = [studio.sources[tile] for tile in tiles]
+        facts = [{"source": source.file.name, **vars(source.subject)} for source in sources]
+        drawn = torch.stack([source.read(grid.tile) for source in sources]).to(base.device)
+        images = adjust(drawn, blocks, mosaic)
+    images = tint(images, blocks, cells=mosaic.low_pass_cells, amplitude=mosaic.tint)
+    energy = correction_energy(images, drawn)
+    for tile, image, fact, changed in zip(tiles, images.cpu(), facts, energy, strict=True):
+        if tile in fresh:
+            fact = {"seed": seed, "correction_energy": changed, **fact}
+            text_chunk = parameters_text(
+                studio.plan.settings, fact["prompt"], seed, (grid.tile, grid.tile)
+            )
+            studio.store.save(tile, image, fact, text_chunk)
+
+
+def denoise_tiles(
+    studio: Studio, tiles: Sequence[Tile], blocks: Tensor, seed: int, on_step: Callable[[int], None]
+) -> Tensor:
+    """Draw tiles [K, 3, H, H] in [0, 1] that share a concept; blocks: [K, 3, b, b] in [0, 1]."""
+    base, mosaic, grid = studio.base, studio.plan.settings.mosaic, studio.plan.grid
     side = grid.tile // base.latent_factor
     subjects = [studio.subjects[tile] for tile in tiles]
     text, negative = encode_subjects(base, mosaic, studio.adapters, subjects)
     noise = [tile_noise(studio.field, grid, tile, side, seed, mosaic.noise) for tile in tiles]
-    blocks = torch.stack([studio.blocks[tile] for tile in tiles]).to(base.device)
     align = make_alignment(base, mosaic, grid, blocks)
     guide = make_guide(base, mosaic, grid, blocks)
     with fused(base.unet):
@@ -182,15 +210,7 @@ def draw_batch(
         )
     decode = base.decoder("tiny" if mosaic.proof and base.settings.tiny_vae else "full")
     with torch.no_grad():
-        images = decode(clean).clamp(0, 1)
-    images, energy = tint(images, blocks, cells=mosaic.low_pass_cells, amplitude=mosaic.tint)
-    for tile, subject, image, changed in zip(tiles, subjects, images.cpu(), energy, strict=True):
-        if tile in fresh:
-            facts = {"seed": seed, "concept": subject.concept, "prompt": subject.prompt}
-            facts["correction_energy"] = changed
-            size = (grid.tile, grid.tile)
-            text_chunk = parameters_text(studio.plan.settings, subject.prompt, seed, size)
-            studio.store.save(tile, image, facts, text_chunk)
+        return decode(clean).clamp(0, 1)
 
 
 def make_alignment(

@@ -1,0 +1,23 @@
+"""From a method's name to the settings that make it up."""
+
+from dataclasses import replace
+
+from ...configs.errors import InputError
+from ...configs.settings import CLASSICAL, MosaicSettings
+
+# The compared methods have neither integral noise nor colour alignment nor guidance.
+PLAIN = {"noise": "random", "color": False, "guidance": False}
+
+
+def resolve_method(mosaic: MosaicSettings) -> MosaicSettings:
+    """Switch off what belongs to smalti alone; raises InputError for what the method cannot use."""
+    if mosaic.pool and mosaic.method not in CLASSICAL:
+        raise InputError(
+            f'mosaic.pool is for --method {", ".join(CLASSICAL)}; "{mosaic.method}" draws every '
+            "tile. Leave it out or choose one of those."
+        )
+    if mosaic.tone_adjustment and mosaic.method != "match":
+        raise InputError(
+            f'mosaic.tone_adjustment is for --method match; "{mosaic.method}" has no use for it.'
+        )
+    return mosaic if mosaic.method == "smalti" else replace(mosaic, **PLAIN)

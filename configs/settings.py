@@ -10,7 +10,8 @@ from .errors import InputError
 
 TRAIN_METHODS = ("edlora", "lora")
 CLASSICAL = ("match", "tone", "histogram")  # methods that place pictures of a pool
-METHODS = ("smalti", *CLASSICAL)
+FROM_REFERENCE = ("img2img", "quilt")  # methods that start from the reference, noised in part
+METHODS = ("smalti", *CLASSICAL, "adain", *FROM_REFERENCE)
 NOISES = ("white", "paper", "random")
 COLOR_SPACES = ("latent", "pixel")
 GUIDES = ("projection", "filtered-difference", "x0-gradient", "exact", "ycbcr", "lpips")
@@ -22,7 +23,7 @@ OPTIMIZERS = ("adamw", "adamw8bit")
 
 _SHARES = (
     "cfg_start", "cfg_end", "guidance_start", "guidance_end", "guidance_strength", "tint",
-    "tone_adjustment",
+    "tone_adjustment", "strength",
 )  # fmt: skip
 _RATES = ("learning_rate_embedding", "learning_rate_text_encoder", "learning_rate_unet")
 
@@ -182,7 +183,8 @@ class MosaicSettings:
     negative_prompt: str = ""
     """What tiles and reference should not show."""
     method: str = "smalti"
-    """"smalti", or a method that it is compared with: "match", "tone", "histogram"."""
+    """"smalti", or a method that it is compared with: "match", "tone", "histogram", "adain",
+    "img2img" or "quilt"."""
     pool: str = ""
     """Folder of pictures that "match", "tone" and "histogram" place; empty: they draw their own."""
     pool_size: int = 64
@@ -191,6 +193,8 @@ class MosaicSettings:
     """So near, counted in rows and columns, "match" never repeats a picture; 0 lets it."""
     tone_adjustment: float = 0.0
     """Share of the way from its pictures' tone to the block's that "match" goes, 0 to 1."""
+    strength: float = 0.5
+    """Share of the steps that "img2img" and "quilt" take; 1 forgets the block, 0 returns it."""
     lora_scale: float = 1.0
     """Strength of the adapters, 0 to about 1.5."""
     seed: int = 0

@@ -16,6 +16,7 @@ from ..models.device import free_memory, pick_device
 from ..models.files import is_present
 from .grid import Grid, make_grid
 from .methods.choice import resolve_method
+from .methods.img2img import first_step
 from .methods.pool import check_pool, pool_files, pool_hash
 from .reference import load_photo
 from .subjects import fill_defaults
@@ -25,7 +26,8 @@ MEMORY_SHARE = 0.6
 MAX_LCM_STEPS = 50
 THROUGH_UNET = ("exact", "ycbcr", "lpips")  # guides whose gradient runs through the UNet
 NOT_IN_PICTURE = ("batch_size", "attention", "compile", "ref", "pool")  # no tile depends on them
-OF_METHODS = ("method", "pool_size", "repeat_distance", "tone_adjustment")  # and no tile of smalti
+# Nor does a tile of smalti depend on these.
+OF_METHODS = ("method", "pool_size", "repeat_distance", "tone_adjustment", "strength")
 
 # For the estimate. A UNet takes about 0.23 FLOP per parameter and latent pixel, and there is about
 # one UNet parameter per five bytes of a download (SD 1.5: 0.80 TFLOP at 64 x 64, 860 M in 4.3 GB).
@@ -132,7 +134,7 @@ def unet_calls(mosaic: MosaicSettings) -> float:
     A backward pass counts twice its forward pass.
     """
     share = max(0.0, mosaic.cfg_end - mosaic.cfg_start)
-    plain = mosaic.steps * (1 + (mosaic.cfg_scale != 1) * share)
+    plain = (mosaic.steps - first_step(mosaic)) * (1 + (mosaic.cfg_scale != 1) * share)
     guided = mosaic.steps * max(0.0, mosaic.guidance_end - mosaic.guidance_start)
     if not mosaic.guidance:
         guide = 0.0

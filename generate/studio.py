@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ..configs.settings import MosaicSettings
+from ..configs.settings import FROM_REFERENCE, MosaicSettings
 from ..models.base import BaseModel, load_base
 from ..models.concepts import find_adapter
 from ..models.device import DTYPES, resolve_precision
@@ -16,13 +17,14 @@ from .color import Align, latent_alignment, pixel_alignment
 from .grid import Grid, Tile, fit_reference, split_blocks
 from .guidance import make_guide
 from .methods.classical import adjust
+from .methods.img2img import encode_whole, first_step, start_latents
 from .methods.pool import Source
 from .noise import coarse_field, keyed_generator, normal, tile_noise
 from .output import adapter_record, parameters_text
 from .plan import MosaicPlan, choose_batch, goes_through_unet
 from .progress import Report
 from .reference import load_photo
-from .sampler import encode_pair, make_scheduler, sample
+from .sampler import add_noise, encode_pair, make_scheduler, sample
 from .subjects import CONCEPT, Subject, assign_subjects
 from .tiles import TileStore
 from .tint import correction_energy, tint
@@ -44,6 +46,13 @@ class Studio:
     batch: int
     sources: dict[Tile, Source] | None = None
     """The pool's picture for each tile, for methods that draw none."""
+
+    @cached_property
+    def reference_latents(self) -> Tensor:
+        """The whole reference encoded, [C, h, w]."""
+        reference = self.store.reference()
+        assert reference is not None, "a studio opens with its reference"
+        return encode_whole(self.base, reference)
 
 
 def open_studio(plan: MosaicPlan, store: TileStore, concepts_dir: Path, report: Report) -> Studio:
@@ -191,6 +200,11 @@ def denoise_tiles(
     subjects = [studio.subjects[tile] for tile in tiles]
     text, negative = encode_subjects(base, mosaic, studio.adapters, subjects)
     noise = [tile_noise(studio.field, grid, tile, side, seed, mosaic.noise) for tile in tiles]
+    latents, start = torch.stack(noise), first_step(mosaic)
+    scheduler = make_scheduler(base, mosaic.scheduler, mosaic.steps)
+    if mosaic.method in FROM_REFERENCE:
+        clean = start_latents(studio, tiles, blocks)
+        latents = add_noise(base, clean, latents, scheduler, start)
     align = make_alignment(base, mosaic, grid, blocks)
     guide = make_guide(base, mosaic, grid, blocks)
     with fused(base.unet):
@@ -198,14 +212,15 @@ def denoise_tiles(
             base,
             text,
             negative,
-            torch.stack(noise),
-            make_scheduler(base, mosaic.scheduler, mosaic.steps),
+            latents,
+            scheduler,
             cfg_scale=mosaic.cfg_scale,
             cfg_window=(mosaic.cfg_start, mosaic.cfg_end),
             align=align,
             guide=guide,
             window=(mosaic.guidance_start, mosaic.guidance_end),
             generators=[keyed_generator(seed, "tile", "steps", *tile) for tile in tiles],
+            start=start,
             on_step=on_step,
         )
     decode = base.decoder("tiny" if mosaic.proof and base.settings.tiny_vae else "full")

@@ -5,8 +5,10 @@ from dataclasses import replace
 from ...configs.errors import InputError
 from ...configs.settings import CLASSICAL, MosaicSettings
 
-# The compared methods have neither integral noise nor colour alignment nor guidance.
+# The compared methods have neither integral noise nor colour alignment nor guidance, but for AdaIN,
+# which is the alignment alone (paper, section 4.1).
 PLAIN = {"noise": "random", "color": False, "guidance": False}
+ADAIN = {**PLAIN, "color": True, "color_space": "latent"}
 
 
 def resolve_method(mosaic: MosaicSettings) -> MosaicSettings:
@@ -20,4 +22,6 @@ def resolve_method(mosaic: MosaicSettings) -> MosaicSettings:
         raise InputError(
             f'mosaic.tone_adjustment is for --method match; "{mosaic.method}" has no use for it.'
         )
-    return mosaic if mosaic.method == "smalti" else replace(mosaic, **PLAIN)
+    if mosaic.method == "smalti":
+        return mosaic
+    return replace(mosaic, **(ADAIN if mosaic.method == "adain" else PLAIN))

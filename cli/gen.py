@@ -25,6 +25,7 @@ EPILOG = examples(
     ),
     ("mosaic-gen --tile-lora sylvie --ref photo.jpg --grid 12x16 --base sd21", "on a GPU"),
     ("mosaic-gen --tile-lora sylvie --ref photo.jpg --no-guidance", "the paper's ablation"),
+    ('mosaic-gen --tile-prompt "a red flower" --ref photo.jpg --method quilt', "to compare with"),
     ("mosaic-gen --out mosaics/mine --retile 3,5 --seed 7", "row 3, column 5 drawn anew"),
 )
 LESS_MEMORY = "Take --batch-size 1, a smaller --tile-size, or on a GPU --mixed-precision bf16."

@@ -11,7 +11,7 @@ from .errors import InputError
 TRAIN_METHODS = ("edlora", "lora")
 CLASSICAL = ("match", "tone", "histogram")  # methods that place pictures of a pool
 FROM_REFERENCE = ("img2img", "quilt")  # methods that start from the reference, noised in part
-METHODS = ("smalti", *CLASSICAL, "adain", *FROM_REFERENCE)
+METHODS = ("smalti", *CLASSICAL, "adain", "noise-blend", *FROM_REFERENCE, "factorized")
 NOISES = ("white", "paper", "random")
 COLOR_SPACES = ("latent", "pixel")
 GUIDES = ("projection", "filtered-difference", "x0-gradient", "exact", "ycbcr", "lpips")
@@ -23,7 +23,7 @@ OPTIMIZERS = ("adamw", "adamw8bit")
 
 _SHARES = (
     "cfg_start", "cfg_end", "guidance_start", "guidance_end", "guidance_strength", "tint",
-    "tone_adjustment", "strength",
+    "tone_adjustment", "blend", "strength",
 )  # fmt: skip
 _RATES = ("learning_rate_embedding", "learning_rate_text_encoder", "learning_rate_unet")
 
@@ -184,7 +184,7 @@ class MosaicSettings:
     """What tiles and reference should not show."""
     method: str = "smalti"
     """"smalti", or a method that it is compared with: "match", "tone", "histogram", "adain",
-    "img2img" or "quilt"."""
+    "noise-blend", "img2img", "quilt", "factorized"."""
     pool: str = ""
     """Folder of pictures that "match", "tone" and "histogram" place; empty: they draw their own."""
     pool_size: int = 64
@@ -193,6 +193,8 @@ class MosaicSettings:
     """So near, counted in rows and columns, "match" never repeats a picture; 0 lets it."""
     tone_adjustment: float = 0.0
     """Share of the way from its pictures' tone to the block's that "match" goes, 0 to 1."""
+    blend: float = 0.5
+    """Share of the reference in every prediction of "noise-blend", 0 to 1."""
     strength: float = 0.5
     """Share of the steps that "img2img" and "quilt" take; 1 forgets the block, 0 returns it."""
     lora_scale: float = 1.0
@@ -223,7 +225,7 @@ class MosaicSettings:
     Eq. 6-8), or what the paper rejects: "ycbcr", "lpips"."""
     low_pass_cells: int = 4
     """What guides call low: so many cells per tile and axis follow the reference; "match" compares
-    as many."""
+    as many, "factorized" takes as many from the reference."""
     guidance_start: float = 0.3
     """Share of the steps after which guidance begins; the prompt lays the tile out before."""
     guidance_end: float = 1.0

@@ -15,7 +15,7 @@ from ..models.concepts import find_adapter
 from ..models.device import free_memory, pick_device
 from ..models.files import is_present
 from .grid import Grid, make_grid
-from .methods.choice import resolve_method
+from .methods.choice import resolve_method, unused_settings
 from .methods.img2img import first_step
 from .methods.pool import check_pool, pool_files, pool_hash
 from .reference import load_photo
@@ -26,8 +26,6 @@ MEMORY_SHARE = 0.6
 MAX_LCM_STEPS = 50
 THROUGH_UNET = ("exact", "ycbcr", "lpips")  # guides whose gradient runs through the UNet
 NOT_IN_PICTURE = ("batch_size", "attention", "compile", "ref", "pool")  # no tile depends on them
-# Nor does a tile of smalti depend on these.
-OF_METHODS = ("method", "pool_size", "repeat_distance", "tone_adjustment", "strength")
 
 # For the estimate. A UNet takes about 0.23 FLOP per parameter and latent pixel, and there is about
 # one UNet parameter per five bytes of a download (SD 1.5: 0.80 TFLOP at 64 x 64, 860 M in 4.3 GB).
@@ -104,7 +102,7 @@ def plan_mosaic(settings: Settings, *, concepts_dir: Path) -> MosaicPlan:
 def _identity(settings: Settings, concepts_dir: Path) -> dict[str, Any]:
     """Settings and hashes of files that a tile's picture depends on."""
     mosaic = settings.mosaic
-    left_out = (*NOT_IN_PICTURE, *(OF_METHODS if mosaic.method == "smalti" else ()))
+    left_out = {*NOT_IN_PICTURE, *unused_settings(mosaic.method)}
     facts = {k: v for k, v in vars(mosaic).items() if k not in left_out}
     if mosaic.pool:
         facts["pool"] = pool_hash(mosaic)

@@ -13,9 +13,10 @@ from ..models.base import BaseModel, load_base
 from ..models.concepts import find_adapter
 from ..models.device import DTYPES, resolve_precision
 from ..models.edlora import Adapter, fused, load_adapter, set_active
-from .color import Align, latent_alignment, pixel_alignment
+from .color import Align, enlarge, latent_alignment, pixel_alignment
 from .grid import Grid, Tile, fit_reference, split_blocks
 from .guidance import make_guide
+from .methods.blending import blended, factorized
 from .methods.classical import adjust
 from .methods.img2img import encode_whole, first_step, start_latents
 from .methods.pool import Source
@@ -231,7 +232,15 @@ def denoise_tiles(
 def make_alignment(
     base: BaseModel, mosaic: MosaicSettings, grid: Grid, blocks: Tensor
 ) -> Align | None:
-    """The colour alignment that the settings ask for, None when it is off."""
+    """What brings predictions near their blocks at every step, None when nothing does.
+
+    Colour alignment as the settings ask for it, or what the method puts in its place.
+    """
+    if mosaic.method == "noise-blend":
+        return blended(base.encode(enlarge(blocks, grid.tile)), mosaic.blend)
+    if mosaic.method == "factorized":
+        cells = min(mosaic.low_pass_cells, grid.tile // base.latent_factor)
+        return factorized(base.encode(enlarge(blocks, grid.tile)), cells)
     if not mosaic.color:
         return None
     if mosaic.color_space == "pixel":

@@ -10,6 +10,18 @@ from ...configs.settings import CLASSICAL, MosaicSettings
 PLAIN = {"noise": "random", "color": False, "guidance": False}
 ADAIN = {**PLAIN, "color": True, "color_space": "latent"}
 
+# What only some methods read; "smalti" does not even read its own name.
+SETTINGS = {
+    "match": ("method", "pool_size", "repeat_distance", "tone_adjustment"),
+    "tone": ("method", "pool_size"),
+    "histogram": ("method", "pool_size"),
+    "adain": ("method",),
+    "noise-blend": ("method", "blend"),
+    "img2img": ("method", "strength"),
+    "quilt": ("method", "strength"),
+    "factorized": ("method",),
+}
+
 
 def resolve_method(mosaic: MosaicSettings) -> MosaicSettings:
     """Switch off what belongs to smalti alone; raises InputError for what the method cannot use."""
@@ -25,3 +37,10 @@ def resolve_method(mosaic: MosaicSettings) -> MosaicSettings:
     if mosaic.method == "smalti":
         return mosaic
     return replace(mosaic, **(ADAIN if mosaic.method == "adain" else PLAIN))
+
+
+def unused_settings(method: str) -> set[str]:
+    """Settings that are there for other methods: no tile of this one depends on them."""
+    return {name for names in SETTINGS.values() for name in names}.difference(
+        SETTINGS.get(method, ())
+    )

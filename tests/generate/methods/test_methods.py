@@ -1,5 +1,6 @@
 """Every method end to end on the tiny model: restarts, batches, identity, the command line."""
 
+import json
 import re
 from pathlib import Path
 
@@ -58,14 +59,37 @@ def test_a_tile_does_not_depend_on_its_batch(by_method, made, method):
 
 @pytest.mark.parametrize("method", COMPARED)
 def test_another_method_does_not_mix_into_a_folder(by_method, made, method):
-    with pytest.raises(InputError, match="method"):
+    with pytest.raises(InputError, match=f"method: '{method}', now None"):
         by_method("smalti", made[method], **SMALL_POOL)
 
 
 def test_settings_of_methods_leave_older_mosaics_alone(by_method, tmp_path):
     """What "smalti" does not use is no part of its identity."""
     out = by_method("smalti", tmp_path / "m", steps=1)
-    by_method("smalti", out, steps=1, pool_size=3, repeat_distance=0)
+    by_method("smalti", out, steps=1, pool_size=3, repeat_distance=0, blend=0.1, strength=0.1)
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "same"),
+    [
+        ("match", {"repeat_distance": 0}, False),
+        ("match", {"tone_adjustment": 0.5}, False),
+        ("tone", {"pool_size": 8}, False),
+        ("tone", {"repeat_distance": 0}, True),
+        ("noise-blend", {"blend": 0.1}, False),
+        ("img2img", {"strength": 0.1}, False),
+        ("quilt", {"blend": 0.1}, True),
+    ],
+)
+def test_a_folder_belongs_to_the_settings_that_its_method_reads(
+    by_method, made, method, changes, same
+):
+    if same:
+        by_method(method, made[method], **SMALL_POOL | changes)
+    else:
+        (name,) = changes
+        with pytest.raises(InputError, match=f"{name}: "):
+            by_method(method, made[method], **SMALL_POOL | changes)
 
 
 def test_the_option_reaches_the_plan(photo, tiny_sd, tmp_path):
@@ -83,3 +107,17 @@ def test_a_folder_of_its_own_for_every_method():
     plain = MosaicSettings(tile_prompt=("a cat",), ref="x/photo.jpg")
     folders = {str(gen.default_out(MosaicSettings(**vars(plain) | {"method": m}))) for m in METHODS}
     assert len(folders) == len(METHODS) and "mosaics/a-cat-photo" in folders
+
+
+def test_methods_draw_the_concepts_of_the_adapters(by_method, concepts):
+    options = {"tile_prompt": (), "concepts": concepts, "steps": 2, "pool_size": 4}
+    both = {"tile_lora": ("sylvie", "eileen"), **options}
+    out = by_method("tone", **both)
+    pool = [json.loads(Image.open(p).info["smalti"]) for p in sorted(out.glob("pool/tiles/*"))]
+    assert [facts["concept"] for facts in pool] == ["sylvie", "eileen"] * 2
+    shown = json.loads((out / "mosaic.json").read_text())["tiles"].values()
+    assert {facts["concept"] for facts in shown} == {"sylvie", "eileen"}
+    full, none = (
+        by_method("quilt", tile_lora=("sylvie",), lora_scale=scale, **options) for scale in (1, 0)
+    )
+    assert tiles_of(full) != tiles_of(none)

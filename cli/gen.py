@@ -26,6 +26,7 @@ EPILOG = examples(
     ("mosaic-gen --tile-lora sylvie --ref photo.jpg --grid 12x16 --base sd21", "on a GPU"),
     ("mosaic-gen --tile-lora sylvie --ref photo.jpg --preset draft", "a proof in seconds"),
     ("mosaic-gen --tile-lora sylvie --ref photo.jpg --preset paper", "the paper's method"),
+    ('mosaic-gen --tile-prompt "a red flower" --ref photo.jpg --method quilt', "to compare with"),
     ("mosaic-gen --out mosaics/mine --retile 3,5 --seed 7", "row 3, column 5 drawn anew"),
 )
 LESS_MEMORY = "Take --batch-size 1, a smaller --tile-size, or on a GPU --mixed-precision bf16."
@@ -38,7 +39,7 @@ app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_c
 @with_settings(
     "mosaic", "tile_lora", "tile_prompt", "ref", "ref_lora", "ref_prompt", "negative_prompt",
     "level", "grid", "tile_size", "seed", "steps", "scheduler", "cfg_scale", "lora_scale",
-    "noise", "color", "guidance", "guide", "low_pass_cells", "detail", "tint", "compile",
+    "method", "noise", "color", "guidance", "guide", "low_pass_cells", "detail", "tint", "compile",
     "mixed_precision", "batch_size",
 )  # fmt: skip
 def gen(
@@ -99,10 +100,12 @@ def parse_tile(text: str) -> tuple[int, int]:
 
 
 def default_out(settings: MosaicSettings) -> Path:
-    """Return mosaics/TILES-REFERENCE, so that the same command finds its own folder again."""
+    """Return mosaics/TILES-REFERENCE[-METHOD], so that the same command finds its folder again."""
     tiles = "-".join(settings.tile_lora or settings.tile_prompt)
     reference = settings.ref_lora or Path(settings.ref).stem or settings.ref_prompt
-    slugs = [re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") for text in (tiles, reference)]
+    method = "" if settings.method == "smalti" else settings.method
+    parts = (tiles or Path(settings.pool).name, reference, method)
+    slugs = [re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") for text in parts]
     return Path("mosaics") / ("-".join(slug[:40] for slug in slugs if slug) or "mosaic")
 
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from .errors import InputError
 
-METHODS = ("edlora", "lora")
+TRAIN_METHODS = ("edlora", "lora")
+CLASSICAL = ("match", "tone", "histogram")  # methods that place pictures of a pool
+FROM_REFERENCE = ("img2img", "quilt")  # methods that start from the reference, noised in part
+METHODS = ("smalti", *CLASSICAL, "adain", "noise-blend", *FROM_REFERENCE, "factorized")
 NOISES = ("white", "paper", "random")
 COLOR_SPACES = ("latent", "pixel")
 GUIDES = ("projection", "filtered-difference", "x0-gradient", "exact", "ycbcr", "lpips")
@@ -18,7 +21,10 @@ PRECISIONS = ("auto", "no", "fp16", "bf16")
 ATTENTIONS = ("sdpa", "xformers")
 OPTIMIZERS = ("adamw", "adamw8bit")
 
-_SHARES = ("cfg_start", "cfg_end", "guidance_start", "guidance_end", "guidance_strength", "tint")
+_SHARES = (
+    "cfg_start", "cfg_end", "guidance_start", "guidance_end", "guidance_strength", "tint",
+    "tone_adjustment", "blend", "strength",
+)  # fmt: skip
 _RATES = ("learning_rate_embedding", "learning_rate_text_encoder", "learning_rate_unet")
 
 
@@ -139,7 +145,7 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         """Check values; raises InputError."""
-        _require_one_of("train.method", self.method, METHODS)
+        _require_one_of("train.method", self.method, TRAIN_METHODS)
         _require_one_of("train.optimizer", self.optimizer, OPTIMIZERS)
         _require_one_of("train.mixed_precision", self.mixed_precision, PRECISIONS)
         _require_one_of("train.attention", self.attention, ATTENTIONS)
@@ -176,6 +182,21 @@ class MosaicSettings:
     """Prompts of the tiles; with a concept, <concept> stands for it."""
     negative_prompt: str = ""
     """What tiles and reference should not show."""
+    method: str = "smalti"
+    """"smalti", or a method that it is compared with: "match", "tone", "histogram", "adain",
+    "noise-blend", "img2img", "quilt", "factorized"."""
+    pool: str = ""
+    """Folder of pictures that "match", "tone" and "histogram" place; empty: they draw their own."""
+    pool_size: int = 64
+    """How many pictures they draw for themselves, from the tile prompts and without guidance."""
+    repeat_distance: int = 2
+    """So near, counted in rows and columns, "match" never repeats a picture; 0 lets it."""
+    tone_adjustment: float = 0.0
+    """Share of the way from its pictures' tone to the block's that "match" goes, 0 to 1."""
+    blend: float = 0.5
+    """Share of the reference in every prediction of "noise-blend", 0 to 1."""
+    strength: float = 0.5
+    """Share of the steps that "img2img" and "quilt" take; 1 forgets the block, 0 returns it."""
     lora_scale: float = 1.0
     """Strength of the adapters, 0 to about 1.5."""
     seed: int = 0
@@ -203,7 +224,8 @@ class MosaicSettings:
     """How: "projection" (closed form), "filtered-difference", "x0-gradient", "exact" (the paper's
     Eq. 6-8), or what the paper rejects: "ycbcr", "lpips"."""
     low_pass_cells: int = 6
-    """What guides call low: so many cells per tile and axis follow the reference."""
+    """What guides call low: so many cells per tile and axis follow the reference; "match" compares
+    as many, "factorized" takes as many from the reference."""
     guidance_start: float = 0.3
     """Share of the steps after which guidance begins; the prompt lays the tile out before."""
     guidance_end: float = 1.0
@@ -246,6 +268,7 @@ class MosaicSettings:
 
     def __post_init__(self) -> None:
         """Check values; raises InputError."""
+        _require_one_of("mosaic.method", self.method, METHODS)
         _require_one_of("mosaic.noise", self.noise, NOISES)
         _require_one_of("mosaic.color_space", self.color_space, COLOR_SPACES)
         _require_one_of("mosaic.guide", self.guide, GUIDES)
@@ -258,12 +281,12 @@ class MosaicSettings:
             f"mosaic.level must lie between 0 and 7 (1x1 to 128x128 tiles), not {self.level}.",
         )
         _require_at_least(self, "mosaic", 1, "steps", "reference_steps")
-        _require_at_least(self, "mosaic", 1, "low_pass_cells", "inner_steps")
+        _require_at_least(self, "mosaic", 1, "low_pass_cells", "inner_steps", "pool_size")
         for name in _SHARES:
             _require(0 <= getattr(self, name) <= 1, f"mosaic.{name} must lie between 0 and 1.")
         _require_at_least(self, "mosaic", 0, "tile_size", "lora_scale", "batch_size", "cfg_scale")
         _require_at_least(self, "mosaic", 0, "guidance_weight", "guidance_size")
-        _require_at_least(self, "mosaic", 0, "corrections", "detail")
+        _require_at_least(self, "mosaic", 0, "corrections", "detail", "repeat_distance")
         _require(0 <= self.headroom <= 0.2, "mosaic.headroom must lie between 0 and 0.2.")
         _require(
             0 < self.guidance_decay <= 1, "mosaic.guidance_decay must lie above 0 and at most at 1."

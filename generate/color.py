@@ -11,7 +11,7 @@ from ..models.base import BaseModel
 MIN_STD = 1e-4  # keeps flat tiles finite; natural latents have a deviation of about 1
 
 Align = Callable[[Tensor], Tensor]
-"""Maps predicted clean latents [K, C, h, w] to colour-aligned ones."""
+"""Maps predicted clean latents [K, C, h, w] to ones nearer to their blocks."""
 
 
 def channel_statistics(x: Tensor) -> tuple[Tensor, Tensor]:

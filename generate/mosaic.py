@@ -1,14 +1,16 @@
 """Plan and run: from settings to a finished mosaic, continuing what was begun."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from ..configs.errors import InputError
-from ..configs.settings import BaseSettings, MosaicSettings, Settings, TrainSettings
+from ..configs.settings import CLASSICAL, BaseSettings, MosaicSettings, Settings, TrainSettings
 from .batches import in_batches
 from .grid import Tile
+from .methods.pool import drawn_pool, folder_pool, pool_studio
+from .methods.sources import choose_sources
 from .output import finish
 from .plan import MosaicPlan, plan_mosaic
 from .progress import Report, reporting
@@ -48,6 +50,8 @@ def generate_mosaic(
     if todo or store.reference() is None:
         with reporting(progress, "mosaic") as report:
             studio = open_studio(plan, store, concepts_dir, report)
+            if plan.settings.mosaic.method in CLASSICAL:
+                studio = with_sources(studio, set(todo), seed, report)
             draw_tiles(studio, retile or plan.grid.tiles, set(todo), seed, report)
     if todo or not (store.folder / MOSAIC).is_file():
         finish(store, plan.settings, dict.fromkeys(plan.settings.mosaic.tile_prompt))
@@ -85,6 +89,19 @@ def _check_retile(store: TileStore, tiles: Sequence[Tile], seed: int, old_seed: 
         raise InputError(
             f"--retile with seed {seed} would draw the very same tiles; add another --seed."
         )
+
+
+def with_sources(studio: Studio, todo: set[Tile], seed: int, report: Report) -> Studio:
+    """The studio with a picture of the pool for every tile; a pool without a folder is drawn."""
+    mosaic = studio.plan.settings.mosaic
+    if mosaic.pool:
+        pool = folder_pool(mosaic)
+    else:
+        drawing = pool_studio(studio)
+        missing = set(drawing.store.missing())
+        draw_tiles(drawing, drawing.plan.grid.tiles, missing, mosaic.seed, report)
+        pool = drawn_pool(drawing)
+    return replace(studio, sources=choose_sources(studio, pool, todo, seed))
 
 
 def draw_tiles(

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ..configs.files import file_hash
-from ..configs.settings import Settings
+from ..configs.settings import MosaicSettings, Settings
 from ..models.edlora import Adapter
 from ..models.pixels import to_image
 from .evaluate.metrics import psnr, pyramid_errors, ssim
@@ -45,12 +45,15 @@ def versions() -> dict[str, str]:
     return found
 
 
-def xmp_packet(has_photo: bool) -> str:
+def xmp_packet(mosaic: MosaicSettings) -> str:
     """XMP that marks the picture as made by a trained algorithm (IPTC DigitalSourceType).
 
-    A photo as the reference makes it a composite with such media.
+    A photo as the reference makes it a composite with such media; tiles of a user's own pictures
+    make it a composite of whatever they are.
     """
-    kind = "compositeWithTrainedAlgorithmicMedia" if has_photo else "trainedAlgorithmicMedia"
+    kind = "compositeWithTrainedAlgorithmicMedia" if mosaic.ref else "trainedAlgorithmicMedia"
+    if mosaic.pool:
+        kind = "composite"
     tool = f"smalti {versions()['smalti']}"
     return XMP.format(source_type=f"{SOURCE_TYPES}/{kind}", tool=tool)
 
@@ -58,13 +61,17 @@ def xmp_packet(has_photo: bool) -> str:
 def parameters_text(settings: Settings, prompt: str, seed: int, size: tuple[int, int]) -> str:
     """The `parameters` text chunk that the usual UIs write and read; size is (height, width)."""
     mosaic = settings.mosaic
-    facts = {
+    drawn = {
         "Steps": mosaic.steps,
         "Sampler": SAMPLERS[mosaic.scheduler],
         "CFG scale": mosaic.cfg_scale,
         "Seed": seed,
+    }
+    facts = {
+        **({} if mosaic.pool else drawn),
         "Size": f"{size[1]}x{size[0]}",
-        "Model": settings.base.name,
+        **({} if mosaic.pool else {"Model": settings.base.name}),
+        **({} if mosaic.method == "smalti" else {"Mosaic method": mosaic.method}),
         "Version": f"smalti {versions()['smalti']}",
     }
     lines = [prompt]
@@ -85,7 +92,7 @@ def finish(store: TileStore, settings: Settings, prompts: Iterable[str]) -> None
     canvas = store.canvas()
     mosaic = settings.mosaic
     text = parameters_text(settings, " | ".join(prompts), mosaic.seed, canvas.shape[:2])
-    write_png(store.folder / MOSAIC, canvas, {"parameters": text}, xmp_packet(bool(mosaic.ref)))
+    write_png(store.folder / MOSAIC, canvas, {"parameters": text}, xmp_packet(mosaic))
     image, reference = to_image(_reduced(canvas)), store.reference()
     assert reference is not None, "the reference is written before the first tile"
     tiles = store.facts(store.grid.tiles)
@@ -99,7 +106,7 @@ def finish(store: TileStore, settings: Settings, prompts: Iterable[str]) -> None
             "psnr_64": round(psnr(image, reference), 3),
             "ssim_64": round(ssim(image, reference), 4),
             "pyramid": [round(error, 5) for error in pyramid_errors(image, reference)],
-            # Mean square change of values after drawing: 0 without --tint.
+            # Mean square change of values after drawing: 0 without tint and classical methods.
             "correction_energy": round(fmean(energies), 6),
         },
     )

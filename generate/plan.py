@@ -9,12 +9,15 @@ import torch
 
 from ..configs.errors import InputError
 from ..configs.files import file_hash
-from ..configs.settings import MosaicSettings, Settings
+from ..configs.settings import CLASSICAL, MosaicSettings, Settings
 from ..models.base import BaseModel
 from ..models.concepts import find_adapter
 from ..models.device import free_memory, pick_device
 from ..models.files import is_present
 from .grid import Grid, make_grid
+from .methods.choice import resolve_method, unused_settings
+from .methods.img2img import first_step
+from .methods.pool import check_pool, pool_files, pool_hash
 from .reference import load_photo
 from .subjects import fill_defaults
 
@@ -22,7 +25,7 @@ MAX_BATCH = {"cpu": 16, "mps": 16, "cuda": 64}  # beyond it, tiles only wait for
 MEMORY_SHARE = 0.6
 MAX_LCM_STEPS = 50
 THROUGH_UNET = ("exact", "ycbcr", "lpips")  # guides whose gradient runs through the UNet
-NOT_IN_PICTURE = ("batch_size", "attention", "compile", "ref")  # settings that no tile depends on
+NOT_IN_PICTURE = ("batch_size", "attention", "compile", "ref", "pool")  # no tile depends on them
 
 # For the estimate. A UNet takes about 0.23 FLOP per parameter and latent pixel, and there is about
 # one UNet parameter per five bytes of a download (SD 1.5: 0.80 TFLOP at 64 x 64, 860 M in 4.3 GB).
@@ -53,12 +56,15 @@ class MosaicPlan:
         (tall, wide), (high, broad) = grid.canvas_size, grid.reference_size
         reference = mosaic.ref or _shown(mosaic.ref_prompt, mosaic.ref_lora)
         tiles = [_shown(p, ", ".join(mosaic.tile_lora)) for p in mosaic.tile_prompt]
+        if mosaic.pool:
+            tiles = [f"{len(pool_files(mosaic))} pictures of {mosaic.pool}"]
         cached = "" if is_present(self.settings.base) else " (to be downloaded)"
         return {
             "grid": f"{grid.rows} x {grid.cols} = {len(grid.tiles)} tiles of {grid.tile} px",
             "mosaic": f"{wide} x {tall} px",
             "reference": f"{reference}, {broad} x {high} px, blocks of {grid.block} px",
             "tiles": "; ".join(tiles),
+            "method": mosaic.method,
             "base": self.settings.base.name + cached,
             "guide": _guide_shown(mosaic),
             "batch": str(mosaic.batch_size or "as many tiles as fit into free memory"),
@@ -89,10 +95,12 @@ def plan_mosaic(settings: Settings, *, concepts_dir: Path) -> MosaicPlan:
     Raises InputError for a bad grid or tile size, contradicting options, an unknown or untrained
     concept, or a reference that cannot be read.
     """
-    settings = replace(settings, mosaic=fill_defaults(settings.mosaic))
+    settings = replace(settings, mosaic=fill_defaults(resolve_method(settings.mosaic)))
     mosaic, grid = settings.mosaic, make_grid(settings)
     if mosaic.scheduler == "lcm" and mosaic.steps > MAX_LCM_STEPS:
         raise InputError(f'Scheduler "lcm" takes at most {MAX_LCM_STEPS} steps; 4 to 8 are usual.')
+    if mosaic.method in CLASSICAL:
+        check_pool(mosaic, grid)
     identity = _identity(settings, concepts_dir)
     device = pick_device()
     return MosaicPlan(settings, grid, identity, device, estimate_seconds(settings, grid, device))
@@ -101,7 +109,10 @@ def plan_mosaic(settings: Settings, *, concepts_dir: Path) -> MosaicPlan:
 def _identity(settings: Settings, concepts_dir: Path) -> dict[str, Any]:
     """Settings and hashes of files that a tile's picture depends on."""
     mosaic = settings.mosaic
-    facts = {k: v for k, v in vars(mosaic).items() if k not in NOT_IN_PICTURE}
+    left_out = {*NOT_IN_PICTURE, *unused_settings(mosaic.method)}
+    facts = {k: v for k, v in vars(mosaic).items() if k not in left_out}
+    if mosaic.pool:
+        facts["pool"] = pool_hash(mosaic)
     if mosaic.ref:
         load_photo(Path(mosaic.ref).expanduser())
         facts["reference"] = file_hash(Path(mosaic.ref).expanduser())[:16]
@@ -116,7 +127,10 @@ def estimate_seconds(settings: Settings, grid: Grid, device: str) -> float:
     parameters = settings.base.size_gb * 1e9 * PARAMETERS_PER_BYTE
     unet = FLOP_PER_PARAMETER * parameters * (grid.tile / 8) ** 2
     speed = FLOP_PER_SECOND[device] * ((os.cpu_count() or 1) if device == "cpu" else 1)
-    return len(grid.tiles) * unet_calls(mosaic) * unet / speed
+    drawn = len(grid.tiles)
+    if mosaic.method in CLASSICAL:
+        drawn = 0 if mosaic.pool else mosaic.pool_size
+    return drawn * unet_calls(mosaic) * unet / speed
 
 
 def unet_calls(mosaic: MosaicSettings) -> float:
@@ -125,7 +139,7 @@ def unet_calls(mosaic: MosaicSettings) -> float:
     A backward pass counts twice its forward pass.
     """
     share = max(0.0, mosaic.cfg_end - mosaic.cfg_start)
-    plain = mosaic.steps * (1 + (mosaic.cfg_scale != 1) * share)
+    plain = (mosaic.steps - first_step(mosaic)) * (1 + (mosaic.cfg_scale != 1) * share)
     guided = mosaic.steps * max(0.0, mosaic.guidance_end - mosaic.guidance_start)
     if not mosaic.guidance:
         guide = 0.0

@@ -14,36 +14,35 @@ from ..models.pixels import flatten, to_image
 MIN_SIDE = 64
 
 
-def load_photo(path: Path) -> Tensor:
+def load_photo(path: Path, what: str = "reference", smallest: int = MIN_SIDE) -> Tensor:
     """Read a photo as [3, H, W] in [0, 1]: upright, in sRGB, transparency over white.
 
+    what: its part in the mosaic, for messages. smallest: the shortest side it may have.
     Raises InputError when the file is missing, no image, damaged, animated, tiny or enormous.
     """
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise InputError(f"The reference {path} {what}; give --ref the path of an image.")
+        fault = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"The {what} {path} {fault}; give --ref the path of an image.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                _check(image, path)
+                _check(image, f"The {what} {path}", smallest)
                 return to_image(np.asarray(_as_rgb(image)))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"The reference {path} is too large; scale it to 8000 px.") from error
+        raise InputError(f"The {what} {path} is too large; scale it to 8000 px.") from error
     except UnidentifiedImageError as error:
-        raise InputError(f"The reference {path} is not an image that can be read.") from error
+        raise InputError(f"The {what} {path} is not an image that can be read.") from error
     except (OSError, SyntaxError, ValueError) as error:  # Pillow's ways to report damaged files
-        raise InputError(f"The reference {path} is damaged or cut short ({error}).") from error
+        raise InputError(f"The {what} {path} is damaged or cut short ({error}).") from error
 
 
-def _check(image: Image.Image, path: Path) -> None:
+def _check(image: Image.Image, name: str, smallest: int) -> None:
     if getattr(image, "n_frames", 1) > 1:
-        raise InputError(f"The reference {path} is animated; save one frame as PNG or JPEG.")
-    if min(image.size) < MIN_SIDE:
+        raise InputError(f"{name} is animated; save one frame as PNG or JPEG.")
+    if min(image.size) < smallest:
         width, height = image.size
-        raise InputError(
-            f"The reference {path} is only {width}x{height} px; it needs {MIN_SIDE} px a side."
-        )
+        raise InputError(f"{name} is only {width}x{height} px; it needs {smallest} px a side.")
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

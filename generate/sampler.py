@@ -28,6 +28,7 @@ def sample(
     guide: Guide | None = None,
     window: tuple[float, float] = (0.0, 1.0),
     generators: Sequence[Generator] | None = None,
+    start: int = 0,
     on_step: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Denoise latents [K, C, h, w] to clean ones (paper, section 3; DDIM or a faster solver).
@@ -35,11 +36,11 @@ def sample(
     text, negative: [K, L, 77, D]; without `negative` there is no classifier-free guidance, nor
     outside the shares `cfg_window` of the steps (Kynkäänniemi et al. 2024). `guide` acts between
     the shares `window`. scheduler: from `make_scheduler`. align: Eq. 3-5. guide: Eq. 6-8.
-    generators: one per tile, for schedulers that add noise ("lcm"). on_step(i) is called after
-    step i.
+    generators: one per tile, for schedulers that add noise ("lcm"). start: index of the first step;
+    latents have its level of noise. on_step(i) is called after step i.
     """
     z = latents.to(base.device)
-    for index, t in enumerate(scheduler.timesteps):
+    for index, t in list(enumerate(scheduler.timesteps))[start:]:
         step = describe_step(base, scheduler, index)
         guiding = guide if step.within(*window) else None
         through_unet = guiding is not None and guiding.through_unet
@@ -71,6 +72,18 @@ def predict(
         return output
     without, with_text = output.chunk(2)
     return without + cfg_scale * (with_text - without)
+
+
+def add_noise(base: BaseModel, clean: Tensor, noise: Tensor, scheduler: Any, start: int) -> Tensor:
+    """Clean latents [K, C, h, w] at the noise level of the scheduler's step `start`.
+
+    After the last step there is no noise.
+    """
+    clean = clean.to(base.device)
+    if start == len(scheduler.timesteps):
+        return clean
+    step = describe_step(base, scheduler, start)
+    return step.alpha * clean + step.sigma * noise.to(clean)
 
 
 def clean_latents(prediction_type: str, output: Tensor, z: Tensor, step: Step) -> Tensor:

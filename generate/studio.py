@@ -2,28 +2,33 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ..configs.settings import MosaicSettings
+from ..configs.settings import FROM_REFERENCE, MosaicSettings
 from ..models.base import BaseModel, load_base
 from ..models.concepts import find_adapter
 from ..models.device import DTYPES, resolve_precision
 from ..models.edlora import Adapter, fused, load_adapter, set_active
-from .color import Align, latent_alignment, pixel_alignment
+from .color import Align, enlarge, latent_alignment, pixel_alignment
 from .grid import Grid, Tile, fit_reference, split_blocks
 from .guidance import make_guide
+from .methods.blending import blended, factorized
+from .methods.classical import adjust
+from .methods.img2img import encode_whole, first_step, start_latents
+from .methods.pool import Source
 from .noise import coarse_field, keyed_generator, normal, tile_noise
 from .output import adapter_record, parameters_text
 from .plan import MosaicPlan, choose_batch, goes_through_unet
 from .progress import Report
 from .reference import load_photo
-from .sampler import encode_pair, make_scheduler, sample
+from .sampler import add_noise, encode_pair, make_scheduler, sample
 from .subjects import CONCEPT, Subject, assign_subjects
 from .tiles import TileStore
-from .tint import tint
+from .tint import correction_energy, tint
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,15 @@ class Studio:
     """The coarse noise field X, [C, rows*k, cols*k]."""
     subjects: dict[Tile, Subject]
     batch: int
+    sources: dict[Tile, Source] | None = None
+    """The pool's picture for each tile, for methods that draw none."""
+
+    @cached_property
+    def reference_latents(self) -> Tensor:
+        """The whole reference encoded, [C, h, w]."""
+        reference = self.store.reference()
+        assert reference is not None, "a studio opens with its reference"
+        return encode_whole(self.base, reference)
 
 
 def open_studio(plan: MosaicPlan, store: TileStore, concepts_dir: Path, report: Report) -> Studio:
@@ -160,11 +174,40 @@ def draw_batch(
 ) -> None:
     """Draw a batch of tiles that share a concept, and store those that are `fresh`."""
     base, mosaic, grid = studio.base, studio.plan.settings.mosaic, studio.plan.grid
+    blocks = torch.stack([studio.blocks[tile] for tile in tiles]).to(base.device)
+    if studio.sources is None:
+        facts = [vars(studio.subjects[tile]) for tile in tiles]
+        images = drawn = denoise_tiles(studio, tiles, blocks, seed, on_step)
+    else:
+        sources = [studio.sources[tile] for tile in tiles]
+        facts = [{"source": source.file.name, **vars(source.subject)} for source in sources]
+        drawn = torch.stack([source.read(grid.tile) for source in sources]).to(base.device)
+        images = adjust(drawn, blocks, mosaic)
+    images = tint(images, blocks, cells=mosaic.low_pass_cells, amplitude=mosaic.tint)
+    energy = correction_energy(images, drawn)
+    for tile, image, fact, changed in zip(tiles, images.cpu(), facts, energy, strict=True):
+        if tile in fresh:
+            fact = {"seed": seed, "correction_energy": changed, **fact}
+            text_chunk = parameters_text(
+                studio.plan.settings, fact["prompt"], seed, (grid.tile, grid.tile)
+            )
+            studio.store.save(tile, image, fact, text_chunk)
+
+
+def denoise_tiles(
+    studio: Studio, tiles: Sequence[Tile], blocks: Tensor, seed: int, on_step: Callable[[int], None]
+) -> Tensor:
+    """Draw tiles [K, 3, H, H] in [0, 1] that share a concept; blocks: [K, 3, b, b] in [0, 1]."""
+    base, mosaic, grid = studio.base, studio.plan.settings.mosaic, studio.plan.grid
     side = grid.tile // base.latent_factor
     subjects = [studio.subjects[tile] for tile in tiles]
     text, negative = encode_subjects(base, mosaic, studio.adapters, subjects)
     noise = [tile_noise(studio.field, grid, tile, side, seed, mosaic.noise) for tile in tiles]
-    blocks = torch.stack([studio.blocks[tile] for tile in tiles]).to(base.device)
+    latents, start = torch.stack(noise), first_step(mosaic)
+    scheduler = make_scheduler(base, mosaic.scheduler, mosaic.steps)
+    if mosaic.method in FROM_REFERENCE:
+        clean = start_latents(studio, tiles, blocks)
+        latents = add_noise(base, clean, latents, scheduler, start)
     align = make_alignment(base, mosaic, grid, blocks)
     guide = make_guide(base, mosaic, grid, blocks)
     with fused(base.unet):
@@ -172,33 +215,34 @@ def draw_batch(
             base,
             text,
             negative,
-            torch.stack(noise),
-            make_scheduler(base, mosaic.scheduler, mosaic.steps),
+            latents,
+            scheduler,
             cfg_scale=mosaic.cfg_scale,
             cfg_window=(mosaic.cfg_start, mosaic.cfg_end),
             align=align,
             guide=guide,
             window=(mosaic.guidance_start, mosaic.guidance_end),
             generators=[keyed_generator(seed, "tile", "steps", *tile) for tile in tiles],
+            start=start,
             on_step=on_step,
         )
     decode = base.decoder("tiny" if mosaic.proof and base.settings.tiny_vae else "full")
     with torch.no_grad():
-        images = decode(clean).clamp(0, 1)
-    images, energy = tint(images, blocks, cells=mosaic.low_pass_cells, amplitude=mosaic.tint)
-    for tile, subject, image, changed in zip(tiles, subjects, images.cpu(), energy, strict=True):
-        if tile in fresh:
-            facts = {"seed": seed, "concept": subject.concept, "prompt": subject.prompt}
-            facts["correction_energy"] = changed
-            size = (grid.tile, grid.tile)
-            text_chunk = parameters_text(studio.plan.settings, subject.prompt, seed, size)
-            studio.store.save(tile, image, facts, text_chunk)
+        return decode(clean).clamp(0, 1)
 
 
 def make_alignment(
     base: BaseModel, mosaic: MosaicSettings, grid: Grid, blocks: Tensor
 ) -> Align | None:
-    """The colour alignment that the settings ask for, None when it is off."""
+    """What brings predictions near their blocks at every step, None when nothing does.
+
+    Colour alignment as the settings ask for it, or what the method puts in its place.
+    """
+    if mosaic.method == "noise-blend":
+        return blended(base.encode(enlarge(blocks, grid.tile)), mosaic.blend)
+    if mosaic.method == "factorized":
+        cells = min(mosaic.low_pass_cells, grid.tile // base.latent_factor)
+        return factorized(base.encode(enlarge(blocks, grid.tile)), cells)
     if not mosaic.color:
         return None
     if mosaic.color_space == "pixel":

@@ -37,6 +37,8 @@ def fill_defaults(settings: MosaicSettings) -> MosaicSettings:
             "--ref takes a photo, --ref-lora and --ref-prompt draw a reference; give one or the "
             "other."
         )
+    if settings.pool:
+        _check_pool(settings)
     settings = _fill_reference(_fill_tiles(settings))
     prompts = tuple(_with_concept(p, bool(settings.tile_lora)) for p in settings.tile_prompt)
     reference = settings.ref_prompt
@@ -45,7 +47,21 @@ def fill_defaults(settings: MosaicSettings) -> MosaicSettings:
     return replace(settings, tile_prompt=prompts, ref_prompt=reference)
 
 
+def _check_pool(settings: MosaicSettings) -> None:
+    if settings.tile_lora or settings.tile_prompt:
+        raise InputError(
+            "mosaic.pool gives the pictures of the tiles; leave out --tile-lora and --tile-prompt."
+        )
+    if not (settings.ref or settings.ref_lora or settings.ref_prompt):
+        raise InputError(
+            "Nothing to show from afar: give --ref a photo, or draw one with --ref-lora or "
+            "--ref-prompt."
+        )
+
+
 def _fill_tiles(settings: MosaicSettings) -> MosaicSettings:
+    if settings.pool:
+        return settings
     if settings.tile_lora:
         return replace(settings, tile_prompt=settings.tile_prompt or CONCEPT_TILE_PROMPTS)
     if settings.tile_prompt:
@@ -110,14 +126,12 @@ def assign_subjects(settings: MosaicSettings, grid: Grid, blocks: Tensor) -> dic
 
     settings: with defaults filled. blocks: [rows*cols, 3, b, b] in [0, 1].
     """
-    concepts = settings.tile_lora or ("",)
+    concepts, prompts = settings.tile_lora or ("",), settings.tile_prompt or ("",)
     which = spread(grid, len(concepts), settings.seed, "concept")
-    prompt = spread(grid, len(settings.tile_prompt), settings.seed, "prompt")
+    prompt = spread(grid, len(prompts), settings.seed, "prompt")
     colors = dict(zip(grid.tiles, color_names(blocks), strict=True))
     return {
-        tile: Subject(
-            concepts[which[tile]], name_color(settings.tile_prompt[prompt[tile]], colors[tile])
-        )
+        tile: Subject(concepts[which[tile]], name_color(prompts[prompt[tile]], colors[tile]))
         for tile in grid.tiles
     }
 

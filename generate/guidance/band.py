@@ -22,9 +22,14 @@ def spread_matrix(cells: int, size: int) -> Tensor:
     Cubic interpolation B alone blurs: its means are A B c, with A from `area_matrix`. The matrix
     B (A B)^-1 has the means c exactly, and no steps at the cells' edges.
     """
-    unit = torch.eye(cells, dtype=torch.float64)[:, None]  # [cells, 1, cells], one row per cell
-    smooth = interpolate(unit[:, :, None], size=(1, size), mode="bicubic")[:, 0, 0].T
+    smooth = cubic_matrix(cells, size)
     return smooth @ torch.linalg.inv(area_matrix(size, cells) @ smooth)
+
+
+def cubic_matrix(size: int, larger: int) -> Tensor:
+    """1-D cubic interpolation as a matrix [larger, size], torch's "bicubic" along one axis."""
+    unit = torch.eye(size, dtype=torch.float64)[:, None]  # [size, 1, size], one row per sample
+    return interpolate(unit[:, :, None], size=(1, larger), mode="bicubic")[:, 0, 0].T
 
 
 def blur_matrix(size: int, sigma: float) -> Tensor:

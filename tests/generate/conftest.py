@@ -4,8 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from smalti.configs.settings import MosaicSettings, Settings
+from smalti.configs.settings import MosaicSettings, Settings, TrainSettings
 from smalti.generate.mosaic import generate_mosaic
 
 
@@ -57,3 +58,22 @@ def any_base(request, tmp_path_factory):
         tmp_path_factory.mktemp("any") / request.param, prediction_type=request.param
     )
     return load_base(BaseSettings(name="tiny", source=str(folder), resolution=64), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def concepts(tiny_settings, tmp_path_factory) -> Path:
+    """Two adapters for the tiny base with random LoRA, and an untrained concept."""
+    from smalti.models.base import load_base
+    from smalti.models.edlora import adapter_state, attach_new, load_adapter_state, save_adapter
+
+    folder = tmp_path_factory.mktemp("concepts")
+    base = load_base(tiny_settings, device="cpu")
+    for index, name in enumerate(("sylvie", "eileen")):
+        adapter = attach_new(base, name, "girl", TrainSettings(seed=index))
+        generator = torch.Generator().manual_seed(index)
+        state = adapter_state(base, adapter)
+        noise = {k: 0.3 * torch.randn(v.shape, generator=generator) for k, v in state.items()}
+        load_adapter_state(base, adapter, noise)
+        save_adapter(base, adapter, folder / name / "edlora.safetensors", {})
+    (folder / "harry").mkdir()
+    return folder

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from smalti.configs.errors import InputError, SmaltiError
-from smalti.configs.settings import MosaicSettings, TrainSettings
+from smalti.configs.settings import MosaicSettings
 from smalti.generate import mosaic, studio
 from smalti.generate.evaluate.metrics import psnr, ssim
 from smalti.generate.mosaic import plan_mosaic
@@ -234,25 +234,6 @@ def test_every_switch_changes_the_tiles(finished, small, make, change):
     same = pixels_of(finished)
     assert other.keys() == same.keys()
     assert any(not np.array_equal(other[name], same[name]) for name in same)
-
-
-@pytest.fixture(scope="session")
-def concepts(tiny_settings, tmp_path_factory) -> Path:
-    """Two adapters for the tiny base with random LoRA, and an untrained concept."""
-    from smalti.models.base import load_base
-    from smalti.models.edlora import adapter_state, attach_new, load_adapter_state, save_adapter
-
-    folder = tmp_path_factory.mktemp("concepts")
-    base = load_base(tiny_settings, device="cpu")
-    for index, name in enumerate(("sylvie", "eileen")):
-        adapter = attach_new(base, name, "girl", TrainSettings(seed=index))
-        generator = torch.Generator().manual_seed(index)
-        state = adapter_state(base, adapter)
-        noise = {k: 0.3 * torch.randn(v.shape, generator=generator) for k, v in state.items()}
-        load_adapter_state(base, adapter, noise)
-        save_adapter(base, adapter, folder / name / "edlora.safetensors", {})
-    (folder / "harry").mkdir()
-    return folder
 
 
 def test_tiles_alternate_between_concepts_and_show_them(small, make, concepts):

@@ -1,0 +1,1 @@
+"""The methods that smalti is compared with, on the same grid, reference, prompts and adapters."""

@@ -1,0 +1,46 @@
+"""From a method's name to the settings that make it up."""
+
+from dataclasses import replace
+
+from ...configs.errors import InputError
+from ...configs.settings import CLASSICAL, MosaicSettings
+
+# The compared methods have neither integral noise nor colour alignment nor guidance, but for AdaIN,
+# which is the alignment alone (paper, section 4.1).
+PLAIN = {"noise": "random", "color": False, "guidance": False}
+ADAIN = {**PLAIN, "color": True, "color_space": "latent"}
+
+# What only some methods read; "smalti" does not even read its own name.
+SETTINGS = {
+    "match": ("method", "pool_size", "repeat_distance", "tone_adjustment"),
+    "tone": ("method", "pool_size"),
+    "histogram": ("method", "pool_size"),
+    "adain": ("method",),
+    "noise-blend": ("method", "blend"),
+    "img2img": ("method", "strength"),
+    "quilt": ("method", "strength"),
+    "factorized": ("method",),
+}
+
+
+def resolve_method(mosaic: MosaicSettings) -> MosaicSettings:
+    """Switch off what belongs to smalti alone; raises InputError for what the method cannot use."""
+    if mosaic.pool and mosaic.method not in CLASSICAL:
+        raise InputError(
+            f'mosaic.pool is for --method {", ".join(CLASSICAL)}; "{mosaic.method}" draws every '
+            "tile. Leave it out or choose one of those."
+        )
+    if mosaic.tone_adjustment and mosaic.method != "match":
+        raise InputError(
+            f'mosaic.tone_adjustment is for --method match; "{mosaic.method}" has no use for it.'
+        )
+    if mosaic.method == "smalti":
+        return mosaic
+    return replace(mosaic, **(ADAIN if mosaic.method == "adain" else PLAIN))
+
+
+def unused_settings(method: str) -> set[str]:
+    """Settings that are there for other methods: no tile of this one depends on them."""
+    return {name for names in SETTINGS.values() for name in names}.difference(
+        SETTINGS.get(method, ())
+    )

@@ -1,0 +1,54 @@
+"""Which picture of the pool each tile takes, in a new mosaic and when a tile is drawn anew."""
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..grid import Tile
+from ..noise import keyed_generator
+from ..tiles import TileStore, tile_name
+from .matching import color_features, near, nearest, nearest_sources
+from .pool import Source
+
+if TYPE_CHECKING:
+    from ..studio import Studio
+
+
+def choose_sources(
+    studio: "Studio", pool: list[Source], todo: set[Tile], seed: int
+) -> dict[Tile, Source]:
+    """The picture of every tile.
+
+    "match" takes the nearest; a tile drawn anew (`seed` is another one) changes to the nearest that
+    is not near it now. "tone" and "histogram" take any, keyed by (seed, row, col).
+    """
+    mosaic, grid, store = studio.plan.settings.mosaic, studio.plan.grid, studio.store
+    if mosaic.method != "match":
+        return {tile: pool[any_of(len(pool), seed, tile)] for tile in grid.tiles}
+    cells, distance = mosaic.low_pass_cells, mosaic.repeat_distance
+    blocks = color_features(torch.stack([studio.blocks[tile] for tile in grid.tiles]), cells)
+    features = torch.cat([color_features(s.read(grid.tile)[None], cells) for s in pool])
+    if seed == mosaic.seed:
+        placed = nearest_sources(blocks, features, grid, distance)
+    else:
+        placed, wanted = shown_sources(store, pool), dict(zip(grid.tiles, blocks, strict=True))
+        for tile in sorted(todo - drawn_with(store, todo, seed)):
+            placed[tile] = nearest(wanted[tile], features, near(placed, tile, distance))
+    return {tile: pool[index] for tile, index in placed.items()}
+
+
+def any_of(count: int, seed: int, tile: Tile) -> int:
+    """An index below `count` that depends on (seed, row, col) only."""
+    return int(torch.randint(count, (), generator=keyed_generator(seed, "source", *tile)))
+
+
+def shown_sources(store: TileStore, pool: list[Source]) -> dict[Tile, int]:
+    """Which picture of the pool each tile of a finished mosaic shows, by the tiles' own word."""
+    index = {source.file.name: number for number, source in enumerate(pool)}
+    facts = store.facts(store.grid.tiles).values()
+    return dict(zip(store.grid.tiles, (index[fact["source"]] for fact in facts), strict=True))
+
+
+def drawn_with(store: TileStore, tiles: set[Tile], seed: int) -> set[Tile]:
+    """Tiles that a run with this seed has drawn anew already; the same command keeps them."""
+    return {tile for tile in tiles if store.facts([tile])[tile_name(tile)]["seed"] == seed}

@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: env
 	$(BIN)/mosaic-train concepts/sylvie
 	$(BIN)/mosaic-train concepts/eileen
-	$(BIN)/mosaic-gen --tile-lora sylvie --ref-lora eileen --preset fast --out $(DEMO)
+	$(BIN)/mosaic-gen --tile-lora sylvie --ref-lora eileen --out $(DEMO)
 	@echo
 	@echo "Look at $(CURDIR)/$(DEMO)/mosaic.png from afar and near."
 	@echo "Beside it: reference.png, the single tiles in tiles/, how it was made in mosaic.json."

@@ -1,63 +1,129 @@
-"""Guides and presets side by side: fidelity from afar, tile score, time. One photo, one subject.
+"""Guides and presets side by side: fidelity from afar, tile score, time. The tables of the docs.
 
-    python benchmarks/guides.py                                   the table of docs/guidance.md
-    python benchmarks/guides.py --rows fast,exact --seeds 0,1
+    python benchmarks/guides.py                                   all rows, both scenes
+    python benchmarks/guides.py --scene photo --rows fast,paper --seeds 0,1
     python benchmarks/guides.py --also "fast+low_pass_cells=6"    one more row, from any preset
+    python benchmarks/guides.py --plot docs/guidance.png          and its curve
 
-Every row is a whole mosaic of the astronaut's portrait that scikit-image ships. Seconds are those
-of drawing its tiles, the base model loaded; only their ratios within one run mean anything.
+Two scenes: the astronaut's portrait that scikit-image ships, in hamburgers, and the demo (Sylvie in
+the tiles, Eileen in the reference; both must be trained). The tile score is the starter-CLIP
+similarity of tiles to the words "a hamburger", and to the concept's photos. Seconds are those of
+drawing the tiles, the base model loaded; only ratios within one run mean anything. Mosaics stay in
+--out and are not drawn again; delete it after a change of code.
 """
 
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from smalti.cli.boundary import guarded
 from smalti.cli.console import print_table
 from smalti.cli.options import Base
+from smalti.configs.errors import InputError
 from smalti.configs.loading import resolve
 from smalti.configs.settings import Settings
 
+PAPER_20 = "paper+steps=20,scheduler=dpm++,guidance_decay=0.88"
 ROWS = {
-    "exact": "paper",
-    "exact, 20 steps": "paper+steps=20,scheduler=dpm++,guidance_decay=0.88",
-    "ycbcr, 20 steps": "paper+steps=20,scheduler=dpm++,guidance_decay=0.88,guide=ycbcr",
-    "unguided": "fast+guidance=false,color=false",
-    "colour only": "fast+guidance=false,color=true",
+    "paper": "paper",
+    "paper, 20 steps": PAPER_20,
+    "ycbcr, 20 steps": f"{PAPER_20},guide=ycbcr",
+    "unguided": "fast+guidance=false",
+    "colour alone": "fast+guidance=false,color=true",
     "x0-gradient": "fast+guide=x0-gradient",
     "x0-gradient, linear": "fast+guide=x0-gradient,guide_decoder=linear",
+    "x0-gradient, linear, 5 inner": "fast+guide=x0-gradient,guide_decoder=linear,inner_steps=5",
     "filtered-difference": "fast+guide=filtered-difference",
     "projection, 2 cells": "fast+low_pass_cells=2",
     "projection, 3 cells": "fast+low_pass_cells=3",
+    "projection, 4 cells": "fast+low_pass_cells=4",
     "projection, 6 cells": "fast+low_pass_cells=6",
     "projection, 8 cells": "fast+low_pass_cells=8",
     "projection and colour": "fast+color=true",
-    "without corrections": "fast+corrections=0",
-    "guided from the start": "fast+guidance_start=0.0",
+    "strength 0.5": "fast+guidance_strength=0.5",
+    "no corrections": "fast+corrections=0",
+    "detail 1": "fast+detail=1.0",
+    "detail 2": "fast+detail=2.0",
+    "no headroom": "fast+headroom=0.0",
+    "headroom 0.15": "fast+headroom=0.15",
+    "guided from 30 %": "fast+guidance_start=0.3",
+    "guided to 60 %": "fast+guidance_end=0.6",
+    "6 steps": "fast+steps=6",
+    "20 steps": "fast+steps=20",
     "draft": "draft",
     "fast": "fast",
     "fine": "fine",
 }
-HEADER = ("row", "PSNR@64, dB", "SSIM@64", "tile score", "s", "of the first")
+HEADER = ("row", "PSNR@64, dB", "SSIM@64", "pyramid 1 to 4", "tile score", "s", "of the first")
+
+Score = Callable[[Any], float]  # of tiles [K, 3, H, W] in [0, 1]
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
-def settings_of(text: str, base: str | None, prompt: str, photo: Path, grid: str) -> Settings:
-    """Settings of "PRESET+key=value,key=value", drawn on the same photo and prompt."""
+@dataclass(frozen=True)
+class Scene:
+    """What a mosaic shows, and how its tiles are judged."""
+
+    options: dict[str, Any]
+    """Mosaic settings by name."""
+    concept: str = ""
+    """The concept whose photos tiles are compared with; without one, words."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one row reached: means over seeds."""
+
+    name: str
+    """The row's name."""
+    psnr: float
+    """PSNR@64, dB."""
+    ssim: float
+    """SSIM@64."""
+    pyramid: tuple[float, ...]
+    """Mean squared error of pyramid levels 1 to 4."""
+    score: float
+    """Starter-CLIP similarity of tiles to what they are to show."""
+    seconds: float
+    """Drawing all tiles."""
+
+    def cells(self, first: "Found") -> tuple[str, ...]:
+        """A row of the table; seconds are compared with `first`."""
+        pyramid = " ".join(f"{error:.4f}" for error in self.pyramid)
+        share = f"{self.seconds / first.seconds:.3f}"
+        return (
+            self.name, f"{self.psnr:.2f}", f"{self.ssim:.3f}", pyramid, f"{self.score:.3f}",
+            f"{self.seconds:.1f}", share,
+        )  # fmt: skip
+
+
+def scenes(photo: Path) -> dict[str, Scene]:
+    """Both scenes; the photo is written to `photo` unless it is there."""
+    from PIL import Image
+    from skimage.data import astronaut
+
+    if not photo.is_file():
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(astronaut()).save(photo)
+    return {
+        "photo": Scene({"tile_prompt": ("a hamburger",), "ref": str(photo)}),
+        "demo": Scene({"tile_lora": ("sylvie",), "ref_lora": "eileen"}, concept="sylvie"),
+    }
+
+
+def settings_of(text: str, base: str | None, scene: Scene, grid: str, seed: int) -> Settings:
+    """Settings of "PRESET+key=value,key=value" for a scene."""
     preset, _, changes = text.partition("+")
     overrides = [f"mosaic.{change}" for change in changes.split(",") if change]
-    options = {"mosaic.tile_prompt": (prompt,), "mosaic.ref": str(photo), "mosaic.grid": grid}
+    options = {**scene.options, "grid": grid, "seed": seed}
+    options = {f"mosaic.{name}": value for name, value in options.items()}
     return resolve(base=base, mosaic=preset, options=options, overrides=overrides)
-
-
-def slug(text: str) -> str:
-    """A name for a folder: letters, digits and hyphens."""
-    return "".join(c if c.isalnum() else "-" for c in text)
 
 
 def draw(settings: Settings, out: Path) -> float:
@@ -82,50 +148,93 @@ def draw(settings: Settings, out: Path) -> float:
     return seconds
 
 
+def measure(name: str, folders: list[Path], seconds: list[float], score: Score) -> Found:
+    """Means over the finished mosaics of one row."""
+    import torch
+    from likeness import read_images
+
+    from smalti.generate.tiles import read_record
+
+    metrics = [(read_record(folder) or {})["metrics"] for folder in folders]
+    tiles = [torch.stack(read_images(sorted((f / "tiles").glob("*.png")))) for f in folders]
+    return Found(
+        name,
+        psnr=mean(m["psnr_64"] for m in metrics),
+        ssim=mean(m["ssim_64"] for m in metrics),
+        pyramid=tuple(map(mean, zip(*(m["pyramid"] for m in metrics), strict=True))),
+        score=mean(map(score, tiles)),
+        seconds=mean(seconds),
+    )
+
+
+def scoring(scene: Scene) -> Score:
+    """How the scene's tiles are judged."""
+    from likeness import likeness, photo_features
+
+    from smalti.generate.evaluate.judge import Judge
+
+    judge = Judge()
+    if scene.concept:
+        photos = photo_features(judge, Path("concepts") / scene.concept)
+        return lambda tiles: float(likeness(judge, tiles, photos).mean())
+    words = judge.class_features(scene.options["tile_prompt"])
+    return lambda tiles: float((judge.image_features(tiles) @ words.T).mean())
+
+
 @app.command()
 @guarded("Take --grid 4x4.")
 def main(
     *,
     base: Base = None,
-    rows: Annotated[str, typer.Option(help="Names of rows, comma-separated; all without.")] = "",
+    scene: Annotated[str, typer.Option(help="photo, demo, or both with a comma.")] = "photo,demo",
+    rows: Annotated[str, typer.Option(help="Names of rows, separated by ;. All without.")] = "",
     also: Annotated[list[str] | None, typer.Option(help="PRESET+key=value,...")] = None,
     seeds: Annotated[str, typer.Option(help="Seeds, comma-separated.")] = "0",
-    prompt: Annotated[str, typer.Option(help="What tiles show.")] = "a hamburger",
     grid: Annotated[str, typer.Option(help="ROWSxCOLS.")] = "8x8",
+    plot: Annotated[Path | None, typer.Option(help="Write the curve there (PNG).")] = None,
     out: Annotated[Path, typer.Option(help="Where mosaics stay.")] = Path("runs/benchmarks/guides"),
 ) -> None:
-    """Draw the mosaic of every row at every seed and print what came out."""
-    import torch
-    from likeness import read_images
-    from PIL import Image
-    from skimage.data import astronaut
-
-    from smalti.generate.evaluate.judge import Judge
-    from smalti.generate.tiles import read_record
-
-    chosen = {name: text for name, text in ROWS.items() if not rows or name in rows.split(",")}
+    """Draw the mosaic of every row and scene at every seed and print what came out."""
+    known = scenes(out / "astronaut.png")
+    if unknown := [name for name in (rows.split(";") if rows else ()) if name not in ROWS]:
+        raise InputError(f'No row "{unknown[0]}"; known: {"; ".join(ROWS)}.')
+    chosen = {name: text for name, text in ROWS.items() if not rows or name in rows.split(";")}
     chosen |= {text: text for text in also or ()}
-    out.mkdir(parents=True, exist_ok=True)
-    photo, judge, table, first = out / "astronaut.png", Judge(), [], 0.0
-    Image.fromarray(astronaut()).save(photo)
-    for name, text in chosen.items():
-        found = []
-        for seed in (int(seed) for seed in seeds.split(",")):
-            settings = settings_of(text, base, prompt, photo, grid)
-            settings = replace(settings, mosaic=replace(settings.mosaic, seed=seed))
-            folder = out / f"{slug(text)}-{slug(prompt)}-{grid}-{seed}"
-            seconds = draw(settings, folder)
-            metrics = (read_record(folder) or {})["metrics"]
-            tiles = torch.stack(read_images(sorted((folder / "tiles").glob("*.png"))))
-            score = float((judge.image_features(tiles) @ judge.class_features([prompt]).T).mean())
-            found.append((metrics["psnr_64"], metrics["ssim_64"], score, seconds))
-        psnr, ssim, score, seconds = (mean(column) for column in zip(*found, strict=True))
-        first = first or seconds
-        cost = (f"{seconds:.1f}", f"{seconds / first:.3f}")
-        row = (f"{psnr:.2f}", f"{ssim:.3f}", f"{score:.3f}", *cost)
-        table.append((name, *row))
-        print(name, *row, flush=True)
-    print_table(f'"{prompt}" tiles, {grid}, seeds {seeds}', HEADER, table)
+    curves = {}
+    for place in scene.split(","):
+        score, found = scoring(known[place]), []
+        for name, text in chosen.items():
+            folders, seconds = [], []
+            for seed in (int(seed) for seed in seeds.split(",")):
+                settings = settings_of(text, base, known[place], grid, seed)
+                slug = "".join(c if c.isalnum() else "-" for c in f"{place}-{text}-{grid}-{seed}")
+                folders.append(out / slug)
+                seconds.append(draw(settings, out / slug))
+            found.append(measure(name, folders, seconds, score))
+            print(place, *found[-1].cells(found[0]), sep="  ", flush=True)
+        print_table(f"{place}, {grid}, seeds {seeds}", HEADER, [f.cells(found[0]) for f in found])
+        curves[place] = found
+    if plot:
+        draw_curves(curves, plot)
+
+
+def draw_curves(curves: dict[str, list[Found]], path: Path) -> None:
+    """Tile score against SSIM@64, one panel per scene, every row a labelled point."""
+    from matplotlib.figure import Figure
+
+    from smalti.configs.files import replacing
+
+    figure = Figure(figsize=(7 * len(curves), 6), layout="constrained")
+    panels = figure.subplots(1, len(curves), squeeze=False)[0]
+    for panel, (place, found) in zip(panels, curves.items(), strict=True):
+        for one in found:
+            panel.plot(one.ssim, one.score, "o", color="tab:blue")
+            panel.annotate(one.name, (one.ssim, one.score), fontsize=7, xytext=(4, 2),
+                           textcoords="offset points")  # fmt: skip
+        panel.set(title=place, xlabel="SSIM@64", ylabel="tile score")
+        panel.grid(alpha=0.3)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
 
 
 if __name__ == "__main__":

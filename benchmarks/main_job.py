@@ -28,7 +28,7 @@ HEADER = ("variant", "", "mosaics", "PSNR@64, dB", "SSIM@64", "likeness", "of un
           "above class word")  # fmt: skip
 NOTE = (
     "likeness: mean starter-CLIP similarity of tiles to the concept's photos; class word: the same "
-    "tiles without the adapter, colour and guidance on."
+    "tiles without the adapter, guided alike."
 )
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
@@ -113,7 +113,8 @@ def draw_all(
         chosen = replace(settings.mosaic, tile_lora=(tiles,), ref_lora=reference, seed=seed)
         word = class_word_of(tiles, concepts)
         made = variant_settings(replace(settings, mosaic=chosen), VARIANTS[name], word)
-        folders[pair, seed, name] = draw(made, label, out, concepts)
+        # Variants that come to the same settings share a mosaic.
+        folders[pair, seed, name] = draw(made, f"{tiles}-{reference}", out, concepts)
     return folders
 
 

@@ -31,13 +31,15 @@ class Variant:
     """Tiles show the concept; else only its class word, by the bare base model."""
 
 
+# Presets differ in whether they align colours; the ablation takes it from "both" in every case.
 VARIANTS = {
-    "full": Variant("the paper's method"),
+    "full": Variant("as the preset has it"),
     "no-noise": Variant("without integral noise", {"noise": "random"}),
-    "no-color": Variant("without colour alignment", {"color": False}),
-    "no-guidance": Variant("without guidance", {"guidance": False}),
-    "unguided": Variant("tiles left alone", {"guidance": False, "color": False}),
-    # Everything else stays, colour and guidance too, so that only the adapter makes the difference.
+    "both": Variant("guidance and colour alignment", {"color": True}),
+    "no-color": Variant("guidance alone", {"color": False}),
+    "no-guidance": Variant("colour alignment alone", {"guidance": False, "color": True}),
+    "unguided": Variant("neither: tiles left alone", {"guidance": False, "color": False}),
+    # Everything else stays, so that only the adapter makes the difference.
     "class-word": Variant("without the adapter", adapter=False),
 }
 

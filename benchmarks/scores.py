@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 
 FULL, UNGUIDED, CLASS_WORD = "full", "unguided", "class-word"
-NO_COLOR, NO_GUIDANCE = "no-color", "no-guidance"
+BOTH, NO_COLOR, NO_GUIDANCE = "both", "no-color", "no-guidance"
 
 PSNR_TARGET, SSIM_TARGET = 17.6, 0.55  # the paper's own figures
 KEPT_TARGET = 0.9  # share of the unguided tiles' likeness
@@ -167,14 +167,19 @@ def _above_noise(scores: Iterable[Score], marks: Mapping[str, Landmarks]) -> lis
 
 def _ablation(summary: Mapping[str, Summary]) -> list[Check]:
     """The paper's order: colour alignment and guidance both raise PSNR@64, guidance most."""
-    loss = {name: summary[FULL].psnr - other.psnr for name, other in summary.items()}
+    if BOTH not in summary:
+        return []
+    gains = {
+        name: summary[BOTH].psnr - summary[name].psnr
+        for name in (NO_COLOR, NO_GUIDANCE)
+        if name in summary
+    }
     found = []
-    if NO_COLOR in loss:
-        gain = loss[NO_COLOR]
+    if NO_COLOR in gains:
+        gain = gains[NO_COLOR]
         found.append(Check("PSNR@64 that colour alignment brings, dB", gain, 0.0, gain > 0))
-    if NO_GUIDANCE in loss:
-        single = [loss[name] for name in (NO_COLOR, "no-noise") if name in loss]
-        gain, rival = loss[NO_GUIDANCE], max([0.0, *single])
+    if NO_GUIDANCE in gains:
+        gain, rival = gains[NO_GUIDANCE], max(0.0, gains.get(NO_COLOR, 0.0))
         found.append(Check("PSNR@64 that guidance brings, dB", gain, rival, gain > rival))
     return found
 

@@ -24,7 +24,8 @@ EPILOG = examples(
         "no concept at all",
     ),
     ("mosaic-gen --tile-lora sylvie --ref photo.jpg --grid 12x16 --base sd21", "on a GPU"),
-    ("mosaic-gen --tile-lora sylvie --ref photo.jpg --no-guidance", "the paper's ablation"),
+    ("mosaic-gen --tile-lora sylvie --ref photo.jpg --preset draft", "a proof in seconds"),
+    ("mosaic-gen --tile-lora sylvie --ref photo.jpg --preset paper", "the paper's method"),
     ("mosaic-gen --out mosaics/mine --retile 3,5 --seed 7", "row 3, column 5 drawn anew"),
 )
 LESS_MEMORY = "Take --batch-size 1, a smaller --tile-size, or on a GPU --mixed-precision bf16."
@@ -37,7 +38,8 @@ app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_c
 @with_settings(
     "mosaic", "tile_lora", "tile_prompt", "ref", "ref_lora", "ref_prompt", "negative_prompt",
     "level", "grid", "tile_size", "seed", "steps", "scheduler", "cfg_scale", "lora_scale",
-    "method", "noise", "color", "guidance", "mixed_precision", "batch_size",
+    "method", "noise", "color", "guidance", "guide", "low_pass_cells", "detail", "tint", "compile",
+    "mixed_precision", "batch_size",
 )  # fmt: skip
 def gen(
     *,

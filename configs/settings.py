@@ -195,7 +195,7 @@ class MosaicSettings:
     """Strength of the adapters, 0 to about 1.5."""
     seed: int = 0
     """Seed of everything random."""
-    steps: int = 12
+    steps: int = 8
     """Denoising steps."""
     scheduler: str = "dpm++"
     """"ddim", "dpm++", "unipc" or "lcm"."""
@@ -217,7 +217,7 @@ class MosaicSettings:
     guide: str = "projection"
     """How: "projection" (closed form), "filtered-difference", "x0-gradient", "exact" (the paper's
     Eq. 6-8), or what the paper rejects: "ycbcr", "lpips"."""
-    low_pass_cells: int = 4
+    low_pass_cells: int = 6
     """What guides call low: so many cells per tile and axis follow the reference; "match" compares
     as many."""
     guidance_start: float = 0.3
@@ -229,9 +229,9 @@ class MosaicSettings:
     remove at a step."""
     corrections: int = 1
     """How often "projection" measures its error on the decoded tile at the last step."""
-    detail: float = 1.0
-    """How much stronger "projection" makes what lies above the band: more shows the subject."""
-    headroom: float = 0.0
+    detail: float = 2.5
+    """How much "projection" strengthens what lies above the band, all steps together; 1 is not."""
+    headroom: float = 0.05
     """How far "projection" keeps from black and white, at most 0.2, so that tiles keep contrast."""
     guide_decoder: str = "full"
     """What "x0-gradient" differentiates: the "full" decoder, the "tiny" one or the "linear" map."""

@@ -32,7 +32,7 @@ OF_METHODS = ("method", "pool_size", "repeat_distance", "tone_adjustment")  # an
 FLOP_PER_PARAMETER = 0.23
 PARAMETERS_PER_BYTE = 0.2
 DECODER_COST = 3  # in UNet calls; SD: 2.5 TFLOP to 0.8
-FLOP_PER_SECOND = {"cuda": 2.5e13, "mps": 2e12, "cpu": 4e10}  # the last one per core
+FLOP_PER_SECOND = {"cuda": 2.5e13, "mps": 2e12, "cpu": 2.5e10}  # the last one per core
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,8 @@ def open_studio(plan: MosaicPlan, store: TileStore, concepts_dir: Path, report: 
     # A restarted run takes the same batches, as far as memory allows, and so gives the same bytes.
     batch = mosaic.batch_size or store.recorded("batch") or choose_batch(base, settings, grid)
     facts = {"base_fingerprint": base.fingerprint, "device": str(base.device), "batch": batch}
+    if mosaic.guidance and mosaic.guide == "projection":
+        facts["latent_rgb_fit"] = round(base.linear_decoder.fit, 4)
     store.update(adapters=used, **facts)
     noise = None if mosaic.ref else reference_noise(base, mosaic.seed)
     if (reference := store.reference()) is None:

@@ -11,12 +11,14 @@ of DDNM (Wang et al. 2023, Eq. 8) through a learned linear map; what A does not 
 direction that M does not see, stay as the model drew them. No gradient is computed, and a step
 costs a few small matrix products.
 
-The last step finishes the tile. What lies above the band is made `detail` times stronger, since the
-subject now shows in it alone. And because the map is not exact (contrasts and saturated colours
-decode to less than it promises), the tile is decoded `corrections` times; only the way of the error
-measured there back into the latents is linear, as in Newton's method with a constant slope.
+The subject is left with what lies above the band. That is made stronger, a little at every step
+(`detail` is the product over all of them), and the network makes of it what its own pictures have
+there. Near black and white a tile has no room for a subject; `headroom` keeps the target away from
+both.
 
-Near black and white a tile has no room for a subject: `headroom` keeps the target away from both.
+The map is not exact: contrasts and saturated colours decode to less than it promises. At the last
+step the tile is therefore decoded `corrections` times; only the way of the error measured there
+back into the latents is linear, as in Newton's method with a constant slope.
 """
 
 import torch
@@ -47,13 +49,12 @@ class ProjectionGuide:
 
     @torch.no_grad()
     def __call__(self, z: Tensor, x0: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Replace the low band of x0; z stays."""
-        if step.index < step.count - 1:
-            return z, self.projected(x0, self.low_linear(x0))
+        """Replace the low band of x0 and strengthen the rest; z stays."""
         low = along_both(spread_matrix(self.cells, x0.shape[-1]), self.low_latents(x0))
-        x0 = low + self.detail * (x0 - low)
+        x0 = low + self.detail ** (1 / step.count) * (x0 - low)
         x0 = self.projected(x0, self.low_linear(x0))
-        for _ in range(self.corrections):
+        is_last = step.index == step.count - 1
+        for _ in range(self.corrections if is_last else 0):
             x0 = self.projected(x0, self.low_decoded(x0))
         return z, x0
 

@@ -45,6 +45,7 @@ def test_mosaic_json_says_how_it_was_made(finished, small, tiny_base):
     assert record["settings"]["mosaic"]["steps"] == 3
     assert record["tiles"]["r01_c02"]["seed"] == 0
     assert "torch" in record["versions"]
+    assert record["latent_rgb_fit"] == pytest.approx(tiny_base.linear_decoder.fit, abs=1e-4)
     picture = to_image(np.asarray(Image.open(finished / "mosaic.png")))
     reference = to_image(np.asarray(Image.open(finished / "reference.png")))
     assert record["metrics"]["psnr_64"] == pytest.approx(psnr(picture, reference), abs=1e-3)

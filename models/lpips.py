@@ -19,7 +19,7 @@ LAYERS = ((0, 3, 64, 11, 4, 2, False), (3, 64, 192, 5, 1, 2, True), (6, 192, 384
 
 
 class Lpips(nn.Module):
-    """Distance of pictures `[K, 3, H, W]` in [0, 1]; H, W of at least 64. Weights are frozen.
+    """Distance of pictures `[K, 3, H, W]` in [0, 1]; H, W of at least 31. Weights are frozen.
 
     Raises InputError when there is no file at `path`; `setting` is where a user names it.
     """

@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ...configs.errors import InputError
 from ...configs.settings import Settings
 from ...models.device import pick_device
+from ...models.lpips import Lpips
 from ..grid import Grid
 from ..plan import duration, plan_mosaic
 from ..tiles import TileStore
@@ -95,8 +95,8 @@ def plan_all(
 
     Raises InputError for settings that cannot work, before anything is drawn.
     """
-    if lpips and not lpips.is_file():
-        raise InputError(f"No LPIPS weights at {lpips}; give --lpips a safetensors file.")
+    if lpips:
+        Lpips(lpips, setting="--lpips")  # a bad file must not be noticed after hours of drawing
     wanted = [job for job in jobs if lpips or job.row.variant != LPIPS_GUIDED]
     left_out = dict.fromkeys(job.row.label for job in jobs if job not in wanted)
     return [plan(protocol, job, out, lpips) for job in wanted], list(left_out)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from safetensors.torch import save
 
 from smalti.configs.errors import InputError
 from smalti.generate.evaluate.drawing import draw_mosaic
@@ -91,14 +92,14 @@ def test_an_interrupted_run_goes_on_and_draws_nothing_twice(
 ):
     """Ctrl-C in the middle of the third mosaic; three of its four tiles are there by then."""
     out, saved = tmp_path / "out", []
-    save = TileStore.save
+    original = TileStore.save
 
     def interrupted(self, *arguments):
         if self.folder.name.startswith("dog"):
             saved.append(arguments[0])
             if len(saved) == 4:
                 raise KeyboardInterrupt
-        save(self, *arguments)
+        original(self, *arguments)
 
     monkeypatch.setattr(TileStore, "save", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -179,6 +180,10 @@ def test_bad_input_stops_before_anything_is_drawn(protocol, jobs, tmp_path: Path
     out, here = tmp_path / "out", Here()
     with pytest.raises(InputError, match="--lpips"):
         evaluate(protocol, jobs, out, lpips=tmp_path / "no", tell=silent, run=here)
+    for content, told in ((b"half a file", "no safetensors"), (save({}), "no LPIPS weights")):
+        (tmp_path / "bad").write_bytes(content)
+        with pytest.raises(InputError, match=f"{told}.*--lpips"):
+            evaluate(protocol, jobs, out, lpips=tmp_path / "bad", tell=silent, run=here)
     with pytest.raises(InputError, match="--grid"):
         evaluate(Protocol(str(tiny_sd), "2by2"), jobs, out, tell=silent, run=here)
     few = Protocol(str(tiny_sd), "2x2", ("mosaic.pool_size=1",))  # "match" needs more

@@ -174,7 +174,8 @@ def report(
 def write_sheet(folders: dict[Key, Path], names: Sequence[str], path: Path) -> None:
     """One row per pair and seed: the reference, then the variants' mosaics."""
     from PIL import Image
-    from sheets import contact_sheet
+
+    from smalti.generate.evaluate.sheets import contact_sheet
 
     rows, labels = [], []
     for pair, seed in dict.fromkeys((pair, seed) for pair, seed, _ in folders):

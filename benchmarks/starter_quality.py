@@ -25,7 +25,6 @@ import numpy as np
 import torch
 import typer
 from diffusers import StableDiffusionPipeline
-from prompts import GLOBAL_PROMPTS, LOCAL_PROMPTS
 from rich.console import Console
 from rich.table import Table
 from skimage.color import rgb2lab
@@ -34,6 +33,7 @@ from torch import Tensor
 from smalti.configs.errors import SmaltiError
 from smalti.configs.recipe import CorpusSettings
 from smalti.generate.evaluate.judge import Judge
+from smalti.generate.evaluate.protocol import PAIRS
 from smalti.models.lpips import Lpips
 from smalti.train.starter.captions import facts, with_article
 from smalti.train.starter.compose import plain
@@ -45,6 +45,8 @@ from smalti.train.starter.vae import reconstruct
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 STEPS = 30
+GLOBAL_PROMPTS = [pair.reference for pair in PAIRS]
+LOCAL_PROMPTS = [pair.tile for pair in PAIRS]
 COLORS = (
     "red",
     "orange",
@@ -119,7 +121,7 @@ class Bench:
     @cached_property
     def local_pictures(self) -> Tensor:
         """Pictures of every local prompt, `[12 * each, 3, S, S]`."""
-        return draw(self.pipeline, list(LOCAL_PROMPTS), each=self.count(16), steps=STEPS)
+        return draw(self.pipeline, LOCAL_PROMPTS, each=self.count(16), steps=STEPS)
 
     def sheet(self, name: str, pictures: Tensor, columns: int) -> None:
         """Write a contact sheet, if any are wanted."""
@@ -171,7 +173,7 @@ def global_(bench: Bench) -> Iterator[Row]:
     prompts showed no subject to the eye, ranked first for nearly all of them.
     """
     each = bench.count(8)
-    pictures = draw(bench.pipeline, list(GLOBAL_PROMPTS), each=each, steps=STEPS)
+    pictures = draw(bench.pipeline, GLOBAL_PROMPTS, each=each, steps=STEPS)
     bench.sheet("global", pictures, columns=each)
     similarity = bench.judge.similarity(pictures, GLOBAL_PROMPTS)
     similarity = similarity.view(len(GLOBAL_PROMPTS), each, len(GLOBAL_PROMPTS))

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from likeness import ImageJudge, landmarks, likeness, photo_features, read_images
 from PIL import Image
-from sheets import contact_sheet
 
 from smalti.configs.files import file_hash, write_text
 from smalti.configs.settings import Settings, TrainSettings
+from smalti.generate.evaluate.sheets import contact_sheet
 from smalti.generate.sampler import draw
 from smalti.models.base import BaseModel, load_base
 from smalti.models.concepts import WORK_FOLDER

@@ -8,6 +8,7 @@ import typer
 from ..configs.loading import load_base_preset, preset_names
 from ..configs.settings import BaseSettings
 from ..models.concepts import concept_folders
+from . import eval as evaluation
 from . import gen, train
 from .boundary import guarded
 from .concepts import describe_concept
@@ -17,6 +18,7 @@ from .options import ConceptsDir, examples
 EPILOG = examples(
     ("mosaic train concepts/sylvie", "same as mosaic-train"),
     ("mosaic gen --tile-lora sylvie --ref photo.jpg", "same as mosaic-gen"),
+    ("mosaic eval --presets draft --grid 4x4", "the paper's evaluation"),
     ("mosaic doctor", "what is installed, what is missing, what to type"),
 )
 
@@ -30,6 +32,7 @@ app = typer.Typer(
 )
 app.command("train", epilog=train.EPILOG)(train.train)
 app.command("gen", epilog=gen.EPILOG)(gen.gen)
+app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluation)
 
 
 @app.command()

@@ -93,7 +93,7 @@ def finish(store: TileStore, settings: Settings, prompts: Iterable[str]) -> None
     mosaic = settings.mosaic
     text = parameters_text(settings, " | ".join(prompts), mosaic.seed, canvas.shape[:2])
     write_png(store.folder / MOSAIC, canvas, {"parameters": text}, xmp_packet(mosaic))
-    image, reference = to_image(_reduced(canvas)), store.reference()
+    image, reference = to_image(reduced(canvas)), store.reference()
     assert reference is not None, "the reference is written before the first tile"
     tiles = store.facts(store.grid.tiles)
     energies = [facts.get("correction_energy", 0.0) for facts in tiles.values()]
@@ -112,7 +112,7 @@ def finish(store: TileStore, settings: Settings, prompts: Iterable[str]) -> None
     )
 
 
-def _reduced(canvas: np.ndarray) -> np.ndarray:
+def reduced(canvas: np.ndarray) -> np.ndarray:
     """A canvas that is cheap to measure: box-averaged to no less than METRIC_SIDE px a side."""
     factor = max(1, min(canvas.shape[:2]) // METRIC_SIDE)
     return np.asarray(Image.fromarray(canvas).reduce(factor)) if factor > 1 else canvas

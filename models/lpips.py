@@ -19,18 +19,16 @@ LAYERS = ((0, 3, 64, 11, 4, 2, False), (3, 64, 192, 5, 1, 2, True), (6, 192, 384
 
 
 class Lpips(nn.Module):
-    """Distance of pictures `[K, 3, H, W]` in [0, 1]; H, W of at least 64. Weights are frozen.
+    """Distance of pictures `[K, 3, H, W]` in [0, 1]; H, W of at least 31. Weights are frozen.
 
-    Raises InputError when there is no file at `path`; `setting` is where a user names it.
+    Raises InputError when there is no such file at `path`; `setting` is where a user names it.
     """
 
     def __init__(self, path: Path, setting: str = "vae.lpips") -> None:
         super().__init__()
         if not Path(path).is_file():
             raise InputError(f'No LPIPS weights at "{path}"; set {setting} to the file.')
-        from safetensors.torch import load_file
-
-        weights = {key: value.float() for key, value in load_file(path).items()}
+        weights = _read(Path(path), setting)
         self.convolutions = nn.ModuleList()
         for number, (key, inside, outside, kernel, stride, padding, _) in enumerate(LAYERS):
             layer = nn.Conv2d(inside, outside, kernel, stride, padding)
@@ -60,3 +58,22 @@ class Lpips(nn.Module):
             head = getattr(self, f"head_{number}").float()
             total = total + F.conv2d((a.float() - b.float()).square(), head).mean((1, 2, 3))
         return total
+
+
+def _read(path: Path, setting: str) -> dict[str, Tensor]:
+    """All tensors of a weights file in fp32; raises InputError when they are not LPIPS's."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        weights = {key: value.float() for key, value in load_file(path).items()}
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is no safetensors file ({error}); set {setting}.") from error
+    needed = [f"features.{key}.{part}" for key, *_ in LAYERS for part in ("weight", "bias")]
+    needed += [f"lin{number}.weight" for number in range(len(LAYERS))]
+    if missing := [key for key in needed if key not in weights]:
+        raise InputError(
+            f"{path} holds no LPIPS weights of AlexNet ({missing[0]} is missing); set {setting} to "
+            "a file that does."
+        )
+    return weights

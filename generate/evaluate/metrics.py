@@ -12,7 +12,10 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
 )
 
+from ...models.lpips import Lpips
+
 RESOLUTION = 64
+RESOLUTIONS = (32, 64, 128, 256)  # px at which the paper measures
 PYRAMID_RESOLUTION = 256  # of level 0: the largest at which the paper measures
 PYRAMID_LEVELS = 4
 
@@ -40,6 +43,17 @@ def ssim(mosaic: Tensor, reference: Tensor, resolution: int = RESOLUTION) -> flo
     """Structural similarity (11 px Gaussian window, sigma 1.5) of images [3, H, W] in [0, 1]."""
     pair = _pair(mosaic, reference, resolution)
     return float(structural_similarity_index_measure(*pair, data_range=1.0))
+
+
+@torch.no_grad()
+def lpips(
+    mosaic: Tensor, reference: Tensor, network: Lpips, resolution: int = RESOLUTION
+) -> float:
+    """Perceptual distance (LPIPS, AlexNet) of images as in `psnr`; `resolution` is 32 or more.
+
+    At 32 px the network's last three layers see a single place.
+    """
+    return float(network(*_pair(mosaic, reference, resolution)))
 
 
 def pyramid_errors(mosaic: Tensor, reference: Tensor) -> list[float]:

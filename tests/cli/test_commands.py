@@ -106,6 +106,7 @@ def invoke(app, *words: str):
         ("gen", ["--help"]),
         ("main", ["--help"]),
         ("main", ["gen", "--help"]),
+        ("main", ["eval", "--help"]),
         ("main", ["--version"]),
         ("main", ["bases"]),
     ],

@@ -5,11 +5,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from smalti.configs.files import replacing
+from ...configs.files import replacing
 
 MARGIN = 6
 LABEL = 18  # px, height of the column labels
-LEFT = 130  # px, width of the row labels
 
 
 def contact_sheet(
@@ -21,10 +20,12 @@ def contact_sheet(
     side: int = 320,
 ) -> None:
     """Write `rows` of pictures to a PNG, each fitted into a square of `side` px."""
-    top, left = (LABEL if columns else 0), (LEFT if names else 0)
+    font = ImageFont.load_default(12)
+    widest = max((font.getlength(name) for name in names), default=-2 * MARGIN)
+    top, left = (LABEL if columns else 0), round(widest) + 2 * MARGIN
     width, height = max(map(len, rows)) * (side + MARGIN), len(rows) * (side + MARGIN)
     sheet = Image.new("RGB", (left + width, top + height), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    pen = ImageDraw.Draw(sheet)
     for column, text in enumerate(columns):
         pen.text((left + column * (side + MARGIN), 2), text, "black", font)
     for row, text in enumerate(names):

@@ -1,0 +1,78 @@
+"""`mosaic eval`: the paper's evaluation, from prompts to tables, plots and sheets."""
+
+import functools
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..configs.loading import preset_names
+from ..configs.settings import METHODS
+from ..generate.evaluate.protocol import (
+    PAIRS,
+    Protocol,
+    all_jobs,
+    choose_names,
+    choose_pairs,
+    choose_seeds,
+    table_rows,
+)
+from .boundary import guarded
+from .console import console, print_facts
+from .options import Base, DryRun, Overrides, examples
+
+EPILOG = examples(
+    ("mosaic eval --pairs cat,hamburger --seeds 0 --grid 4x4 --presets draft", "a first look"),
+    ("mosaic eval --presets paper --base sd21 --lpips lpips.safetensors", "on a GPU"),
+    ("mosaic eval --methods smalti --ablation", "what each part of the method brings"),
+)
+
+
+@guarded("Take --set mosaic.batch_size=1 or a smaller --grid.")
+def evaluation(
+    *,
+    pairs: Annotated[
+        str, typer.Option(help=f"Of {', '.join(pair.name for pair in PAIRS)}; all for all.")
+    ] = "all",
+    seeds: Annotated[str, typer.Option(help="Seeds, comma-separated; the paper takes 15.")] = "0,1",
+    methods: Annotated[str, typer.Option(help=f"Of {', '.join(METHODS)}; all for all.")] = "all",
+    presets: Annotated[
+        str, typer.Option(help=f"Of {', '.join(preset_names('mosaic'))}; all for all.")
+    ] = "fast",
+    grid: Annotated[str, typer.Option(metavar="ROWSxCOLS", help="Tiles of a mosaic.")] = "8x8",
+    ablation: Annotated[
+        bool,
+        typer.Option("--ablation", help="Also the paper's Tables 3 and 4, on its own preset."),
+    ] = False,
+    lpips: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="AlexNet weights of LPIPS, safetensors."),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER", help="Where all goes.", show_default="runs/eval/BASE-GRID"
+        ),
+    ] = None,
+    base: Base = None,
+    overrides: Overrides = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Evaluate as the paper does: twelve prompt pairs, fixed seeds, every method, one table."""
+    rows = table_rows(
+        choose_names(methods, METHODS, "method"),
+        choose_names(presets, preset_names("mosaic"), "preset"),
+        ablation,
+    )
+    jobs = all_jobs(choose_pairs(pairs), choose_seeds(seeds), rows)
+    protocol = Protocol(base or "starter", grid, tuple(overrides or ()))
+    target = Path(out) if out else Path("runs/eval") / f"{Path(protocol.base).name}-{grid}"
+    weights = Path(lpips).expanduser() if lpips else None
+    from ..generate.evaluate.run import evaluate, outline
+
+    if dry_run:
+        print_facts(f"Evaluation {target}", outline(protocol, jobs, target, weights))
+        return
+    tell = functools.partial(typer.echo, err=True)
+    report = evaluate(protocol, jobs, target, lpips=weights, tell=tell)
+    console().print(f"The evaluation: {report}", soft_wrap=True)

@@ -1,0 +1,70 @@
+"""The paper's Figure 4 of an evaluation: SSIM by resolution, and tiles against the reference."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ...configs.files import replacing
+from .metrics import RESOLUTIONS
+from .table import Cell
+
+Means = Mapping[str, Mapping[str, Cell]]
+INSTALL = 'No plots: matplotlib is not installed; pip install "matplotlib>=3.10" and repeat.'
+
+
+def draw_plots(means: Means, out: Path, tell: Callable[[str], None]) -> list[Path]:
+    """Write ssim.png and tradeoff.png, one line or point per label, and return their paths.
+
+    Without matplotlib there are none, and `tell` hears what to install.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        tell(INSTALL)
+        return []
+    figures = {"ssim.png": Figure((7, 5), layout="constrained"),
+               "tradeoff.png": Figure((7, 5), layout="constrained")}  # fmt: skip
+    _by_resolution(figures["ssim.png"].subplots(), means)
+    _trade_off(figures["tradeoff.png"].subplots(), means)
+    for name, figure in figures.items():
+        with replacing(out / name) as temporary:
+            figure.savefig(temporary, format="png", dpi=110)
+    return [out / name for name in figures]
+
+
+def _by_resolution(axes: Any, means: Means) -> None:
+    """SSIM against the resolution at which mosaic and reference are compared (Figure 4a)."""
+    for label, cells in means.items():
+        axes.plot(RESOLUTIONS, [cells[f"ssim_{side}"] for side in RESOLUTIONS], "o-", label=label)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(RESOLUTIONS, [str(side) for side in RESOLUTIONS])
+    axes.set(xlabel="resolution, px", ylabel="SSIM")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+
+
+def _trade_off(axes: Any, means: Means) -> None:
+    """Tile score against fidelity (Figure 4b)."""
+    across, along = fidelity_axis(means), tile_axis(means)
+    for label, cells in means.items():
+        x, y = across[1](cells), along[1](cells)
+        axes.plot(x, y, "o")
+        axes.annotate(label, (x, y), fontsize=8, xytext=(4, 3), textcoords="offset points")
+    axes.margins(0.2)
+    axes.set(xlabel=across[0], ylabel=along[0])
+    axes.grid(alpha=0.3)
+
+
+def fidelity_axis(means: Means) -> tuple[str, Callable[[Mapping[str, Cell]], Cell]]:
+    """Label and value: 1 - LPIPS@64 as in the paper, or SSIM@64 where LPIPS is missing."""
+    if all(isinstance(cells["lpips_64"], float) for cells in means.values()):
+        return "1 − LPIPS@64", lambda cells: 1 - cells["lpips_64"]
+    return "SSIM@64 (LPIPS: weights missing)", lambda cells: cells["ssim_64"]
+
+
+def tile_axis(means: Means) -> tuple[str, Callable[[Mapping[str, Cell]], Cell]]:
+    """Label and value: CLIP-IQA as in the paper, or starter-CLIP where CLIP is missing."""
+    if all(isinstance(cells["clip_iqa"], float) for cells in means.values()):
+        return "CLIP-IQA of the tiles", lambda cells: cells["clip_iqa"]
+    label = "starter-CLIP similarity of tiles to their prompt\n(CLIP-IQA: weights missing)"
+    return label, lambda cells: cells["starter_clip"]

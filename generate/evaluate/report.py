@@ -1,0 +1,134 @@
+"""What an evaluation leaves for people: tables in Markdown, plots, and sheets of mosaics."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ...configs.files import write_text
+from ...models.pixels import to_pixels
+from ..output import reduced, versions
+from ..tiles import TileStore
+from .plots import draw_plots
+from .pretrained import BLIP_ID, CLIP_ID
+from .protocol import Job, Protocol
+from .results import SCORES, TABLE
+from .sheets import contact_sheet
+from .table import COSTS, FIDELITY, MISSING, NO_ADAPTER, PYRAMID, TILES, Cell, markdown, row_means
+
+REPORT = "report.md"
+SIDE = 320  # px of a mosaic on a sheet
+READING = (
+    "starter-CLIP is the similarity of tiles to their prompt by the CLIP that ships with smalti; "
+    "it is no CLIP score. Tile similarity is the mean over all pairs of tiles, and near repeats "
+    "are tiles with a twin above 0.98, by the same network. Correction energy is the mean square "
+    "change of pixels after drawing. Time includes loading of the base model and drawing of a "
+    "pool; a dash stands where a mosaic was drawn in more than one run."
+)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A mosaic that is drawn and measured."""
+
+    job: Job
+    store: TileStore
+    scores: Mapping[str, Cell]
+
+
+def write_report(
+    out: Path,
+    protocol: Protocol,
+    finished: Sequence[Finished],
+    left_out: Sequence[str],
+    tell: Callable[[str], None],
+) -> Path:
+    """Write report.md, plots and one sheet per seed into `out`; returns the path of report.md.
+
+    left_out: labels of rows for which weights are missing. `tell` hears why there are no plots.
+    """
+    sheets = [write_sheet(out, finished, seed) for seed in _distinct(finished, "seed")]
+    means = row_means([(one.job.row.label, one.scores) for one in finished], SCORES)
+    pictures = [*draw_plots(means, out, tell), *sheets]
+    shown = [f"![{path.stem}]({path.name})" for path in pictures]
+    parts = [_heading(protocol, finished), *_tables(means), *_notes(means, left_out), *shown]
+    write_text(out / REPORT, "\n\n".join(parts) + "\n")
+    return out / REPORT
+
+
+def _heading(protocol: Protocol, finished: Sequence[Finished]) -> str:
+    pairs = [pair.name for pair in _distinct(finished, "pair")]
+    seeds = [str(seed) for seed in _distinct(finished, "seed")]
+    devices = {str(one.store.recorded("device")) for one in finished}
+    more = f", with {', '.join(protocol.overrides)}" if protocol.overrides else ""
+    return (
+        f"# Evaluation of {Path(protocol.base).name}, {protocol.grid} tiles{more}\n\n"
+        f"Means over {len(pairs)} of the paper's prompt pairs ({', '.join(pairs)}) and "
+        f"{_counted(len(seeds), 'seed')} ({', '.join(seeds)}): {len(finished)} mosaics, drawn on "
+        f"{', '.join(sorted(devices))} by smalti {versions()['smalti']}. Every mosaic is a line of "
+        f"[{TABLE}]({TABLE})."
+    )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" + "s" * (number != 1)
+
+
+def _tables(means: Mapping[str, Mapping[str, Cell]]) -> list[str]:
+    return [
+        "## Reference at 64 px, and tiles (paper, Tables 1, 3 and 4)",
+        markdown(means, (*FIDELITY, *TILES)).rstrip(),
+        "## Gaussian pyramid (paper, Table 6)",
+        markdown(means, PYRAMID).rstrip(),
+        "## Variety, changes after drawing, time and memory of a mosaic",
+        markdown(means, COSTS).rstrip(),
+    ]
+
+
+def _notes(means: Mapping[str, Mapping[str, Cell]], left_out: Sequence[str]) -> list[str]:
+    """How to read the tables, and what to do about what is missing."""
+    cells = {name: cell for row in means.values() for name, cell in row.items()}
+    notes = [READING]
+    if cells["lpips_64"] == MISSING:
+        notes.append(f"LPIPS, {MISSING}: give AlexNet's as a safetensors file, `--lpips FILE`.")
+    for name, title, hub_id in (("clip", "CLIP and IQA", CLIP_ID), ("blip", "BLIP", BLIP_ID)):
+        if cells[name] == MISSING:
+            notes.append(f"{title}, {MISSING}: `hf download {hub_id}`, then the same command.")
+    if NO_ADAPTER in cells.values():
+        notes.append(
+            f"HPSv2 and ImageReward, {NO_ADAPTER}: their packages pin versions of other packages "
+            "that smalti cannot be installed beside."
+        )
+    return notes + [f"Left out, {MISSING}: {label}." for label in left_out]
+
+
+def write_sheet(out: Path, finished: Sequence[Finished], seed: int) -> Path:
+    """Mosaics of a seed: one row per row of the tables below the references, columns are pairs."""
+    own = [one for one in finished if one.job.seed == seed]
+    by_place = {(one.job.row.label, one.job.pair.name): one for one in own}
+    pairs = [pair.name for pair in _distinct(own, "pair")]
+    labels = list(dict.fromkeys(one.job.row.label for one in own))
+    references = [_reference(by_place[labels[0], pair].store) for pair in pairs]
+    rows = [[_mosaic(by_place[label, pair].store) for pair in pairs] for label in labels]
+    path = out / f"sheet-seed{seed}.png"
+    contact_sheet([references, *rows], path, columns=pairs, names=["reference", *labels], side=SIDE)
+    return path
+
+
+def _reference(store: TileStore) -> Image.Image:
+    picture = store.reference()
+    assert picture is not None, "a finished mosaic has its reference"
+    return Image.fromarray(to_pixels(picture))
+
+
+def _mosaic(store: TileStore) -> Image.Image:
+    """A mosaic no larger than a sheet shows it: a sheet holds many."""
+    picture = Image.fromarray(reduced(store.canvas()))
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return picture
+
+
+def _distinct(finished: Sequence[Finished], name: str) -> list[Any]:
+    return list(dict.fromkeys(getattr(one.job, name) for one in finished))

@@ -1,0 +1,73 @@
+"""`mosaic eval` as a user types it."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from smalti.cli import main
+
+
+@pytest.fixture(autouse=True)
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def invoke(*words: str):
+    return CliRunner().invoke(main.app, ["eval", *words], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["--methods", "smalty"], ['no method "smalty"', 'did you mean "smalti"', "histogram"]),
+        (["--pairs", "cat,dogs"], ['no pair "dogs"', 'did you mean "dog"', "hamburger"]),
+        (["--presets", "quick"], ['no preset "quick"', "draft, fast, fine, paper"]),
+        (["--seeds", "one"], ["--seeds", "0,1"]),
+        (["--lpips", "no.safetensors"], ["no.safetensors", "--lpips"]),
+        (["--base", "sd22"], ['"sd22"', "sd21"]),
+        (["--grid", "0x4"], ["--grid"]),
+        (["--set", "mosaic.method=match"], ["--set mosaic.method", "--methods"]),
+        (["--set", "mosaic.stpes=3"], ["mosaic.steps"]),
+    ],
+)
+def test_bad_input_is_told_in_a_line_or_two(words: list[str], shown: list[str], desk: Path):
+    done = invoke(*words)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("Error: ") and done.stderr.count("\n") <= 2
+    for word in shown:
+        assert word in done.stderr
+    assert list(desk.iterdir()) == []
+
+
+def test_a_folder_that_holds_something_else(desk: Path):
+    (desk / "mine").mkdir()
+    (desk / "mine" / "letter.txt").touch()
+    done = invoke("--out", "mine")
+    assert done.exit_code == 2 and "--out" in done.stderr
+
+
+def test_a_dry_run_says_what_would_be_done(desk: Path):
+    done = invoke("--pairs", "cat,dog", "--methods", "smalti,match", "--ablation", "--dry-run")
+    assert done.exit_code == 0
+    for word in ("runs/eval/starter-8x8", "smalti, fast; match, fast; smalti, paper",
+                 "28, of which 28", "LPIPS"):  # fmt: skip
+        assert word in done.stdout
+    assert list(desk.iterdir()) == []
+
+
+def test_a_mosaic_drawn_in_a_process_of_its_own(tiny_sd: Path, desk: Path):
+    words = ["--pairs", "cat", "--seeds", "3", "--methods", "smalti", "--grid", "1x2"]
+    words += ["--base", str(tiny_sd), "--set", "mosaic.steps=2"]
+    words += ["--set", "mosaic.reference_steps=2"]
+    done = invoke(*words, "--out", "mine")
+    assert done.exit_code == 0, done.output
+    assert done.stdout == "The evaluation: mine/report.md\n"
+    assert "1/1  cat, seed 3, smalti, fast: " in done.stderr
+    header, row = Path("mine/results.csv").read_text().splitlines()
+    cells = dict(zip(header.split(","), row.split(","), strict=True))
+    assert 0.1 < float(cells["peak_gib"]) < 8 and float(cells["seconds"]) > 0
+    assert cells["settings"] in next(Path("mine/mosaics").iterdir()).name
+    other = invoke(*words, "--out", "mine", "--set", "mosaic.tint=0.1")
+    assert other.exit_code == 2 and "holds another evaluation" in other.stderr

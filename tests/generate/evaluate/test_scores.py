@@ -1,0 +1,179 @@
+"""Scores of a mosaic against formulas written out; what is not here is said to be missing."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.functional import interpolate
+from transformers import BertTokenizer, BlipConfig, BlipForImageTextRetrieval
+
+from smalti.configs.errors import InputError
+from smalti.generate.evaluate import pretrained
+from smalti.generate.evaluate.judge import Judge
+from smalti.generate.evaluate.metrics import RESOLUTIONS, lpips
+from smalti.generate.evaluate.pretrained import (
+    BLIP_ID,
+    CLIP_ID,
+    Blip,
+    Judges,
+    cached,
+    clip_iqa,
+    clip_score,
+    find_judges,
+)
+from smalti.generate.evaluate.results import SCORES
+from smalti.generate.evaluate.scores import diversity, fidelity, measure
+from smalti.generate.evaluate.table import MISSING, NO_ADAPTER
+from smalti.generate.grid import Grid
+from smalti.generate.tiles import TileStore
+from smalti.models.lpips import Lpips
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    return Judge()
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """A mosaic of 256 px and its reference of 128 px, which it is not quite."""
+    g = torch.Generator().manual_seed(0)
+    reference = interpolate(torch.rand(1, 3, 8, 8, generator=g), 128, mode="bicubic").clamp(0, 1)
+    mosaic = interpolate(reference, 256) + 0.2 * torch.randn(1, 3, 256, 256, generator=g)
+    return mosaic[0].clamp(0, 1), reference[0]
+
+
+def test_lpips_at_every_resolution(pair, lpips_weights: Path):
+    network = Lpips(lpips_weights)
+    found = fidelity(*pair, network)
+    for side in RESOLUTIONS:
+        sized = [interpolate(x[None], side, mode="bilinear", antialias=True) for x in pair]
+        assert found[f"lpips_{side}"] == pytest.approx(float(network(*sized)), rel=1e-5)
+        assert lpips(pair[1], pair[1], network, side) == 0
+    assert len({found[f"lpips_{side}"] for side in RESOLUTIONS}) == 4
+    without = fidelity(*pair, None)
+    assert [without[f"lpips_{side}"] for side in RESOLUTIONS] == [MISSING] * 4
+    assert without["psnr_64"] == found["psnr_64"]
+
+
+def test_diversity_by_hand():
+    """Angles of 0, 10, 60 and 240 degrees: one pair of near twins among six pairs."""
+    angles = torch.deg2rad(torch.tensor([0.0, 10.0, 60.0, 240.0]))
+    found = diversity(torch.stack([angles.cos(), angles.sin()], 1))
+    apart = torch.deg2rad(torch.tensor([10.0, 60.0, 120.0, 50.0, 130.0, 180.0]))
+    assert found["tile_similarity"] == pytest.approx(float(apart.cos().mean()), abs=1e-6)
+    assert found["near_repeats"] == 2
+    alone = diversity(torch.ones(1, 1))
+    assert alone == {"tile_similarity": None, "near_repeats": 0}
+
+
+def test_clip_scores_are_their_formulas(judge: Judge):
+    images = torch.rand(5, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    cosine = judge.image_features(images) @ judge.text_features(["A cat"]).T
+    expected = [max(0.0, 2.5 * float(value)) for value in cosine]
+    assert clip_score(judge, images, "A cat").tolist() == pytest.approx(expected, abs=1e-5)
+    good, bad = (judge.image_features(images) @ judge.text_features([text]).T
+                 for text in ("Good photo.", "Bad photo."))  # fmt: skip
+    expected = torch.sigmoid(judge.clip.logit_scale.exp() * (good - bad))[:, 0]
+    torch.testing.assert_close(clip_iqa(judge, images), expected, atol=1e-4, rtol=0)
+
+
+def make_blip(folder: Path) -> Path:
+    """A tiny random BLIP in the hub's layout."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "dog"]
+    folder.mkdir(parents=True)
+    (folder / "vocab.txt").write_text("\n".join(words))
+    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
+    text = {"vocab_size": len(words), "hidden_size": 16, "num_hidden_layers": 1,
+            "num_attention_heads": 2, "intermediate_size": 16, "encoder_hidden_size": 16,
+            "bos_token_id": 2, "eos_token_id": 3, "sep_token_id": 3, "pad_token_id": 0}  # fmt: skip
+    vision = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+              "intermediate_size": 16, "image_size": 32, "patch_size": 16}  # fmt: skip
+    torch.manual_seed(0)
+    model = BlipForImageTextRetrieval(BlipConfig(text_config=text, vision_config=vision))
+    model.save_pretrained(folder)
+    facts = {"image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.3, 0.4]}
+    (folder / "preprocessor_config.json").write_text(json.dumps(facts))
+    return folder
+
+
+def test_blip_matches_are_the_models_own(tmp_path: Path):
+    folder = make_blip(tmp_path / "blip")
+    images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    model = BlipForImageTextRetrieval.from_pretrained(folder).eval()
+    mean, deviation = torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.2, 0.3, 0.4])
+    pixels = (images - mean.view(3, 1, 1)) / deviation.view(3, 1, 1)
+    with torch.no_grad():
+        logits = [model(input_ids=torch.tensor([[2, 5, 6, 3]]), pixel_values=one[None]).itm_score
+                  for one in pixels]  # fmt: skip
+    expected = torch.stack([torch.sigmoid(one[0, 1] - one[0, 0]) for one in logits])
+    torch.testing.assert_close(Blip(folder).matches(images, "a cat"), expected, atol=1e-5, rtol=0)
+    larger = interpolate(images, 64, mode="nearest")
+    assert Blip(folder).matches(larger, "a cat").shape == (3,)
+
+
+def hub_cache(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder))
+    monkeypatch.setattr("huggingface_hub._snapshot_download.constants.HF_HUB_CACHE", str(folder))
+
+
+def snapshot(folder: Path, hub_id: str) -> Path:
+    """An empty snapshot folder as the hub's cache has it."""
+    repo = folder / f"models--{hub_id.replace('/', '--')}"
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs" / "main").write_text("abc")
+    return repo / "snapshots" / "abc"
+
+
+def test_networks_are_found_in_the_hubs_cache_only_when_complete(tmp_path: Path, monkeypatch):
+    hub_cache(tmp_path, monkeypatch)
+    assert cached(BLIP_ID) is None
+    place = snapshot(tmp_path, BLIP_ID)
+    make_blip(place)
+    assert cached(BLIP_ID) == place
+    found = find_judges(None)
+    assert isinstance(found.blip, Blip) and found.clip is None
+    assert found.measurable() == {"blip"}
+    (place / "model.safetensors").unlink()
+    assert cached(BLIP_ID) is None and cached(CLIP_ID) is None
+
+
+def test_a_missing_lpips_file_is_named(tmp_path: Path):
+    with pytest.raises(InputError, match="--lpips"):
+        find_judges(tmp_path / "no.safetensors")
+
+
+@pytest.fixture
+def drawn(finished: Path, tmp_path: Path) -> TileStore:
+    """A small mosaic as the evaluation leaves it."""
+    import shutil
+
+    store = TileStore(Path(shutil.copytree(finished, tmp_path / "drawn")), Grid(2, 3, 64, 21))
+    store.update(evaluation={"seconds": 1.5, "peak_bytes": 2**29})
+    return store
+
+
+def test_all_scores_of_a_mosaic(drawn: TileStore, judge: Judge, lpips_weights: Path, monkeypatch):
+    found = measure(drawn, "A cat", Judges(judge))
+    assert set(found) == set(SCORES)
+    record = drawn.recorded("metrics")
+    assert found["psnr_64"] == pytest.approx(record["psnr_64"], abs=1e-3)
+    assert found["ssim_64"] == pytest.approx(record["ssim_64"], abs=1e-4)
+    assert (found["seconds"], found["peak_gib"], found["correction_energy"]) == (1.5, 0.5, 0)
+    assert [found[name] for name in ("lpips_64", "clip", "clip_iqa", "blip")] == [MISSING] * 4
+    assert found["hpsv2"] == found["image_reward"] == NO_ADAPTER
+    whole = measure(drawn, "A cat", Judges(judge, Lpips(lpips_weights), clip=judge))
+    changed = {name for name in found if found[name] != whole[name]}
+    assert changed == Judges(judge, Lpips(lpips_weights), judge).measurable()
+
+
+def test_the_tile_score_is_the_mean_over_tiles(drawn: TileStore, judge: Judge, monkeypatch):
+    monkeypatch.setattr("smalti.generate.evaluate.scores.BATCH", 4)  # 6 tiles, two batches
+    tiles = drawn.canvas().reshape(2, 64, 3, 64, 3).swapaxes(1, 2).reshape(6, 64, 64, 3)
+    images = torch.from_numpy(tiles.copy()).permute(0, 3, 1, 2) / 255
+    expected = judge.image_features(images) @ judge.class_features(["A cat"]).T
+    found = measure(drawn, "A cat", replace(Judges(judge)))
+    assert found["starter_clip"] == pytest.approx(float(expected.mean()), abs=1e-5)
+    assert pretrained.CLIP_SCALE == 2.5

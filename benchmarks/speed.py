@@ -13,7 +13,6 @@ other things meanwhile, only ratios within one table mean anything.
 and memory do not depend on what weights know; the files are made at first use.
 """
 
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -110,6 +109,7 @@ def measure(settings: Settings, folder: str) -> Cost:
     """Draw the mosaic of `settings` into an empty folder; runs in a process of its own."""
     import torch
 
+    from smalti.generate.evaluate.drawing import peak_bytes
     from smalti.generate.mosaic import draw_tiles, plan_mosaic
     from smalti.generate.studio import open_studio
     from smalti.generate.tiles import TileStore
@@ -126,9 +126,7 @@ def measure(settings: Settings, folder: str) -> Cost:
         tiles = plan.grid.tiles
         draw_tiles(studio, tiles, set(tiles), plan.settings.mosaic.seed, lambda *_: None)
         seconds = time.perf_counter() - began
-    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, KiB elsewhere
-    memory = torch.cuda.max_memory_allocated() if on_gpu else kib * 1024
-    return Cost(seconds, clock.parts, memory)
+    return Cost(seconds, clock.parts, peak_bytes(studio.base.device.type))
 
 
 def rows(costs: list[tuple[str, int, Cost]]) -> list[tuple[str, ...]]:

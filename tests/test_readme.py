@@ -54,7 +54,7 @@ def shortened(words: list[str]) -> list[str]:
     if words[0] == "mosaic-train":
         more = [f"--set=train.{text}" for text in QUICK_TRAIN]
     if words[0] == "mosaic-gen" and "--dry-run" not in words:
-        more = ["--set=mosaic.steps=2", "--set=mosaic.level=1"]
+        more = [f"--set=mosaic.{text}" for text in ("steps=2", "reference_steps=2", "level=1")]
         more += ["--set=mosaic.grid=2x3"] * ("--grid" in words)
     return [*words, *more]
 

@@ -9,7 +9,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := mosaics/demo
 # No test reaches the hub; a missing file must fail at once, not after a time-out.
-TEST_ENV := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
+# Two workers with one thread each: processes with more threads than cores slow each other down.
+TEST_ENV := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1
 
 .PHONY: help env demo test lint starter clean
 .DEFAULT_GOAL := help
@@ -36,7 +37,7 @@ demo: env
 	@echo "Next, your own photos: README.md. What is installed: $(BIN)/mosaic doctor"
 
 test: env
-	$(TEST_ENV) $(BIN)/python -m pytest
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: env
 	$(BIN)/ruff check .

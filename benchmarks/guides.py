@@ -12,7 +12,6 @@ drawing the tiles, the base model loaded; only ratios within one run mean anythi
 --out and are not drawn again; delete it after a change of code.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,13 +103,7 @@ class Found:
 
 
 def scenes(photo: Path) -> dict[str, Scene]:
-    """Both scenes; the photo is written to `photo` unless it is there."""
-    from PIL import Image
-    from skimage.data import astronaut
-
-    if not photo.is_file():
-        photo.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(astronaut()).save(photo)
+    """Both scenes; `photo` is the file of the portrait."""
     return {
         "photo": Scene({"tile_prompt": ("a hamburger",), "ref": str(photo)}),
         "demo": Scene({"tile_lora": ("sylvie",), "ref_lora": "eileen"}, concept="sylvie"),
@@ -128,8 +121,10 @@ def settings_of(text: str, base: str | None, scene: Scene, grid: str, seed: int)
 
 def draw(settings: Settings, out: Path) -> float:
     """Draw a mosaic into `out` unless it is there; seconds of drawing its tiles."""
-    from smalti.generate.mosaic import draw_tiles, finish, plan_mosaic
-    from smalti.generate.studio import open_studio
+    from mosaics import open_mosaic, timed_tiles
+
+    from smalti.generate.mosaic import plan_mosaic
+    from smalti.generate.output import finish
     from smalti.generate.tiles import TileStore
 
     plan = plan_mosaic(settings, concepts_dir=Path("concepts"))
@@ -137,12 +132,7 @@ def draw(settings: Settings, out: Path) -> float:
     store.claim(plan.identity)
     if seconds := store.recorded("seconds"):
         return seconds
-    studio = open_studio(plan, store, Path("concepts"), lambda *_: None)
-    _ = studio.base.linear_decoder  # fitted once per base model, not once per mosaic
-    began = time.perf_counter()
-    tiles = plan.grid.tiles
-    draw_tiles(studio, tiles, set(tiles), plan.settings.mosaic.seed, lambda *_: None)
-    seconds = time.perf_counter() - began
+    seconds = timed_tiles(open_mosaic(settings, out))
     finish(store, plan.settings, plan.settings.mosaic.tile_prompt)
     store.update(seconds=seconds)
     return seconds
@@ -195,7 +185,11 @@ def main(
     out: Annotated[Path, typer.Option(help="Where mosaics stay.")] = Path("runs/benchmarks/guides"),
 ) -> None:
     """Draw the mosaic of every row and scene at every seed and print what came out."""
-    known = scenes(out / "astronaut.png")
+    from mosaics import photo
+
+    from smalti.generate.evaluate.protocol import choose_seeds
+
+    known, numbers = scenes(photo(out / "astronaut.png")), choose_seeds(seeds)
     if unknown := [name for name in (rows.split(";") if rows else ()) if name not in ROWS]:
         raise InputError(f'No row "{unknown[0]}"; known: {"; ".join(ROWS)}.')
     chosen = {name: text for name, text in ROWS.items() if not rows or name in rows.split(";")}
@@ -205,7 +199,7 @@ def main(
         score, found = scoring(known[place]), []
         for name, text in chosen.items():
             folders, seconds = [], []
-            for seed in (int(seed) for seed in seeds.split(",")):
+            for seed in numbers:
                 settings = settings_of(text, base, known[place], grid, seed)
                 slug = "".join(c if c.isalnum() else "-" for c in f"{place}-{text}-{grid}-{seed}")
                 folders.append(out / slug)
@@ -223,16 +217,13 @@ def draw_curves(curves: dict[str, list[Found]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     from smalti.configs.files import replacing
+    from smalti.generate.evaluate.plots import labelled_points
 
     figure = Figure(figsize=(7 * len(curves), 6), layout="constrained")
     panels = figure.subplots(1, len(curves), squeeze=False)[0]
     for panel, (place, found) in zip(panels, curves.items(), strict=True):
-        for one in found:
-            panel.plot(one.ssim, one.score, "o", color="tab:blue")
-            panel.annotate(one.name, (one.ssim, one.score), fontsize=7, xytext=(4, 2),
-                           textcoords="offset points")  # fmt: skip
+        labelled_points(panel, {one.name: (one.ssim, one.score) for one in found})
         panel.set(title=place, xlabel="SSIM@64", ylabel="tile score")
-        panel.grid(alpha=0.3)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
 

@@ -1,7 +1,6 @@
 """The mosaics of the main job: what a variant changes, drawing it, and measuring what came out."""
 
-import hashlib
-import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,8 +11,11 @@ from likeness import ImageJudge, likeness, read_images
 
 from smalti.configs.settings import MosaicSettings, Settings
 from smalti.generate.evaluate.metrics import psnr, ssim
-from smalti.generate.mosaic import MosaicPlan, generate_mosaic, plan_mosaic
+from smalti.generate.evaluate.run import digest
+from smalti.generate.mosaic import MosaicPlan, draw_tiles, generate_mosaic, plan_mosaic
+from smalti.generate.studio import Studio, open_studio
 from smalti.generate.subjects import CONCEPT, fill_defaults
+from smalti.generate.tiles import TileStore
 from smalti.models.adapter_file import read_metadata
 from smalti.models.concepts import find_adapter
 from smalti.models.files import WEIGHTS, locate, weights_file
@@ -62,8 +64,36 @@ def folder_of(plan: MosaicPlan, name: str, root: Path) -> Path:
 
     So finished mosaics are found again, and none is ever taken for another.
     """
-    text = json.dumps(plan.identity, sort_keys=True)
-    return root / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return root / f"{name}-{digest(plan.identity)}"
+
+
+def photo(path: Path) -> Path:
+    """The astronaut's portrait that scikit-image ships, written to `path` unless it is there."""
+    from PIL import Image
+    from skimage.data import astronaut
+
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(astronaut()).save(path)
+    return path
+
+
+def open_mosaic(settings: Settings, folder: Path) -> Studio:
+    """A studio whose tiles come next, with all that is made once per base model made already."""
+    plan = plan_mosaic(settings, concepts_dir=Path("concepts"))
+    store = TileStore(folder, plan.grid)
+    store.claim(plan.identity)
+    studio = open_studio(plan, store, Path("concepts"), lambda *_: None)
+    _ = studio.base.linear_decoder
+    return studio
+
+
+def timed_tiles(studio: Studio) -> float:
+    """Draw and store all tiles of a studio; the seconds that it took."""
+    tiles, seed = studio.plan.grid.tiles, studio.plan.settings.mosaic.seed
+    began = time.perf_counter()
+    draw_tiles(studio, tiles, set(tiles), seed, lambda *_: None)
+    return time.perf_counter() - began
 
 
 def draw(settings: Settings, name: str, root: Path, concepts_dir: Path) -> Path:

@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -108,24 +107,15 @@ def watching(studio: Any, clock: Clock) -> Iterator[None]:
 def measure(settings: Settings, folder: str) -> Cost:
     """Draw the mosaic of `settings` into an empty folder; runs in a process of its own."""
     import torch
+    from mosaics import open_mosaic, timed_tiles
 
     from smalti.generate.evaluate.drawing import peak_bytes
-    from smalti.generate.mosaic import draw_tiles, plan_mosaic
-    from smalti.generate.studio import open_studio
-    from smalti.generate.tiles import TileStore
 
-    plan = plan_mosaic(settings, concepts_dir=Path("concepts"))
-    store = TileStore(Path(folder), plan.grid)
-    store.claim(plan.identity)
-    studio = open_studio(plan, store, Path("concepts"), lambda *_: None)
-    _ = studio.base.linear_decoder  # fitted once per base model, not once per mosaic
+    studio = open_mosaic(settings, Path(folder))
     on_gpu = studio.base.device.type == "cuda"
     clock = Clock(torch.cuda.synchronize if on_gpu else lambda: None)
     with watching(studio, clock):
-        began = time.perf_counter()
-        tiles = plan.grid.tiles
-        draw_tiles(studio, tiles, set(tiles), plan.settings.mosaic.seed, lambda *_: None)
-        seconds = time.perf_counter() - began
+        seconds = timed_tiles(studio)
     return Cost(seconds, clock.parts, peak_bytes(studio.base.device.type))
 
 
@@ -185,15 +175,14 @@ def measured(settings: Settings) -> Cost:
     """`measure` in a fresh process, with the astronaut's portrait as the reference."""
     from dataclasses import replace
 
-    from PIL import Image
-    from skimage.data import astronaut
+    from mosaics import photo
+
+    from smalti.generate.evaluate.drawing import apart
 
     with tempfile.TemporaryDirectory() as folder:
-        photo = Path(folder) / "astronaut.png"
-        Image.fromarray(astronaut()).save(photo)
-        settings = replace(settings, mosaic=replace(settings.mosaic, ref=str(photo)))
-        with get_context("spawn").Pool(1) as pool:
-            return pool.apply(measure, (settings, f"{folder}/mosaic"))
+        reference = photo(Path(folder) / "astronaut.png")
+        settings = replace(settings, mosaic=replace(settings.mosaic, ref=str(reference)))
+        return apart(measure, settings, f"{folder}/mosaic")
 
 
 if __name__ == "__main__":

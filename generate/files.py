@@ -21,6 +21,15 @@ def write_png(path: Path, pixels: np.ndarray, text: dict[str, str], xmp: str = "
         Image.fromarray(pixels).save(temporary, format="PNG", pnginfo=chunks)
 
 
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file, None when there is no such file or no object in it."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

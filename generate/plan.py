@@ -15,6 +15,7 @@ from ..models.concepts import find_adapter
 from ..models.device import free_memory, pick_device
 from ..models.files import is_present
 from .grid import Grid, make_grid
+from .guidance import goes_through_unet
 from .methods.choice import resolve_method, unused_settings
 from .methods.img2img import first_step
 from .methods.pool import check_pool, pool_files, pool_hash
@@ -24,7 +25,6 @@ from .subjects import fill_defaults
 MAX_BATCH = {"cpu": 16, "mps": 16, "cuda": 64}  # beyond it, tiles only wait for each other
 MEMORY_SHARE = 0.6
 MAX_LCM_STEPS = 50
-THROUGH_UNET = ("exact", "ycbcr", "lpips")  # guides whose gradient runs through the UNet
 NOT_IN_PICTURE = ("batch_size", "attention", "compile", "ref", "pool")  # no tile depends on them
 
 # For the estimate. A UNet takes about 0.23 FLOP per parameter and latent pixel, and there is about
@@ -157,11 +157,6 @@ def choose_batch(base: BaseModel, settings: Settings, grid: Grid) -> int:
     """How many tiles to draw at once: as many as free memory surely holds, up to `MAX_BATCH`."""
     fitting = int(MEMORY_SHARE * free_memory(base.device) / bytes_per_tile(base, settings, grid))
     return max(1, min(fitting, MAX_BATCH[base.device.type], len(grid.tiles)))
-
-
-def goes_through_unet(mosaic: MosaicSettings) -> bool:
-    """Whether the guide needs the UNet's gradient."""
-    return mosaic.guidance and mosaic.guide in THROUGH_UNET
 
 
 def bytes_per_tile(base: BaseModel, settings: Settings, grid: Grid) -> float:

@@ -15,14 +15,14 @@ from ..models.device import DTYPES, resolve_precision
 from ..models.edlora import Adapter, fused, load_adapter, set_active
 from .color import Align, enlarge, latent_alignment, pixel_alignment
 from .grid import Grid, Tile, fit_reference, split_blocks
-from .guidance import make_guide
+from .guidance import band_cells, goes_through_unet, make_guide
 from .methods.blending import blended, factorized
 from .methods.classical import adjust
 from .methods.img2img import encode_whole, first_step, start_latents
 from .methods.pool import Source
 from .noise import coarse_field, keyed_generator, normal, tile_noise
 from .output import adapter_record, parameters_text
-from .plan import MosaicPlan, choose_batch, goes_through_unet
+from .plan import MosaicPlan, choose_batch
 from .progress import Report
 from .reference import load_photo
 from .sampler import add_noise, encode_pair, make_scheduler, sample
@@ -241,8 +241,8 @@ def make_alignment(
     if mosaic.method == "noise-blend":
         return blended(base.encode(enlarge(blocks, grid.tile)), mosaic.blend)
     if mosaic.method == "factorized":
-        cells = min(mosaic.low_pass_cells, grid.tile // base.latent_factor)
-        return factorized(base.encode(enlarge(blocks, grid.tile)), cells)
+        latents = base.encode(enlarge(blocks, grid.tile))
+        return factorized(latents, band_cells(base, mosaic, grid))
     if not mosaic.color:
         return None
     if mosaic.color_space == "pixel":

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..configs.errors import InputError
 from ..models.pixels import to_image, to_pixels
-from .files import write_json, write_png
+from .files import read_json, write_json, write_png
 from .grid import Grid, Tile
 
 RECORD = "mosaic.json"
@@ -141,11 +141,7 @@ class TileStore:
 
 def read_record(folder: Path) -> dict[str, Any] | None:
     """The mosaic.json of a folder, None when there is none or it is no JSON object."""
-    try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) else None
+    return read_json(folder / RECORD)
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,8 +43,11 @@ class LinearDecoder:
 
     def lift(self, rgb: Tensor) -> Tensor:
         """The smallest change of latents [K, C, h, w] that changes colours by rgb [K, 3, h, w]."""
-        inverse = torch.linalg.pinv(self.matrix.float())
-        return torch.einsum("cr,krhw->kchw", inverse.to(rgb), rgb)
+        return torch.einsum("cr,krhw->kchw", self._inverse.to(rgb), rgb)
+
+    @cached_property
+    def _inverse(self) -> Tensor:
+        return torch.linalg.pinv(self.matrix.float())
 
 
 def cache_folder() -> Path:

@@ -41,11 +41,7 @@ class Judge:
         clip = CLIPModel.from_pretrained(folder, dtype=torch.float32)
         self.clip = clip.to(self.device).eval().requires_grad_(False)
         self.tokenizer = CLIPTokenizer.from_pretrained(folder)
-        facts = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
-        self.mean, self.deviation = (
-            torch.tensor(facts[key], device=self.device).view(1, 3, 1, 1)
-            for key in ("image_mean", "image_std")
-        )
+        self.mean, self.deviation = channel_scales(folder, self.device)
 
     @torch.no_grad()
     def image_features(self, images: Tensor) -> Tensor:
@@ -86,6 +82,16 @@ class Judge:
     def similarity(self, images: Tensor, texts: Sequence[str]) -> Tensor:
         """Cosine similarities [K, N] of images [K, 3, H, W] in [0, 1] and whole sentences."""
         return self.image_features(images) @ self.text_features(texts).T
+
+
+def channel_scales(folder: Path, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and deviation [1, 3, 1, 1] by which a vision network's folder wants images scaled."""
+    facts = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
+    mean, deviation = (
+        torch.tensor(facts[key], device=device).view(1, 3, 1, 1)
+        for key in ("image_mean", "image_std")
+    )
+    return mean, deviation
 
 
 def wordings(name: str) -> list[str]:

@@ -46,12 +46,17 @@ def _by_resolution(axes: Any, means: Means) -> None:
 def _trade_off(axes: Any, means: Means) -> None:
     """Tile score against fidelity (Figure 4b)."""
     across, along = fidelity_axis(means), tile_axis(means)
-    for label, cells in means.items():
-        x, y = across[1](cells), along[1](cells)
+    points = {label: (across[1](cells), along[1](cells)) for label, cells in means.items()}
+    labelled_points(axes, points)
+    axes.set(xlabel=across[0], ylabel=along[0])
+
+
+def labelled_points(axes: Any, points: Mapping[str, tuple[Any, Any]]) -> None:
+    """Draw (x, y) by label, each label beside its point and with room at the edges."""
+    for label, (x, y) in points.items():
         axes.plot(x, y, "o")
         axes.annotate(label, (x, y), fontsize=8, xytext=(4, 3), textcoords="offset points")
     axes.margins(0.2)
-    axes.set(xlabel=across[0], ylabel=along[0])
     axes.grid(alpha=0.3)
 
 

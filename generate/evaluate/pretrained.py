@@ -1,6 +1,5 @@
 """The networks that judge mosaics, each only where its weights are: nothing is downloaded."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ...models.lpips import Lpips
-from .judge import Judge
+from .judge import Judge, channel_scales
 from .metrics import RESOLUTIONS
 
 CLIP_ID = "openai/clip-vit-large-patch14"
@@ -31,11 +30,7 @@ class Blip:
         model = BlipForImageTextRetrieval.from_pretrained(folder, dtype=torch.float32)
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        facts = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
-        self.mean, self.deviation = (
-            torch.tensor(facts[key], device=self.device).view(1, 3, 1, 1)
-            for key in ("image_mean", "image_std")
-        )
+        self.mean, self.deviation = channel_scales(folder, self.device)
 
     @torch.no_grad()
     def matches(self, images: Tensor, text: str) -> Tensor:

@@ -6,11 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from ...configs.errors import InputError
 from ...configs.files import file_hash, write_text
-from ..files import write_json
+from ..files import read_json, write_json
 from .metrics import RESOLUTIONS
 from .protocol import Job, Protocol
 from .table import COSTS, MISSING, PYRAMID, TILES, Cell
@@ -35,7 +34,7 @@ def claim(folder: Path, protocol: Protocol, lpips: Path | None) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; give --out the name of a folder.")
-    old = _record(folder)
+    old = read_json(folder / RECORD)
     if old is None and folder.is_dir() and any(folder.iterdir()):
         raise InputError(
             f"{folder} holds something that is no evaluation; give --out a new or empty folder."
@@ -50,14 +49,6 @@ def claim(folder: Path, protocol: Protocol, lpips: Path | None) -> None:
     elif "lpips" in old and new.get("lpips", old["lpips"]) != old["lpips"]:
         raise InputError(_other(folder, "LPIPS weights", old["lpips"], new["lpips"]))
     write_json(folder / RECORD, {**old, **new})
-
-
-def _record(folder: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _other(folder: Path, name: str, old: object, new: object) -> str:

@@ -2,7 +2,7 @@
 
 from .band import LowPass
 from .base import Guide, Step
-from .choice import make_guide
+from .choice import band_cells, goes_through_unet, make_guide
 from .exact import YCBCR, ExactGuide
 from .filtered import FilteredDifferenceGuide
 from .lpips import LpipsGuide
@@ -19,5 +19,7 @@ __all__ = [
     "ProjectionGuide",
     "Step",
     "X0GradientGuide",
+    "band_cells",
+    "goes_through_unet",
     "make_guide",
 ]

@@ -1,13 +1,19 @@
 """The band that guides call low: `cells` x `cells` area means of a tile, and the ways in and out.
 
-Every guide takes its band from here, so that guides can be compared at the same one.
+Every guide takes its band from here, so that guides can be compared at the same one. The matrices
+depend on sizes alone and are wanted at every step, so each is made once; nobody writes into them.
 """
+
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+MATRICES = 16  # kept of a kind; a mosaic needs three or four
 
+
+@lru_cache(maxsize=MATRICES)
 def area_matrix(size: int, smaller: int) -> Tensor:
     """1-D resampling by area as a matrix [smaller, size]; pixels cut by an edge count in part."""
     edges = torch.arange(smaller + 1, dtype=torch.float64) * size / smaller
@@ -16,6 +22,7 @@ def area_matrix(size: int, smaller: int) -> Tensor:
     return overlap.clamp(min=0) * smaller / size
 
 
+@lru_cache(maxsize=MATRICES)
 def spread_matrix(cells: int, size: int) -> Tensor:
     """1-D enlargement [size, cells] that is smooth and whose area means are the cells again.
 
@@ -26,6 +33,7 @@ def spread_matrix(cells: int, size: int) -> Tensor:
     return smooth @ torch.linalg.inv(area_matrix(size, cells) @ smooth)
 
 
+@lru_cache(maxsize=MATRICES)
 def cubic_matrix(size: int, larger: int) -> Tensor:
     """1-D cubic interpolation as a matrix [larger, size], torch's "bicubic" along one axis."""
     unit = torch.eye(size, dtype=torch.float64)[:, None]  # [size, 1, size], one row per sample

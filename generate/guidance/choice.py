@@ -15,16 +15,34 @@ from .lpips import LpipsGuide
 from .projection import ProjectionGuide
 from .x0_gradient import X0GradientGuide
 
+KINDS: dict[str, type[Guide]] = {
+    "projection": ProjectionGuide,
+    "filtered-difference": FilteredDifferenceGuide,
+    "x0-gradient": X0GradientGuide,
+    "exact": ExactGuide,
+    "ycbcr": ExactGuide,
+    "lpips": LpipsGuide,
+}
+
+
+def goes_through_unet(mosaic: MosaicSettings) -> bool:
+    """Whether the guide that the settings ask for needs the UNet's gradient."""
+    return mosaic.guidance and KINDS[mosaic.guide].through_unet
+
+
+def band_cells(base: BaseModel, mosaic: MosaicSettings, grid: Grid) -> int:
+    """Cells of the band per tile and axis, never more than a tile has latent pixels."""
+    return min(mosaic.low_pass_cells, grid.tile // base.latent_factor)
+
 
 def make_guide(base: BaseModel, mosaic: MosaicSettings, grid: Grid, blocks: Tensor) -> Guide | None:
     """The guide of K tiles that the settings ask for, None when guidance is off.
 
-    blocks: [K, 3, b, b] in [0, 1]. The band never has more cells than a tile has latent pixels.
-    Raises InputError when a guide needs weights that are not there.
+    blocks: [K, 3, b, b] in [0, 1]. Raises InputError when a guide needs weights that are not there.
     """
     if not mosaic.guidance:
         return None
-    cells = min(mosaic.low_pass_cells, grid.tile // base.latent_factor)
+    cells = band_cells(base, mosaic, grid)
     size = min(mosaic.guidance_size or grid.block, grid.tile)
     low_pass = LowPass(size, blur_sigma(size, cells))
     strength = mosaic.guidance_strength

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from smalti.configs.settings import MosaicSettings, Settings, TrainSettings
+from smalti.generate import mosaic, studio
 from smalti.generate.mosaic import generate_mosaic
 
 
@@ -38,6 +39,24 @@ def make(tmp_path_factory):
         return out
 
     return run
+
+
+@pytest.fixture
+def killed(monkeypatch):
+    """Make the second batch that is drawn from now on stop as Ctrl-C does; the list counts them."""
+    real, calls = studio.draw_batch, []
+
+    def draw_batch(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    def arm() -> list:
+        monkeypatch.setattr(mosaic, "draw_batch", draw_batch)
+        return calls
+
+    return arm
 
 
 @pytest.fixture(scope="session")

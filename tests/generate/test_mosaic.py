@@ -82,16 +82,8 @@ def test_batch_size_changes_rounding_only(finished, small, make):
         assert abs(pixels - others[name]).max() <= 1
 
 
-def test_a_killed_run_goes_on_to_the_same_bytes(finished, small, make, tmp_path, monkeypatch):
-    real, calls = studio.draw_batch, []
-
-    def killed(*args):
-        calls.append(args)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    monkeypatch.setattr(mosaic, "draw_batch", killed)
+def test_a_killed_run_goes_on_to_the_same_bytes(finished, small, make, tmp_path, killed):
+    calls = killed()
     with pytest.raises(KeyboardInterrupt):
         make(small, tmp_path / "m")
     assert len(tiles_of(tmp_path / "m")) == 3

@@ -11,7 +11,6 @@ from PIL import Image
 
 from smalti.configs.errors import InputError
 from smalti.configs.settings import CLASSICAL, MosaicSettings
-from smalti.generate import mosaic as mosaic_module
 from smalti.generate import studio
 from smalti.generate.methods.pool import pool_subjects
 from smalti.generate.mosaic import plan_mosaic
@@ -72,17 +71,9 @@ def test_a_drawn_pool_lies_beside_the_tiles_and_is_drawn_once(by_method, tmp_pat
     assert {path: path.read_bytes() for path in out.rglob("*.png")} == before
 
 
-def test_a_pool_killed_half_way_goes_on_to_the_same_bytes(by_method, tmp_path, monkeypatch):
-    real, calls = studio.draw_batch, []
-
-    def killed(*args):
-        calls.append(args)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return real(*args)
-
+def test_a_pool_killed_half_way_goes_on_to_the_same_bytes(by_method, tmp_path, killed):
     whole = by_method("histogram", pool_size=5)
-    monkeypatch.setattr(mosaic_module, "draw_batch", killed)
+    killed()
     with pytest.raises(KeyboardInterrupt):
         by_method("histogram", tmp_path / "m", pool_size=5)
     assert len(list((tmp_path / "m/pool/tiles").iterdir())) == 3

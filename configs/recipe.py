@@ -128,6 +128,14 @@ class UnetSettings(LoopSettings):
 
 
 @dataclass(frozen=True)
+class ColorSettings(LoopSettings):
+    """The colour adapter, which a finished UNet is fitted with."""
+
+    blocks: int = 1
+    """Residual blocks per level of the UNet."""
+
+
+@dataclass(frozen=True)
 class RecipeSettings:
     """The whole recipe."""
 
@@ -135,6 +143,7 @@ class RecipeSettings:
     vae: VaeSettings = VaeSettings()
     clip: ClipSettings = ClipSettings()
     unet: UnetSettings = UnetSettings()
+    color: ColorSettings = ColorSettings()
 
 
 def read_recipe(preset: str, overrides: Sequence[str] = ()) -> RecipeSettings:

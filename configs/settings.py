@@ -11,7 +11,9 @@ from .errors import InputError
 TRAIN_METHODS = ("edlora", "lora")
 CLASSICAL = ("match", "tone", "histogram")  # methods that place pictures of a pool
 FROM_REFERENCE = ("img2img", "quilt")  # methods that start from the reference, noised in part
-METHODS = ("smalti", *CLASSICAL, "adain", "noise-blend", *FROM_REFERENCE, "factorized")
+METHODS = (
+    "smalti", *CLASSICAL, "color-adapter", "adain", "noise-blend", *FROM_REFERENCE, "factorized",
+)  # fmt: skip
 NOISES = ("white", "paper", "random")
 COLOR_SPACES = ("latent", "pixel")
 GUIDES = ("projection", "filtered-difference", "x0-gradient", "exact", "ycbcr", "lpips")
@@ -61,6 +63,8 @@ class BaseSettings:
     """Licence of the weights, as their publisher names it."""
     tiny_vae: str = ""
     """A small autoencoder for the same latents, for proofs: hub id or local folder."""
+    color_adapter: str = ""
+    """A T2I-Adapter for colours, for --method color-adapter: hub id or local folder."""
 
     def __post_init__(self) -> None:
         """Check values; raises InputError."""
@@ -183,8 +187,8 @@ class MosaicSettings:
     negative_prompt: str = ""
     """What tiles and reference should not show."""
     method: str = "smalti"
-    """"smalti", or a method that it is compared with: "match", "tone", "histogram", "adain",
-    "noise-blend", "img2img", "quilt", "factorized"."""
+    """"smalti", or a method that it is compared with: "match", "tone", "histogram",
+    "color-adapter", "adain", "noise-blend", "img2img", "quilt", "factorized"."""
     pool: str = ""
     """Folder of pictures that "match", "tone" and "histogram" place; empty: they draw their own."""
     pool_size: int = 64
@@ -197,6 +201,8 @@ class MosaicSettings:
     """Share of the reference in every prediction of "noise-blend", 0 to 1."""
     strength: float = 0.5
     """Share of the steps that "img2img" and "quilt" take; 1 forgets the block, 0 returns it."""
+    adapter_scale: float = 1.0
+    """Strength of the palette in "color-adapter"; 0 is without."""
     lora_scale: float = 1.0
     """Strength of the adapters, 0 to about 1.5."""
     seed: int = 0

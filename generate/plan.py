@@ -11,6 +11,7 @@ from ..configs.errors import InputError
 from ..configs.files import file_hash
 from ..configs.settings import CLASSICAL, MosaicSettings, Settings
 from ..models.base import BaseModel
+from ..models.color_adapter import require_color_adapter
 from ..models.concepts import find_adapter
 from ..models.device import free_memory, pick_device
 from ..models.files import is_present
@@ -101,6 +102,8 @@ def plan_mosaic(settings: Settings, *, concepts_dir: Path) -> MosaicPlan:
         raise InputError(f'Scheduler "lcm" takes at most {MAX_LCM_STEPS} steps; 4 to 8 are usual.')
     if mosaic.method in CLASSICAL:
         check_pool(mosaic, grid)
+    if mosaic.method == "color-adapter":
+        require_color_adapter(settings.base)
     identity = _identity(settings, concepts_dir)
     device = pick_device()
     return MosaicPlan(settings, grid, identity, device, estimate_seconds(settings, grid, device))
@@ -113,6 +116,8 @@ def _identity(settings: Settings, concepts_dir: Path) -> dict[str, Any]:
     facts = {k: v for k, v in vars(mosaic).items() if k not in left_out}
     if mosaic.pool:
         facts["pool"] = pool_hash(mosaic)
+    if mosaic.method == "color-adapter":
+        facts["color_adapter"] = settings.base.color_adapter
     if mosaic.ref:
         load_photo(Path(mosaic.ref).expanduser())
         facts["reference"] = file_hash(Path(mosaic.ref).expanduser())[:16]

@@ -26,6 +26,7 @@ def sample(
     cfg_window: tuple[float, float] = (0.0, 1.0),
     align: Align | None = None,
     guide: Guide | None = None,
+    residuals: Sequence[Tensor] = (),
     window: tuple[float, float] = (0.0, 1.0),
     generators: Sequence[Generator] | None = None,
     start: int = 0,
@@ -36,6 +37,7 @@ def sample(
     text, negative: [K, L, 77, D]; without `negative` there is no classifier-free guidance, nor
     outside the shares `cfg_window` of the steps (Kynkäänniemi et al. 2024). `guide` acts between
     the shares `window`. scheduler: from `make_scheduler`. align: Eq. 3-5. guide: Eq. 6-8.
+    residuals: what a T2I-Adapter adds at the UNet's levels, from [K, C, h, w] down.
     generators: one per tile, for schedulers that add noise ("lcm"). start: index of the first step;
     latents have its level of noise. on_step(i) is called after step i.
     """
@@ -47,7 +49,7 @@ def sample(
         with torch.set_grad_enabled(through_unet):
             z = z.detach().requires_grad_(through_unet)
             without = negative if step.within(*cfg_window) else None
-            output = predict(base, z, t, text, without, cfg_scale)
+            output = predict(base, z, t, text, without, cfg_scale, residuals)
             x0 = clean_latents(base.prediction_type, output, z, step)
             if align is not None:
                 x0 = align(x0)
@@ -61,13 +63,24 @@ def sample(
 
 
 def predict(
-    base: BaseModel, z: Tensor, t: Tensor, text: Tensor, negative: Tensor | None, cfg_scale: float
+    base: BaseModel,
+    z: Tensor,
+    t: Tensor,
+    text: Tensor,
+    negative: Tensor | None,
+    cfg_scale: float,
+    residuals: Sequence[Tensor] = (),
 ) -> Tensor:
     """The UNet's output [K, C, h, w] with classifier-free guidance, in one batched call."""
     if negative is not None:
         z, text = torch.cat([z, z]), torch.cat([negative, text])
-    output = base.unet(z.to(base.dtype), t, encoder_hidden_states=text.to(base.dtype)).sample
-    output = output.to(z.dtype)
+        residuals = [torch.cat([part, part]) for part in residuals]
+    output = base.unet(
+        z.to(base.dtype),
+        t,
+        encoder_hidden_states=text.to(base.dtype),
+        down_intrablock_additional_residuals=list(residuals) or None,  # the UNet empties the list
+    ).sample.to(z.dtype)
     if negative is None:
         return output
     without, with_text = output.chunk(2)

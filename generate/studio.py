@@ -18,6 +18,7 @@ from .grid import Grid, Tile, fit_reference, split_blocks
 from .guidance import band_cells, goes_through_unet, make_guide
 from .methods.blending import blended, factorized
 from .methods.classical import adjust
+from .methods.color_adapter import palette_features
 from .methods.img2img import encode_whole, first_step, start_latents
 from .methods.pool import Source
 from .noise import coarse_field, keyed_generator, normal, tile_noise
@@ -210,6 +211,9 @@ def denoise_tiles(
         latents = add_noise(base, clean, latents, scheduler, start)
     align = make_alignment(base, mosaic, grid, blocks)
     guide = make_guide(base, mosaic, grid, blocks)
+    residuals = []
+    if mosaic.method == "color-adapter":
+        residuals = palette_features(base, blocks, grid.tile, mosaic.adapter_scale)
     with fused(base.unet):
         clean = sample(
             base,
@@ -221,6 +225,7 @@ def denoise_tiles(
             cfg_window=(mosaic.cfg_start, mosaic.cfg_end),
             align=align,
             guide=guide,
+            residuals=residuals,
             window=(mosaic.guidance_start, mosaic.guidance_end),
             generators=[keyed_generator(seed, "tile", "steps", *tile) for tile in tiles],
             start=start,

@@ -147,5 +147,6 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> str:
     """Names and both values of what differs, at most three of them."""
     names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    names.sort(key=lambda name: name != "method")  # it explains the others
     shown = [f"{name}: {old.get(name)!r}, now {new.get(name)!r}" for name in names[:3]]
     return "; ".join(shown) + (f"; and {len(names) - 3} more" if len(names) > 3 else "")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..configs.errors import InputError
 from ..configs.settings import ATTENTIONS, SCHEDULERS, BaseSettings
+from .color_adapter import load_color_adapter
 from .conditioning import ConceptEmbedding, cross_attention_names, install_layerwise_attention
 from .device import resolve_device
 from .files import is_present, locate, weights_file
@@ -101,6 +102,11 @@ class BaseModel:
     def tiny_decoder(self) -> TinyDecoder:
         """The small decoder that the base's settings name; raises InputError without one."""
         return load_tiny_decoder(self.settings, self.device, self.dtype)
+
+    @cached_property
+    def color_adapter(self) -> Any:
+        """The T2I-Adapter that the base's settings name; raises InputError without one."""
+        return load_color_adapter(self.settings, self.device, self.dtype)
 
     def decoder(self, name: str) -> Callable[[Tensor], Tensor]:
         """One of the ways from scaled latents to colours: "full", "tiny" or "linear"."""

@@ -25,7 +25,7 @@ def locate(settings: BaseSettings) -> Path:
 
     Raises InputError when the folder lacks a part, or when a download is needed and fails.
     """
-    folder = local_folder(settings)
+    folder = local_folder(settings.source)
     if folder is None and _is_hub_id(settings.source):
         folder = _cached(settings) or _download(settings)
     if folder is None:
@@ -43,16 +43,16 @@ def locate(settings: BaseSettings) -> Path:
 
 def is_present(settings: BaseSettings) -> bool:
     """Whether the base model is complete on this machine, so that no download is needed."""
-    folder = local_folder(settings)
+    folder = local_folder(settings.source)
     if folder is None:
         return _is_hub_id(settings.source) and _cached(settings) is not None
     return not missing_files(folder, settings.variant)
 
 
-def local_folder(settings: BaseSettings) -> Path | None:
+def local_folder(source: str) -> Path | None:
     """The folder that `source` names inside the package or on disk, None when there is none."""
-    inside, outside = PACKAGE / settings.source, Path(settings.source).expanduser()
-    if settings.source.startswith("models/") and inside.is_dir():
+    inside, outside = PACKAGE / source, Path(source).expanduser()
+    if source.startswith("models/") and inside.is_dir():
         return inside
     return outside if outside.is_dir() else None
 

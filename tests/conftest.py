@@ -23,10 +23,15 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a tiny model in SD's layout (epsilon prediction, AutoencoderKL)."""
-    from tiny import make_tiny_sd
+    """Folder of a tiny model in SD's layout (epsilon prediction, AutoencoderKL).
 
-    return make_tiny_sd(tmp_path_factory.mktemp("bases") / "tiny")
+    Beside it lies `color_adapter`.
+    """
+    from tiny import make_color_adapter, make_tiny_sd
+
+    folder = tmp_path_factory.mktemp("bases")
+    make_color_adapter(folder / "color_adapter")
+    return make_tiny_sd(folder / "tiny")
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +39,8 @@ def tiny_settings(tiny_sd: Path):
     """Base settings that point at `tiny_sd`."""
     from smalti.configs.settings import BaseSettings
 
-    return BaseSettings(name="tiny", source=str(tiny_sd), resolution=64)
+    adapter = str(tiny_sd.parent / "color_adapter")
+    return BaseSettings(name="tiny", source=str(tiny_sd), resolution=64, color_adapter=adapter)
 
 
 @pytest.fixture(scope="session")

@@ -75,8 +75,8 @@ def evaluate(
     Raises InputError for bad input and for a folder that holds another evaluation.
     """
     plans, left_out = plan_all(protocol, jobs, out, lpips)
-    for label in left_out:
-        tell(f"Left out: {label} (weights missing; give --lpips FILE).")
+    for label, remedy in left_out.items():
+        tell(f"Left out: {label} (weights missing; {remedy}).")
     claim(out, protocol, lpips)
     results, loader = Results(out / TABLE), Loader(lpips)
     draw_missing_references(plans, run, tell)
@@ -85,21 +85,31 @@ def evaluate(
         scores = finish(planned, results, loader, run)
         tell(f"{number}/{len(plans)}  {planned.job.label}: {_said(scores)}")
         finished.append(Finished(planned.job, planned.store, scores))
-    return write_report(out, protocol, finished, left_out, tell)
+    return write_report(out, protocol, finished, list(left_out), tell)
 
 
 def plan_all(
     protocol: Protocol, jobs: Sequence[Job], out: Path, lpips: Path | None
-) -> tuple[list[Planned], list[str]]:
-    """Check all mosaics; also returns the labels of rows for which weights are missing.
+) -> tuple[list[Planned], dict[str, str]]:
+    """Check all mosaics; also returns the rows for which weights are missing, and what to do.
 
     Raises InputError for settings that cannot work, before anything is drawn.
     """
     if lpips:
         Lpips(lpips, setting="--lpips")  # a bad file must not be noticed after hours of drawing
-    wanted = [job for job in jobs if lpips or job.row.variant != LPIPS_GUIDED]
-    left_out = dict.fromkeys(job.row.label for job in jobs if job not in wanted)
-    return [plan(protocol, job, out, lpips) for job in wanted], list(left_out)
+    remedies = {job.row: missing_weights(protocol, job, lpips) for job in jobs}
+    left_out = {row.label: remedy for row, remedy in remedies.items() if remedy}
+    return [plan(protocol, job, out, lpips) for job in jobs if not remedies[job.row]], left_out
+
+
+def missing_weights(protocol: Protocol, job: Job, lpips: Path | None) -> str:
+    """What to do about weights that a mosaic would need and that are nowhere; empty if none."""
+    if job.row.variant == LPIPS_GUIDED and not lpips:
+        return "give --lpips FILE"
+    base = protocol.settings(job, lpips).base
+    if job.row.method == "color-adapter" and not base.color_adapter:
+        return f"no colour adapter is known for {base.name}; --set base.color_adapter=FOLDER"
+    return ""
 
 
 def outline(
@@ -109,12 +119,13 @@ def outline(
     plans, left_out = plan_all(protocol, jobs, out, lpips)
     missing = [one for one in plans if not is_finished(one.folder)]
     here = {"LPIPS": lpips, "CLIP and IQA": cached(CLIP_ID), "BLIP": cached(BLIP_ID)}
+    absent = [name for name, file in here.items() if not file]
     seconds = sum(one.seconds for one in missing)
     return {
         "rows": "; ".join(dict.fromkeys(one.job.row.label for one in plans)),
         "mosaics": f"{len(plans)}, of which {len(missing)} are to be drawn",
         "time": f"about {duration(seconds)} of drawing (a rough estimate)" if missing else "none",
-        "weights missing": ", ".join([name for name, file in here.items() if not file] + left_out),
+        "weights missing": ", ".join([*absent, *left_out]),
     }
 
 

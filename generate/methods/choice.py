@@ -15,6 +15,7 @@ SETTINGS = {
     "match": ("method", "pool_size", "repeat_distance", "tone_adjustment"),
     "tone": ("method", "pool_size"),
     "histogram": ("method", "pool_size"),
+    "color-adapter": ("method", "adapter_scale"),
     "adain": ("method",),
     "noise-blend": ("method", "blend"),
     "img2img": ("method", "strength"),

@@ -1,4 +1,4 @@
-"""`python -m smalti.train.starter STAGE`: prepare, vae, clip, unet, or all of them in order."""
+"""`python -m smalti.train.starter STAGE`: one of the stages, or all of them in order."""
 
 import os
 from pathlib import Path
@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-STAGES = ("prepare", "vae", "clip", "unet", "all")
+STAGES = ("prepare", "vae", "clip", "unet", "color", "all")
 
 
 def main(
-    stage: Annotated[str, typer.Argument(help="prepare, vae, clip, unet, or all")] = "all",
+    stage: Annotated[str, typer.Argument(help="prepare, vae, clip, unet, color, or all")] = "all",
     preset: Annotated[str, typer.Option(help="cpu or gpu, or a TOML file")] = "cpu",
     work: Annotated[Path, typer.Option(help="Where unfinished work lies")] = Path("runs/starter"),
     out: Annotated[Path, typer.Option(help="Finished model's folder")] = Path("models/starter"),

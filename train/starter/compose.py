@@ -23,6 +23,11 @@ BACKGROUNDS = {
     "white": 0.11, "named": 0.36, "random": 0.08, "ramp": 0.08, "scene": 0.24, "pattern": 0.07,
     "pair": 0.06,
 }
+# The same with `corpus.few`: what hours on a processor can learn by heart is a subject that fills
+# the picture, mostly on plain colour.
+PLAIN_BACKGROUNDS = {"white": 0.12, "named": 0.50, "random": 0.08, "ramp": 0.08, "scene": 0.22}
+PLACES = ((0.7, 1.05), 0.06)  # range of a cut-out's scale, and how far it may leave the picture
+PLAIN_PLACES = ((0.88, 1.02), 0.02)
 TOLD_SHARE = 0.7
 TINT_SHARE = 0.06
 NEAR_SHARE = 0.06
@@ -91,6 +96,8 @@ class _Planner:
 
     def __init__(self, corpus: Corpus, settings: CorpusSettings, random: Random) -> None:
         self.corpus, self.random, self.subject_share = corpus, random, settings.subject_share
+        self.backgrounds = PLAIN_BACKGROUNDS if settings.few else BACKGROUNDS
+        self.sizes, self.outside = PLAIN_PLACES if settings.few else PLACES
         self.subjects = words.find_subjects(corpus, settings.subjects, settings.few)
         self.subject_weights = np.cumsum([s.weight for s in self.subjects]).tolist()
         self.within = [self._by_style(s.pictures) for s in self.subjects]
@@ -165,16 +172,16 @@ class _Planner:
     def _place(self, low: float, high: float) -> tuple[float, float, float, float]:
         """A cut-out of some size, kept mostly inside the picture."""
         scale = self.random.uniform(low, high)
-        reach = abs(1 - scale) + 0.06
+        reach = abs(1 - scale) + self.outside
         shift = [self.random.uniform(-reach, reach) for _ in range(2)]
         return (scale * self.random.choice((1, -1)), scale, *shift)
 
     def _before(self, text: str, near: bool) -> tuple:
         """Place and background of a cut-out: a row but for index and tint, caption last."""
         random = self.random
-        place = self._place(1.15, 1.6) if near else self._place(0.7, 1.05)
+        place = self._place(1.15, 1.6) if near else self._place(*self.sizes)
         told = random.random() < TOLD_SHARE
-        kind = random.choices(list(BACKGROUNDS), list(BACKGROUNDS.values()))[0]
+        kind = random.choices(list(self.backgrounds), list(self.backgrounds.values()))[0]
         name, color = self._named_color()
         if kind in ("scene", "pattern", "pair") and not (self.scenes and self.patterns):
             kind = "named"

@@ -5,11 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL
-from transformers import CLIPModel
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import CLIPModel, CLIPTextModel
 
+from ...configs.files import replacing
 from ...configs.recipe import RecipeSettings
 from .clip import train_clip
+from .color import train_color
 from .package import text_half, write_starter
 from .prepare import Prepared, prepare
 from .unet import train_unet
@@ -28,6 +30,8 @@ def run_stage(stage: str, settings: RecipeSettings, work: Path, out: Path) -> No
         train_clip(settings, prepared, work).save_pretrained(work / "clip")
     if stage in ("unet", "all"):
         _finish(settings, prepared, work, out, device)
+    if stage in ("color", "all"):
+        _fit_color(settings, prepared, work, out, device)
 
 
 def _finish(
@@ -38,3 +42,15 @@ def _finish(
     clip = CLIPModel.from_pretrained(work / "clip")
     unet = train_unet(settings, prepared, vae, text_half(clip), work)
     write_starter(unet, vae, clip, prepared.tokenizer_folder, out)
+
+
+def _fit_color(
+    settings: RecipeSettings, prepared: Prepared, work: Path, out: Path, device: torch.device
+) -> None:
+    """Train the colour adapter for the finished model in `out`, and put it beside its parts."""
+    vae = AutoencoderKL.from_pretrained(out / "vae").to(device).requires_grad_(False)
+    text = CLIPTextModel.from_pretrained(out / "text_encoder")
+    unet = UNet2DConditionModel.from_pretrained(out / "unet")
+    adapter = train_color(settings, prepared, vae, text, unet, work).to("cpu", torch.float16)
+    with replacing(out / "color_adapter") as building:
+        adapter.save_pretrained(building)

@@ -6,6 +6,7 @@ does.
 """
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -101,45 +102,75 @@ def _kept_latents(prepared: Prepared, vae: AutoencoderKL, count: int, work: Path
     return torch.load(path, weights_only=True)
 
 
+@dataclass
+class Batch:
+    """Noised latents `[B, 4, h, w]`, their timesteps, text, v, and the compositions they show."""
+
+    noisy: Tensor
+    times: Tensor
+    context: Tensor
+    target: Tensor
+    chosen: Tensor
+
+
+class Denoising:
+    """The task of the UNet: batches of noised latents and captions, and the error of its answer."""
+
+    def __init__(
+        self, settings: UnetSettings, prepared: Prepared, vae: AutoencoderKL, text: CLIPTextModel,
+        work: Path,
+    ) -> None:
+        self.settings, self.device = settings, prepared.corpus.images.device
+        self.text = text.to(self.device).eval().requires_grad_(False)
+        self.tokenizer = load_tokenizer(prepared.tokenizer_folder)
+        self.empty = torch.from_numpy(encode(self.tokenizer, [""])).to(self.device)
+        count = min(settings.latents or len(prepared.compositions), len(prepared.compositions))
+        self.latents = _kept_latents(prepared, vae, count, work).to(self.device)
+        self.tokens = torch.from_numpy(prepared.tokens[:count]).to(self.device)
+        self.alphas = new_scheduler().alphas_cumprod.to(self.device)
+        self.weights = loss_weights(self.alphas, settings.min_snr_gamma, settings.min_weight)
+
+    def batch(self, size: int, seed: int) -> Batch:
+        """Samples of a seed; `caption_dropout` of their captions are empty."""
+        g = torch.Generator(self.device).manual_seed(seed)
+        chosen = torch.randint(len(self.latents), (size,), device=self.device, generator=g)
+        times = draw_timesteps(self.weights, size, g)
+        clean = self.latents[chosen].float()
+        noise = torch.randn(clean.shape, device=self.device, generator=g)
+        drop = torch.rand(size, 1, device=self.device, generator=g) < self.settings.caption_dropout
+        words = torch.where(drop, self.empty, self.tokens[chosen]).long()
+        signal = self.alphas[times].sqrt()[:, None, None, None]
+        sigma = (1 - self.alphas[times]).sqrt()[:, None, None, None]
+        with torch.no_grad():
+            context = self.text(words).last_hidden_state
+        noisy, target = signal * clean + sigma * noise, signal * noise - sigma * clean
+        return Batch(noisy, times, context, target, chosen)
+
+    def error(self, predicted: Tensor, batch: Batch) -> Tensor:
+        """Min-SNR weighted error of v; the weights are in how timesteps are drawn."""
+        return self.weights.mean() * (predicted.float() - batch.target).square().mean()
+
+
 def train_unet(
     settings: RecipeSettings, prepared: Prepared, vae: AutoencoderKL, text: CLIPTextModel,
     work: Path,
 ) -> UNet2DConditionModel:
-    """Train on latents and captions; `caption_dropout` of the captions is empty."""
-    ours, device = settings.unet, prepared.corpus.images.device
+    """Train on latents and captions, from random weights or from those of `unet.start`."""
+    ours = settings.unet
     torch.manual_seed(ours.seed)
     model = new_unet(ours, settings.clip.width, settings.corpus.resolution)
     if ours.start:
         model.load_state_dict(UNet2DConditionModel.from_pretrained(ours.start).state_dict())
-    model = model.to(device)
+    model = model.to(prepared.corpus.images.device)
     model.set_attn_processor(attention_kernel(model, "sdpa"))
-    text = text.to(device).eval().requires_grad_(False)
-    tokenizer = load_tokenizer(prepared.tokenizer_folder)
-    empty = torch.from_numpy(encode(tokenizer, [""])).to(device)
-    count = min(ours.latents or len(prepared.compositions), len(prepared.compositions))
-    latents = _kept_latents(prepared, vae, count, work).to(device)
-    tokens = torch.from_numpy(prepared.tokens[:count]).to(device)
-    alphas = new_scheduler().alphas_cumprod.to(device)
-    weights = loss_weights(alphas, ours.min_snr_gamma, ours.min_weight)
+    task = Denoising(ours, prepared, vae, text, work)
 
     def loss(step: int) -> dict[str, Tensor]:
-        g = torch.Generator(device).manual_seed(step_seed(ours.seed, step))
-        chosen = torch.randint(count, (ours.batch_size,), device=device, generator=g)
-        times = draw_timesteps(weights, ours.batch_size, g)
-        clean = latents[chosen].float()
-        noise = torch.randn(clean.shape, device=device, generator=g)
-        dropped = torch.rand(ours.batch_size, 1, device=device, generator=g) < ours.caption_dropout
-        words = torch.where(dropped, empty, tokens[chosen]).long()
-        signal = alphas[times].sqrt()[:, None, None, None]
-        sigma = (1 - alphas[times]).sqrt()[:, None, None, None]
-        with torch.no_grad():
-            context = text(words).last_hidden_state
-        predicted = model(signal * clean + sigma * noise, times, context, return_dict=False)[0]
-        error = (predicted.float() - (signal * noise - sigma * clean)).square().mean()
-        return {"loss": weights.mean() * error}
+        b = task.batch(ours.batch_size, step_seed(ours.seed, step))
+        return {"loss": task.error(model(b.noisy, b.times, b.context, return_dict=False)[0], b)}
 
     def sample(average: nn.Module, path: Path) -> None:
-        pipeline = assemble(average, vae, text, tokenizer)
+        pipeline = assemble(average, vae, task.text, task.tokenizer)
         save_grid(draw(pipeline, list(SAMPLE_PROMPTS), each=6, steps=30), path, columns=12)
 
     return fit("unet", model, loss, ours, work, sample)

@@ -157,6 +157,15 @@ def test_the_ablation_leaves_out_what_lacks_weights(protocol, tmp_path: Path, lp
     assert len(psnr) == len(set(psnr.values())) == 6  # every variant draws something else
 
 
+def test_a_base_without_a_colour_adapter_is_compared_by_the_others(protocol, tmp_path: Path):
+    rows = table_rows(["color-adapter", "adain"], ["fast"], ablation=False)
+    jobs, said, here = all_jobs(PAIRS[:1], [0], rows), [], Here()
+    evaluate(protocol, jobs, tmp_path / "out", tell=said.append, run=here)
+    assert len(here.drawn) == 1 and "base.color_adapter=FOLDER" in said[0]
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "Left out, weights missing: color-adapter, fast." in text and "| adain, fast |" in text
+
+
 def test_without_matplotlib_it_says_what_to_install(protocol, jobs, tmp_path: Path, monkeypatch):
     for name in ("matplotlib", "matplotlib.figure"):
         monkeypatch.setitem(sys.modules, name, None)

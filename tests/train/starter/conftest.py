@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from smalti.configs.recipe import (
     ClipSettings,
+    ColorSettings,
     CorpusSettings,
     RecipeSettings,
     UnetSettings,
@@ -71,4 +72,5 @@ def recipe(parquet: Path, lpips_weights: Path) -> RecipeSettings:
         vae=VaeSettings(channels=(8, 8, 8, 8), crop=SIDE, lpips=str(lpips_weights), **loop),
         clip=ClipSettings(width=16, text_layers=1, image_layers=1, heads=2, patch=16, **loop),
         unet=UnetSettings(channels=(16, 16, 16, 16), heads=(1, 1, 1, 1), **loop),
+        color=ColorSettings(**loop),
     )

@@ -20,7 +20,7 @@ from smalti.train.starter.prepare import Prepared, prepare
 from smalti.train.starter.recipe import run_stage
 from smalti.train.starter.unet import draw
 
-STAGES = ("vae", "clip", "unet")
+STAGES = ("vae", "clip", "unet", "color")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -85,6 +85,7 @@ def test_a_stopped_stage_ends_as_an_unbroken_one(
 ) -> None:
     work, out = tmp_path / "work", tmp_path / "out"
     shutil.copytree(finished / "work", work)
+    shutil.copytree(finished / "out", out)
     (work / f"{stage}.pt").unlink()
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         stop_before(3, patch)
@@ -94,9 +95,10 @@ def test_a_stopped_stage_ends_as_an_unbroken_one(
     expected = torch.load(finished / "work" / f"{stage}.pt")
     assert expected["step"] == 4
     assert_same(torch.load(work / f"{stage}.pt"), expected)
-    written = (out, finished / "out") if stage == "unet" else (work, finished / "work")
-    for path in sorted((written[1] / stage).glob("*.safetensors")):
-        assert (written[0] / stage / path.name).read_bytes() == path.read_bytes()
+    written = (work, finished / "work") if stage in ("vae", "clip") else (out, finished / "out")
+    part = "color_adapter" if stage == "color" else stage
+    (path,) = {p.name for p in (written[1] / part).glob("*.safetensors")}
+    assert (written[0] / part / path).read_bytes() == (written[1] / part / path).read_bytes()
 
 
 def test_a_stage_leaves_a_log_and_a_sample(finished: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import DDIMScheduler, StableDiffusionPipeline, T2IAdapter
 from transformers import CLIPModel
 
 import smalti.models.base as base
@@ -88,3 +88,12 @@ def test_words_of_the_prompts_are_single_tokens(pipeline: StableDiffusionPipelin
 @pytest.mark.parametrize("name", ["ATTRIBUTION.md", "README.md"])
 def test_what_lies_beside_the_weights(name: str) -> None:
     assert len((FOLDER / name).read_text(encoding="utf-8")) > 1000
+
+
+def test_the_colour_adapter_fits_the_unet_and_five_megabytes() -> None:
+    folder = FOLDER.with_name("starter_color")
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 5_000_000
+    adapter = T2IAdapter.from_pretrained(folder)
+    features = adapter(torch.zeros(1, 3, 128, 128))
+    widths = (64, 128, 160, 96)
+    assert [f.shape for f in features] == [(1, w, 16 >> i, 16 >> i) for i, w in enumerate(widths)]

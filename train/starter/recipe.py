@@ -47,10 +47,10 @@ def _finish(
 def _fit_color(
     settings: RecipeSettings, prepared: Prepared, work: Path, out: Path, device: torch.device
 ) -> None:
-    """Train the colour adapter for the finished model in `out`, and put it beside its parts."""
+    """Train the colour adapter for the finished model in `out`, into a folder beside it."""
     vae = AutoencoderKL.from_pretrained(out / "vae").to(device).requires_grad_(False)
     text = CLIPTextModel.from_pretrained(out / "text_encoder")
     unet = UNet2DConditionModel.from_pretrained(out / "unet")
     adapter = train_color(settings, prepared, vae, text, unet, work).to("cpu", torch.float16)
-    with replacing(out / "color_adapter") as building:
+    with replacing(out.with_name(f"{out.name}_color")) as building:
         adapter.save_pretrained(building)

@@ -21,6 +21,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 TINY_RESOLUTION = 64
 TINY_WIDTH = 32  # of the text encoder
+UNET_WIDTHS = (8, 16, 16, 16)
 WORD_LIST = (
     "a an the of on in with and photo picture painting drawing girl boy man woman person cat dog "
     "bird car chair flower fish robot mug cup coffee teddy bear house tree castle hill sea red "
@@ -85,10 +86,10 @@ def make_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 def make_color_adapter(folder: Path) -> Path:
-    """A random T2I-Adapter for the tiny model's UNet."""
-    torch.manual_seed(3)
-    widths = list(make_unet().config.block_out_channels)
-    adapter = T2IAdapter(3, widths, 1, 8, "full_adapter")
+    """Write a random T2I-Adapter for the tiny model's UNet to `folder` and return the folder."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        adapter = T2IAdapter(3, list(UNET_WIDTHS), 1, 8, "full_adapter")
     for weight in adapter.parameters():
         weight.data *= 2  # strong enough for the picture to depend on it
     adapter.save_pretrained(folder)
@@ -98,7 +99,7 @@ def make_color_adapter(folder: Path) -> Path:
 def make_unet() -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=TINY_RESOLUTION // 8,
-        block_out_channels=(8, 16, 16, 16),
+        block_out_channels=UNET_WIDTHS,
         layers_per_block=2,
         down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
         up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
@@ -171,3 +172,20 @@ def make_tiny_sd(
     )
     pipeline.save_pretrained(folder)
     return folder
+
+
+def stock_pipeline(base, scheduler: str, kind=StableDiffusionPipeline, **parts):
+    """Diffusers' own pipeline of a loaded base; `parts` are what only `kind` has."""
+    pipeline = kind(
+        vae=base.vae,
+        text_encoder=base.text_encoder,
+        tokenizer=base.tokenizer,
+        unet=base.unet,
+        scheduler=base.scheduler(scheduler),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+        **parts,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline

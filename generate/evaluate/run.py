@@ -97,7 +97,8 @@ def plan_all(
     """
     if lpips:
         Lpips(lpips, setting="--lpips")  # a bad file must not be noticed after hours of drawing
-    remedies = {job.row: missing_weights(protocol, job, lpips) for job in jobs}
+    one_of_each = {job.row: job for job in jobs}
+    remedies = {row: missing_weights(protocol, job, lpips) for row, job in one_of_each.items()}
     left_out = {row.label: remedy for row, remedy in remedies.items() if remedy}
     return [plan(protocol, job, out, lpips) for job in jobs if not remedies[job.row]], left_out
 
@@ -106,9 +107,10 @@ def missing_weights(protocol: Protocol, job: Job, lpips: Path | None) -> str:
     """What to do about weights that a mosaic would need and that are nowhere; empty if none."""
     if job.row.variant == LPIPS_GUIDED and not lpips:
         return "give --lpips FILE"
-    base = protocol.settings(job, lpips).base
-    if job.row.method == "color-adapter" and not base.color_adapter:
-        return f"no colour adapter is known for {base.name}; --set base.color_adapter=FOLDER"
+    if job.row.method == "color-adapter":
+        base = protocol.settings(job, lpips).base
+        if not base.color_adapter:
+            return f"no colour adapter is known for {base.name}; --set base.color_adapter=FOLDER"
     return ""
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from tiny import stock_pipeline
 
 from smalti.configs.settings import SCHEDULERS
 from smalti.generate.color import latent_alignment
@@ -27,17 +27,7 @@ def test_without_guidance_it_is_the_stock_pipeline(any_base, name):
     text, negative = texts(base, ["a cat", "a red car"])
     latents = torch.randn(2, 4, 8, 8, generator=keyed_generator(3))
     ours = sample(base, text, negative, latents, make_scheduler(base, name, 6), cfg_scale=CFG)
-    pipeline = StableDiffusionPipeline(
-        vae=base.vae,
-        text_encoder=base.text_encoder,
-        tokenizer=base.tokenizer,
-        unet=base.unet,
-        scheduler=base.scheduler(name),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    pipeline.set_progress_bar_config(disable=True)
+    pipeline = stock_pipeline(base, name)
     theirs = pipeline(
         prompt_embeds=fold(text),
         negative_prompt_embeds=fold(negative),

@@ -22,7 +22,7 @@ from .compose import render
 from .grids import save_grid
 from .loop import fit, step_seed
 from .prepare import Prepared
-from .unet import Denoising, new_scheduler
+from .unet import Denoising, assemble
 
 PROMPT, SHOWN = "a cat", 16  # of the sample grid: palettes above, what they make of it below
 
@@ -59,7 +59,9 @@ def train_color(
 
     def sample(average: nn.Module, path: Path) -> None:
         shown = palettes(torch.arange(min(SHOWN, len(prepared.compositions))))
-        pipeline = _pipeline(unet, average, vae, task)
+        stock = assemble(unet, vae, task.text, task.tokenizer)
+        pipeline = StableDiffusionAdapterPipeline.from_pipe(stock, adapter=average)
+        pipeline.set_progress_bar_config(disable=True)
         with torch.no_grad():
             drawn = pipeline([PROMPT] * len(shown), shown, num_inference_steps=30,
                              guidance_scale=5.0, output_type="np").images
@@ -67,16 +69,3 @@ def train_color(
         save_grid(torch.cat([shown.cpu(), drawn]), path, columns=len(shown))
 
     return fit("color", adapter, loss, ours, work, sample)
-
-
-def _pipeline(
-    unet: UNet2DConditionModel, adapter: nn.Module, vae: AutoencoderKL, task: Denoising
-) -> StableDiffusionAdapterPipeline:
-    """Stock pipeline of UNet and adapter."""
-    pipeline = StableDiffusionAdapterPipeline(
-        vae=vae, text_encoder=task.text, tokenizer=task.tokenizer, unet=unet, adapter=adapter,
-        scheduler=new_scheduler(), safety_checker=None, feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline

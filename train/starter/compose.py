@@ -18,17 +18,33 @@ from ...configs.recipe import CorpusSettings
 from . import captions as words
 from .corpus import Corpus
 
-# Share of each kind of background behind a cut-out subject.
-BACKGROUNDS = {
-    "white": 0.11, "named": 0.36, "random": 0.08, "ramp": 0.08, "scene": 0.24, "pattern": 0.07,
-    "pair": 0.06,
-}
-# The same with `corpus.few`: what hours on a processor can learn by heart is a subject that fills
-# the picture, mostly on plain colour, and is not mirrored: most drawn animals look to the left, and
-# a small network that sees both sides draws two heads.
-PLAIN_BACKGROUNDS = {"white": 0.12, "named": 0.50, "random": 0.08, "ramp": 0.08, "scene": 0.22}
-PLACES = ((0.7, 1.05), 0.06)  # range of a cut-out's scale, and how far it may leave the picture
-PLAIN_PLACES = ((0.88, 1.02), 0.02)
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a subject may stand, and before what."""
+
+    backgrounds: dict[str, float]
+    """Share of each kind of background behind a cut-out."""
+    sizes: tuple[float, float]
+    """Range of a cut-out's scale."""
+    outside: float
+    """How far it may leave the picture, in half sides."""
+    sides: tuple[int, ...]
+    """1 as it is, -1 mirrored; drawn evenly."""
+
+
+VARIED = Layout(
+    {"white": 0.11, "named": 0.36, "random": 0.08, "ramp": 0.08, "scene": 0.24, "pattern": 0.07,
+     "pair": 0.06},
+    sizes=(0.7, 1.05), outside=0.06, sides=(1, -1),
+)
+# With `corpus.few`: what hours on a processor can learn by heart is a subject that fills the
+# picture, mostly on plain colour, and is not mirrored: most drawn animals look to the left, and a
+# small network that sees both sides draws two heads.
+PLAIN = Layout(
+    {"white": 0.12, "named": 0.50, "random": 0.08, "ramp": 0.08, "scene": 0.22},
+    sizes=(0.88, 1.02), outside=0.02, sides=(1,),
+)
 TOLD_SHARE = 0.7
 TINT_SHARE = 0.06
 NEAR_SHARE = 0.06
@@ -97,9 +113,7 @@ class _Planner:
 
     def __init__(self, corpus: Corpus, settings: CorpusSettings, random: Random) -> None:
         self.corpus, self.random, self.subject_share = corpus, random, settings.subject_share
-        self.backgrounds = PLAIN_BACKGROUNDS if settings.few else BACKGROUNDS
-        self.sizes, self.outside = PLAIN_PLACES if settings.few else PLACES
-        self.sides = (1,) if settings.few else (1, -1)
+        self.layout = PLAIN if settings.few else VARIED
         self.subjects = words.find_subjects(corpus, settings.subjects, settings.few)
         self.subject_weights = np.cumsum([s.weight for s in self.subjects]).tolist()
         self.within = [self._by_style(s.pictures) for s in self.subjects]
@@ -169,21 +183,22 @@ class _Planner:
         """A window of a full picture: enlarged, shifted no further than its rim, maybe mirrored."""
         scale = self.random.uniform(1.0, 1.4)
         shift = [self.random.uniform(1 - scale, scale - 1) for _ in range(2)]
-        return (scale * self.random.choice(self.sides), scale, *shift)
+        return (scale * self.random.choice(self.layout.sides), scale, *shift)
 
     def _place(self, low: float, high: float) -> tuple[float, float, float, float]:
         """A cut-out of some size, kept mostly inside the picture."""
         scale = self.random.uniform(low, high)
-        reach = abs(1 - scale) + self.outside
+        reach = abs(1 - scale) + self.layout.outside
         shift = [self.random.uniform(-reach, reach) for _ in range(2)]
-        return (scale * self.random.choice(self.sides), scale, *shift)
+        return (scale * self.random.choice(self.layout.sides), scale, *shift)
 
     def _before(self, text: str, near: bool) -> tuple:
         """Place and background of a cut-out: a row but for index and tint, caption last."""
         random = self.random
-        place = self._place(1.15, 1.6) if near else self._place(*self.sizes)
+        place = self._place(1.15, 1.6) if near else self._place(*self.layout.sizes)
         told = random.random() < TOLD_SHARE
-        kind = random.choices(list(self.backgrounds), list(self.backgrounds.values()))[0]
+        kinds = self.layout.backgrounds
+        kind = random.choices(list(kinds), list(kinds.values()))[0]
         name, color = self._named_color()
         if kind in ("scene", "pattern", "pair") and not (self.scenes and self.patterns):
             kind = "named"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from transformers import CLIPModel, CLIPTextModel
+from transformers import CLIPModel
 
 from ...configs.files import replacing
 from ...configs.recipe import RecipeSettings
@@ -38,8 +38,7 @@ def _finish(
     settings: RecipeSettings, prepared: Prepared, work: Path, out: Path, device: torch.device
 ) -> None:
     """Train the UNet on the finished VAE and CLIP, and write the model folder."""
-    vae = AutoencoderKL.from_pretrained(work / "vae").to(device).requires_grad_(False)
-    clip = CLIPModel.from_pretrained(work / "clip")
+    vae, clip = _earlier(work, device)
     unet = train_unet(settings, prepared, vae, text_half(clip), work)
     write_starter(unet, vae, clip, prepared.tokenizer_folder, out)
 
@@ -47,10 +46,15 @@ def _finish(
 def _fit_color(
     settings: RecipeSettings, prepared: Prepared, work: Path, out: Path, device: torch.device
 ) -> None:
-    """Train the colour adapter for the finished model in `out`, into a folder beside it."""
-    vae = AutoencoderKL.from_pretrained(out / "vae").to(device).requires_grad_(False)
-    text = CLIPTextModel.from_pretrained(out / "text_encoder")
+    """Train the colour adapter for the finished UNet in `out`, into a folder beside it."""
+    vae, clip = _earlier(work, device)
     unet = UNet2DConditionModel.from_pretrained(out / "unet")
-    adapter = train_color(settings, prepared, vae, text, unet, work).to("cpu", torch.float16)
+    adapter = train_color(settings, prepared, vae, text_half(clip), unet, work)
     with replacing(out.with_name(f"{out.name}_color")) as building:
-        adapter.save_pretrained(building)
+        adapter.to("cpu", torch.float16).save_pretrained(building)
+
+
+def _earlier(work: Path, device: torch.device) -> tuple[AutoencoderKL, CLIPModel]:
+    """The VAE and the CLIP pair that their stages left in `work`."""
+    vae = AutoencoderKL.from_pretrained(work / "vae").to(device).requires_grad_(False)
+    return vae, CLIPModel.from_pretrained(work / "clip")

@@ -7,6 +7,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionAdapterPipeline
 from PIL import Image
+from tiny import stock_pipeline
 
 from smalti.configs.errors import InputError
 from smalti.generate.methods.color_adapter import palette_features
@@ -40,18 +41,9 @@ def test_it_is_the_stock_adapter_pipeline(tiny_base):
     scheduler = make_scheduler(base, "ddim", 4)
     residuals = palette_features(base, blocks, 64, scale)
     ours = sample(base, text, negative, latents, scheduler, cfg_scale=CFG, residuals=residuals)
-    pipeline = StableDiffusionAdapterPipeline(
-        vae=base.vae,
-        text_encoder=base.text_encoder,
-        tokenizer=base.tokenizer,
-        unet=base.unet,
-        adapter=base.color_adapter,
-        scheduler=base.scheduler("ddim"),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
+    pipeline = stock_pipeline(
+        base, "ddim", StableDiffusionAdapterPipeline, adapter=base.color_adapter
     )
-    pipeline.set_progress_bar_config(disable=True)
     theirs = pipeline(
         image=palette(blocks),
         prompt_embeds=fold(text),

@@ -9,7 +9,9 @@ import typer
 from ..configs.loading import preset_names
 from ..configs.settings import METHODS
 from ..generate.evaluate.protocol import (
+    ABLATION,
     PAIRS,
+    SWEEP,
     Protocol,
     all_jobs,
     choose_names,
@@ -44,6 +46,10 @@ def evaluation(
         bool,
         typer.Option("--ablation", help="Also the paper's Tables 3 and 4, on its own preset."),
     ] = False,
+    sweep: Annotated[
+        bool,
+        typer.Option("--sweep", help="Also the guidance weights of the paper's Figure 9."),
+    ] = False,
     lpips: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="AlexNet weights of LPIPS, safetensors."),
@@ -62,7 +68,7 @@ def evaluation(
     rows = table_rows(
         choose_names(methods, METHODS, "method"),
         choose_names(presets, preset_names("mosaic"), "preset"),
-        ablation,
+        [*(ABLATION if ablation else ()), *(SWEEP if sweep else ())],
     )
     jobs = all_jobs(choose_pairs(pairs), choose_seeds(seeds), rows)
     protocol = Protocol(base or "starter", grid, tuple(overrides or ()))

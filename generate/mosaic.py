@@ -5,6 +5,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ..configs.errors import InputError
 from ..configs.settings import CLASSICAL, BaseSettings, MosaicSettings, Settings, TrainSettings
 from .batches import in_batches
@@ -121,7 +123,11 @@ def draw_tiles(
             wanted.intersection(part),
             f"drawing {studio.subjects[part[0]].concept or 'tiles'}",
         )
-        draw_batch(studio, part, fresh, seed, lambda i: report(done + i * len(fresh), total, note))
+
+        def on_step(index: int, _: Tensor) -> None:
+            report(done + index * len(fresh), total, note)
+
+        draw_batch(studio, part, fresh, seed, on_step)
         done += len(fresh) * steps
 
     batch = studio.batch

@@ -30,7 +30,7 @@ def sample(
     window: tuple[float, float] = (0.0, 1.0),
     generators: Sequence[Generator] | None = None,
     start: int = 0,
-    on_step: Callable[[int], None] | None = None,
+    on_step: Callable[[int, Tensor], None] | None = None,
 ) -> Tensor:
     """Denoise latents [K, C, h, w] to clean ones (paper, section 3; DDIM or a faster solver).
 
@@ -39,7 +39,8 @@ def sample(
     the shares `window`. scheduler: from `make_scheduler`. align: Eq. 3-5. guide: Eq. 6-8.
     residuals: what a T2I-Adapter adds at the UNet's levels, from [K, C, h, w] down.
     generators: one per tile, for schedulers that add noise ("lcm"). start: index of the first step;
-    latents have its level of noise. on_step(i) is called after step i.
+    latents have its level of noise. on_step(i, x0) is called after step i with its prediction of
+    clean latents, as colour and guidance left it.
     """
     z = latents.to(base.device)
     for index, t in list(enumerate(scheduler.timesteps))[start:]:
@@ -58,7 +59,7 @@ def sample(
         z, x0 = z.detach(), x0.detach()
         z = scheduler.step(x0, t, z, **_noise_options(scheduler, generators)).prev_sample
         if on_step is not None:
-            on_step(index)
+            on_step(index, x0)
     return z
 
 

@@ -31,6 +31,9 @@ from .subjects import CONCEPT, Subject, assign_subjects
 from .tiles import TileStore
 from .tint import correction_energy, tint
 
+OnStep = Callable[[int, Tensor], None]
+"""Called after every denoising step with its index and predicted clean latents [K, C, h, w]."""
+
 
 @dataclass(frozen=True)
 class Studio:
@@ -171,7 +174,7 @@ def draw_batch(
     tiles: Sequence[Tile],
     fresh: Collection[Tile],
     seed: int,
-    on_step: Callable[[int], None],
+    on_step: OnStep,
 ) -> None:
     """Draw a batch of tiles that share a concept, and store those that are `fresh`."""
     base, mosaic, grid = studio.base, studio.plan.settings.mosaic, studio.plan.grid
@@ -196,7 +199,7 @@ def draw_batch(
 
 
 def denoise_tiles(
-    studio: Studio, tiles: Sequence[Tile], blocks: Tensor, seed: int, on_step: Callable[[int], None]
+    studio: Studio, tiles: Sequence[Tile], blocks: Tensor, seed: int, on_step: OnStep
 ) -> Tensor:
     """Draw tiles [K, 3, H, H] in [0, 1] that share a concept; blocks: [K, 3, b, b] in [0, 1]."""
     base, mosaic, grid = studio.base, studio.plan.settings.mosaic, studio.plan.grid

@@ -113,14 +113,14 @@ def draw_mosaic(settings: Settings, folder: Path, reference: Path) -> None:
         with replacing(folder / REFERENCE) as temporary:
             shutil.copyfile(reference, temporary)
     began = time.perf_counter()
-    progress = None if Console(stderr=True).is_terminal else _silent
+    progress = None if Console(stderr=True).is_terminal else silent
     generate_mosaic(settings, folder, concepts_dir=NO_CONCEPTS, progress=progress)
     seconds = round(time.perf_counter() - began, 2)
     cost = {"seconds": seconds, "peak_bytes": peak_bytes(plan.device)}
     store.update(evaluation=dict.fromkeys(cost) if begun else cost)
 
 
-def _silent(done: int, total: int, what: str) -> None:
+def silent(done: int, total: int, what: str) -> None:
     """Off a terminal, the evaluation's own line per mosaic is enough."""
 
 

@@ -1,4 +1,4 @@
-"""The paper's Figure 4 of an evaluation: SSIM by resolution, and tiles against the reference."""
+"""The paper's plots: SSIM by resolution, tiles against the reference, and the guidance weight."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -6,16 +6,18 @@ from typing import Any
 
 from ...configs.files import replacing
 from .metrics import RESOLUTIONS
+from .protocol import PAPER_PRESET, WEIGHTS, Row
 from .table import Cell
 
-Means = Mapping[str, Mapping[str, Cell]]
+Means = Mapping[Any, Mapping[str, Cell]]
 INSTALL = 'No plots: matplotlib is not installed; pip install "matplotlib>=3.10" and repeat.'
 
 
 def draw_plots(means: Means, out: Path, tell: Callable[[str], None]) -> list[Path]:
     """Write ssim.png and tradeoff.png, one line or point per label, and return their paths.
 
-    Without matplotlib there are none, and `tell` hears what to install.
+    With rows of the sweep also weight.png. Without matplotlib there are none, and `tell` hears what
+    to install.
     """
     try:
         from matplotlib.figure import Figure
@@ -26,6 +28,9 @@ def draw_plots(means: Means, out: Path, tell: Callable[[str], None]) -> list[Pat
                "tradeoff.png": Figure((7, 5), layout="constrained")}  # fmt: skip
     _by_resolution(figures["ssim.png"].subplots(), means)
     _trade_off(figures["tradeoff.png"].subplots(), means)
+    if len(swept := _swept(means)) > 1:
+        figures["weight.png"] = Figure((7, 5), layout="constrained")
+        _by_weight(figures["weight.png"].subplots(), swept)
     for name, figure in figures.items():
         with replacing(out / name) as temporary:
             figure.savefig(temporary, format="png", dpi=110)
@@ -49,6 +54,25 @@ def _trade_off(axes: Any, means: Means) -> None:
     points = {label: (across[1](cells), along[1](cells)) for label, cells in means.items()}
     labelled_points(axes, points)
     axes.set(xlabel=across[0], ylabel=along[0])
+
+
+def _swept(means: Means) -> dict[float, Mapping[str, Cell]]:
+    """Means by guidance weight, of the rows of Figure 9."""
+    labels = {w: Row("smalti", PAPER_PRESET, name).label for name, w in WEIGHTS.items()}
+    return {weight: means[label] for weight, label in labels.items() if label in means}
+
+
+def _by_weight(axes: Any, swept: Mapping[float, Mapping[str, Cell]]) -> None:
+    """Fidelity and tile score against the guidance weight (Figure 9), one axis each."""
+    title, score = tile_axis(swept)
+    places = range(len(swept))
+    axes.plot(places, [cells["ssim_64"] for cells in swept.values()], "o-", color="C0")
+    axes.set_ylabel("SSIM@64", color="C0")
+    axes.set_xticks(places, [f"{weight:g}" for weight in swept])
+    axes.set_xlabel("guidance weight w (Eq. 8)")
+    other = axes.twinx()
+    other.plot(places, [score(cells) for cells in swept.values()], "s--", color="C1")
+    other.set_ylabel(title, color="C1")
 
 
 def labelled_points(axes: Any, points: Mapping[str, tuple[Any, Any]]) -> None:

@@ -65,7 +65,7 @@ PAIRS = (
 )
 """Global and local prompts of the paper's Figure 11, word for word, in its order."""
 
-ABLATION_PRESET = "paper"
+PAPER_PRESET = "paper"
 LPIPS_GUIDED = "guided by LPIPS"
 ABLATION: dict[str, dict[str, Any]] = {
     "without integral noise": {"noise": "random"},
@@ -75,6 +75,15 @@ ABLATION: dict[str, dict[str, Any]] = {
     "guided by luminance": {"guide": "ycbcr"},
 }
 """What the rows of the paper's Tables 3 and 4 change in its method."""
+WEIGHTS = {"w = 0": 0.0, "w = 500": 500.0, "w = 2000": 2000.0, "": 5000.0, "w = 10000": 10_000.0,
+           "w = 20000": 20_000.0}  # fmt: skip
+"""The guidance weights of the paper's Figure 9 by variant; 5000 is what the method has anyway."""
+SWEEP: dict[str, dict[str, Any]] = {
+    name: {"guidance_weight": weight} if weight else {"guidance": False}  # 0 without the gradient
+    for name, weight in WEIGHTS.items()
+    if name
+}
+"""What the variants of Figure 9 change in the paper's method."""
 
 # An evaluation sets these itself; what else is set holds for all of its rows.
 OWN = ("grid", "level", "seed", "method", "ref", "ref_prompt", "ref_lora", "tile_prompt",
@@ -90,7 +99,7 @@ class Row:
     preset: str
     """Mosaic preset."""
     variant: str = ""
-    """A key of ABLATION, or nothing."""
+    """A key of ABLATION or SWEEP, or nothing."""
 
     @property
     def label(self) -> str:
@@ -105,6 +114,11 @@ class Job:
     pair: Pair
     seed: int
     row: Row
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """What mosaics that can be compared have in common: pair and seed."""
+        return self.pair.name, self.seed
 
     @property
     def label(self) -> str:
@@ -139,7 +153,7 @@ class Protocol:
         lpips: LPIPS weights, which the guide of that name needs.
         """
         settings = self._resolved(job.pair, job.seed, job.row.preset, {"method": job.row.method})
-        changes = dict(ABLATION.get(job.row.variant, {}))
+        changes = dict({**ABLATION, **SWEEP}.get(job.row.variant, {}))
         if job.row.variant == LPIPS_GUIDED:
             changes["lpips"] = str(lpips)
         return replace(settings, mosaic=replace(settings.mosaic, **changes))
@@ -157,11 +171,13 @@ class Protocol:
         return resolve(base=self.base, mosaic=preset, options=options, overrides=self.overrides)
 
 
-def table_rows(methods: Sequence[str], presets: Sequence[str], ablation: bool) -> list[Row]:
-    """The rows of the tables, each once; the ablation brings the whole method as its first."""
+def table_rows(
+    methods: Sequence[str], presets: Sequence[str], variants: Sequence[str] = ()
+) -> list[Row]:
+    """The rows of the tables, each once; variants bring the whole method as their first."""
     found = [Row(method, preset) for preset in presets for method in methods]
-    if ablation:
-        found += [Row("smalti", ABLATION_PRESET, variant) for variant in ("", *ABLATION)]
+    if variants:
+        found += [Row("smalti", PAPER_PRESET, variant) for variant in ("", *variants)]
     return list(dict.fromkeys(found))
 
 

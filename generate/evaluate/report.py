@@ -19,6 +19,7 @@ from .sheets import contact_sheet
 from .table import COSTS, FIDELITY, MISSING, NO_ADAPTER, PYRAMID, TILES, Cell, markdown, row_means
 
 REPORT = "report.md"
+EVOLUTION = "evolution.png"
 SIDE = 320  # px of a mosaic on a sheet
 READING = (
     "starter-CLIP is the similarity of tiles to their prompt by the CLIP that ships with smalti; "
@@ -51,7 +52,8 @@ def write_report(
     """
     sheets = [write_sheet(out, finished, seed) for seed in _distinct(finished, "seed")]
     means = row_means([(one.job.row.label, one.scores) for one in finished], SCORES)
-    pictures = [*draw_plots(means, out, tell), *sheets]
+    evolution = [path for path in [out / EVOLUTION] if path.is_file()]
+    pictures = [*draw_plots(means, out, tell), *evolution, *sheets]
     shown = [f"![{path.stem}]({path.name})" for path in pictures]
     parts = [_heading(protocol, finished), *_tables(means), *_notes(means, left_out), *shown]
     write_text(out / REPORT, "\n\n".join(parts) + "\n")

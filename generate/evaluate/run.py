@@ -8,16 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ...configs.settings import Settings
+from ...configs.settings import CLASSICAL, Settings
 from ...models.device import pick_device
 from ...models.lpips import Lpips
 from ..grid import Grid
 from ..plan import duration, plan_mosaic
 from ..tiles import TileStore
 from .drawing import NO_CONCEPTS, Runner, apart, draw_mosaic, draw_references, is_finished
+from .evolution import draw_evolution
 from .pretrained import BLIP_ID, CLIP_ID, Judges, cached, find_judges
 from .protocol import LPIPS_GUIDED, Job, Protocol
-from .report import Finished, write_report
+from .report import EVOLUTION, Finished, write_report
 from .results import TABLE, Key, Results, claim, is_complete, row_key
 from .scores import measure
 from .table import Cell
@@ -85,6 +86,7 @@ def evaluate(
         scores = finish(planned, results, loader, run)
         tell(f"{number}/{len(plans)}  {planned.job.label}: {_said(scores)}")
         finished.append(Finished(planned.job, planned.store, scores))
+    trace(plans, out / EVOLUTION, run)
     return write_report(out, protocol, finished, list(left_out), tell)
 
 
@@ -175,6 +177,14 @@ def finish(planned: Planned, results: Results, loader: Loader, run: Runner) -> d
         scores = measure(planned.store, planned.job.pair.tile, loader.judges)
         scores = results.put(planned.key, scores)
     return scores
+
+
+def trace(plans: Sequence[Planned], path: Path, run: Runner) -> None:
+    """Draw how a tile came about in the first pair's mosaics, but for those that place pictures."""
+    first = [one for one in plans if one.job.place == plans[0].job.place]
+    drawn = [one for one in first if one.job.row.method not in CLASSICAL]
+    if drawn:
+        run(draw_evolution, [(one.job.row.label, one.settings, one.folder) for one in drawn], path)
 
 
 def _said(scores: dict[str, Cell]) -> str:

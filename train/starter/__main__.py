@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-STAGES = ("prepare", "vae", "clip", "unet", "color", "all")
+STAGES = ("prepare", "vae", "decoder", "clip", "unet", "color", "all")
 
 
 def main(
-    stage: Annotated[str, typer.Argument(help="prepare, vae, clip, unet, color, or all")] = "all",
+    stage: Annotated[str, typer.Argument(help=f"{', '.join(STAGES[:-1])}, or all")] = "all",
     preset: Annotated[str, typer.Option(help="cpu or gpu, or a TOML file")] = "cpu",
     work: Annotated[Path, typer.Option(help="Where unfinished work lies")] = Path("runs/starter"),
     out: Annotated[Path, typer.Option(help="Finished model's folder")] = Path("models/starter"),

@@ -34,7 +34,8 @@ def facts() -> dict:
 def find_subjects(corpus: Corpus, tables: Sequence[str], few: bool = False) -> list[Subject]:
     """The subjects in these tables of `subjects.toml` that the corpus shows.
 
-    With `few`, each keeps only its table's number of pictures, the plainest of every style.
+    With `few`, each keeps only its table's number of pictures, the plainest of every style, and
+    where the table `clear` names some, of those only.
     """
     others = set(facts()["others"]["captions"])
     endings = [set() if corpus.texts["caption"][i] in others else _endings(corpus.names(i))
@@ -45,10 +46,16 @@ def find_subjects(corpus: Corpus, tables: Sequence[str], few: bool = False) -> l
         for words in table["subjects"]:
             found = [i for i, ends in enumerate(endings) if not ends.isdisjoint(words)]
             if few:
-                found = _plainest(corpus, found, words)[: table["few"]]
+                found = _plainest(corpus, _clear(corpus, found, words[0]), words)[: table["few"]]
             if found:
                 subjects.append(Subject(tuple(words), table["weight"], np.array(found)))
     return subjects
+
+
+def _clear(corpus: Corpus, pictures: list[int], noun: str) -> list[int]:
+    """The pictures that bear one of the names `clear` gives for this noun; all without any."""
+    wanted = set(facts()["clear"].get(noun, ()))
+    return [i for i in pictures if not wanted.isdisjoint(corpus.names(i))] if wanted else pictures
 
 
 def _plainest(corpus: Corpus, pictures: list[int], words: list[str]) -> list[int]:

@@ -10,6 +10,7 @@ from smalti.generate.evaluate.protocol import (
     ABLATION,
     LPIPS_GUIDED,
     PAIRS,
+    SWEEP,
     Job,
     Protocol,
     Row,
@@ -31,7 +32,7 @@ def test_the_twelve_pairs_of_figure_11():
 
 
 def test_rows_and_jobs_are_counted_once():
-    rows = table_rows(["smalti", "match"], ["fast", "paper"], ablation=True)
+    rows = table_rows(["smalti", "match"], ["fast", "paper"], list(ABLATION))
     assert len(rows) == 4 + len(ABLATION)  # smalti on `paper` stands in both parts
     assert Row("smalti", "paper") in rows
     assert rows[-1].label == f"smalti, paper, {list(ABLATION)[-1]}"
@@ -60,6 +61,16 @@ def test_the_ablation_changes_one_thing_at_a_time():
         changed[variant] = {key for key in own if own[key] != whole[key]}
     assert changed.pop(LPIPS_GUIDED) == {"guide", "lpips"}
     assert list(changed.values()) == [{"noise"}, {"color"}, {"guidance"}, {"guide"}]
+
+
+def test_the_sweep_has_the_weights_of_figure_9():
+    protocol = Protocol()
+    found = []
+    for row in table_rows(["smalti"], ["paper"], list(SWEEP)):
+        mosaic = protocol.settings(Job(PAIRS[0], 0, row)).mosaic
+        assert mosaic.guide == "exact"
+        found.append(mosaic.guidance_weight if mosaic.guidance else 0)
+    assert sorted(found) == [0, 500, 2000, 5000, 10000, 20000]
 
 
 def test_choices():

@@ -9,8 +9,15 @@ from PIL import Image
 from safetensors.torch import save
 
 from smalti.configs.errors import InputError
-from smalti.generate.evaluate.drawing import draw_mosaic
-from smalti.generate.evaluate.protocol import LPIPS_GUIDED, PAIRS, Protocol, all_jobs, table_rows
+from smalti.generate.evaluate.drawing import draw_mosaic, draw_references
+from smalti.generate.evaluate.protocol import (
+    ABLATION,
+    LPIPS_GUIDED,
+    PAIRS,
+    Protocol,
+    all_jobs,
+    table_rows,
+)
 from smalti.generate.evaluate.run import evaluate, outline
 from smalti.generate.tiles import TileStore, read_record
 
@@ -27,7 +34,7 @@ class Here:
     def __call__(self, work, *arguments):
         if work is draw_mosaic:
             self.drawn.append(arguments[1].name.rpartition("-")[0])
-        else:
+        elif work is draw_references:
             self.references += len(arguments[0])
         return work(*arguments)
 
@@ -39,7 +46,7 @@ def protocol(tiny_sd: Path) -> Protocol:
 
 @pytest.fixture
 def jobs():
-    return all_jobs(PAIRS[:2], [0], table_rows(["smalti", "match"], ["fast"], ablation=False))
+    return all_jobs(PAIRS[:2], [0], table_rows(["smalti", "match"], ["fast"]))
 
 
 def rows_of(out: Path) -> list[dict[str, str]]:
@@ -67,7 +74,7 @@ def test_two_pairs_by_two_methods(protocol, jobs, tmp_path: Path):
     own = [float(row["psnr_64"]) for row in rows if row["method"] == "smalti"]
     assert f"| smalti, fast | {sum(own) / 2:.2f} |" in text
     assert "| weights missing |" in text and "`--lpips FILE`" in text
-    for name in ("ssim.png", "tradeoff.png", "sheet-seed0.png"):
+    for name in ("ssim.png", "tradeoff.png", "evolution.png", "sheet-seed0.png"):
         assert f"({name})" in text and (out / name).stat().st_size > 1000
     sheet = Image.open(out / "sheet-seed0.png")
     assert sheet.width > 2 * 320 and sheet.height > 3 * 320  # pairs; the reference and two methods
@@ -75,7 +82,7 @@ def test_two_pairs_by_two_methods(protocol, jobs, tmp_path: Path):
 
 def test_all_rows_share_the_reference_and_its_noise(protocol, tmp_path: Path):
     """Alone, each preset would draw its reference with its own scheduler."""
-    jobs = all_jobs(PAIRS[:1], [0], table_rows(["smalti"], ["fast", "paper"], ablation=False))
+    jobs = all_jobs(PAIRS[:1], [0], table_rows(["smalti"], ["fast", "paper"]))
     evaluate(protocol, jobs, tmp_path / "out", tell=silent, run=Here())
     pictures = [*tmp_path.glob("out/references/*.png"), *tmp_path.rglob("reference.png")]
     assert len(pictures) == 3
@@ -141,7 +148,7 @@ def test_weights_that_come_later_fill_their_columns(
 
 
 def test_the_ablation_leaves_out_what_lacks_weights(protocol, tmp_path: Path, lpips_weights: Path):
-    rows = table_rows(["smalti"], ["paper"], ablation=True)
+    rows = table_rows(["smalti"], ["paper"], list(ABLATION))
     jobs, said, here = all_jobs(PAIRS[:1], [0], rows), [], Here()
     evaluate(protocol, jobs, tmp_path / "out", tell=said.append, run=here)
     assert len(here.drawn) == 5
@@ -158,7 +165,7 @@ def test_the_ablation_leaves_out_what_lacks_weights(protocol, tmp_path: Path, lp
 
 
 def test_a_base_without_a_colour_adapter_is_compared_by_the_others(protocol, tmp_path: Path):
-    rows = table_rows(["color-adapter", "adain"], ["fast"], ablation=False)
+    rows = table_rows(["color-adapter", "adain"], ["fast"])
     jobs, said, here = all_jobs(PAIRS[:1], [0], rows), [], Here()
     evaluate(protocol, jobs, tmp_path / "out", tell=said.append, run=here)
     assert len(here.drawn) == 1 and "base.color_adapter=FOLDER" in said[0]

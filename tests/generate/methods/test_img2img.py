@@ -62,7 +62,8 @@ def test_a_perfect_prediction_takes_the_noise_off_again(any_base, name, start):
     z = add_noise(any_base, clean, noise, scheduler, start)
     done = sample(
         any_base, text, None, z, scheduler,
-        cfg_scale=1.0, align=lambda _: clean, start=start, on_step=steps.append,
+        cfg_scale=1.0, align=lambda _: clean, start=start,
+        on_step=lambda index, _: steps.append(index),
     )  # fmt: skip
     assert steps == list(range(start, 5))
     assert (done - clean).abs().max() < (0.15 if name == "ddim" else 1e-3)

@@ -8,6 +8,7 @@ import typer
 
 from ..configs.loading import preset_names
 from ..configs.settings import METHODS
+from ..generate.evaluate.peers import PEERS
 from ..generate.evaluate.protocol import (
     ABLATION,
     PAIRS,
@@ -26,6 +27,7 @@ from .options import Base, DryRun, Overrides, examples
 EPILOG = examples(
     ("mosaic eval --pairs cat,hamburger --seeds 0 --grid 4x4 --presets draft", "a first look"),
     ("mosaic eval --presets paper --base sd21 --lpips lpips.safetensors", "on a GPU"),
+    ("mosaic eval --methods smalti,match --peers all", "beside other programs"),
     ("mosaic eval --methods smalti --ablation", "what each part of the method brings"),
 )
 
@@ -42,6 +44,14 @@ def evaluation(
         str, typer.Option(help=f"Of {', '.join(preset_names('mosaic'))}; all for all.")
     ] = "fast",
     grid: Annotated[str, typer.Option(metavar="ROWSxCOLS", help="Tiles of a mosaic.")] = "8x8",
+    peers: Annotated[
+        str,
+        typer.Option(
+            help=f"Also programs of others, of {', '.join(PEERS)}, on the pool of match; all for "
+            "all.",
+            show_default="none",
+        ),
+    ] = "",
     ablation: Annotated[
         bool,
         typer.Option("--ablation", help="Also the paper's Tables 3 and 4, on its own preset."),
@@ -65,8 +75,9 @@ def evaluation(
     dry_run: DryRun = False,
 ) -> None:
     """Evaluate as the paper does: twelve prompt pairs, fixed seeds, every method, one table."""
+    others = choose_names(peers, list(PEERS), "peer") if peers else []
     rows = table_rows(
-        choose_names(methods, METHODS, "method"),
+        [*choose_names(methods, METHODS, "method"), *others],
         choose_names(presets, preset_names("mosaic"), "preset"),
         [*(ABLATION if ablation else ()), *(SWEEP if sweep else ())],
     )

@@ -95,9 +95,9 @@ class Row:
     """How mosaics of one row of the tables are made."""
 
     method: str
-    """One of METHODS."""
+    """One of METHODS, or of PEERS: a program of others."""
     preset: str
-    """Mosaic preset."""
+    """Mosaic preset; a peer's pool is drawn with it."""
     variant: str = ""
     """A key of ABLATION or SWEEP, or nothing."""
 

@@ -28,6 +28,12 @@ READING = (
     "change of pixels after drawing. Time includes loading of the base model and drawing of a "
     "pool; a dash stands where a mosaic was drawn in more than one run."
 )
+PEERS_READING = (
+    "Made by {peers}, with default settings: the rows of that name. Each got the same references "
+    "and the pool of `match` with the preset that stands beside it; mosaicraft's own preset is "
+    "`fast` where that pool is too small for its default. Their time includes preparing that pool "
+    "but not drawing it; their memory and their changes of pixels are not known."
+)
 
 
 @dataclass(frozen=True)
@@ -43,19 +49,20 @@ def write_report(
     out: Path,
     protocol: Protocol,
     finished: Sequence[Finished],
-    left_out: Sequence[str],
+    left_out: Mapping[str, str],
     tell: Callable[[str], None],
 ) -> Path:
     """Write report.md, plots and one sheet per seed into `out`; returns the path of report.md.
 
-    left_out: labels of rows for which weights are missing. `tell` hears why there are no plots.
+    left_out: labels of rows that could not be made, and why. `tell` hears why there are no plots.
     """
     sheets = [write_sheet(out, finished, seed) for seed in _distinct(finished, "seed")]
     means = row_means([(one.job.row.label, one.scores) for one in finished], SCORES)
     evolution = [path for path in [out / EVOLUTION] if path.is_file()]
     pictures = [*draw_plots(means, out, tell), *evolution, *sheets]
     shown = [f"![{path.stem}]({path.name})" for path in pictures]
-    parts = [_heading(protocol, finished), *_tables(means), *_notes(means, left_out), *shown]
+    notes = _notes(means, finished, left_out)
+    parts = [_heading(protocol, finished), *_tables(means), *notes, *shown]
     write_text(out / REPORT, "\n\n".join(parts) + "\n")
     return out / REPORT
 
@@ -89,10 +96,16 @@ def _tables(means: Mapping[str, Mapping[str, Cell]]) -> list[str]:
     ]
 
 
-def _notes(means: Mapping[str, Mapping[str, Cell]], left_out: Sequence[str]) -> list[str]:
+def _notes(
+    means: Mapping[str, Mapping[str, Cell]],
+    finished: Sequence[Finished],
+    left_out: Mapping[str, str],
+) -> list[str]:
     """How to read the tables, and what to do about what is missing."""
     cells = {name: cell for row in means.values() for name, cell in row.items()}
     notes = [READING]
+    if peers := _peers(finished):
+        notes.append(PEERS_READING.format(peers=" and ".join(peers)))
     if cells["lpips_64"] == MISSING:
         notes.append(f"LPIPS, {MISSING}: give AlexNet's as a safetensors file, `--lpips FILE`.")
     for name, title, hub_id in (("clip", "CLIP and IQA", CLIP_ID), ("blip", "BLIP", BLIP_ID)):
@@ -103,7 +116,13 @@ def _notes(means: Mapping[str, Mapping[str, Cell]], left_out: Sequence[str]) -> 
             f"HPSv2 and ImageReward, {NO_ADAPTER}: their packages pin versions of other packages "
             "that smalti cannot be installed beside."
         )
-    return notes + [f"Left out, {MISSING}: {label}." for label in left_out]
+    return notes + [f"Left out, {reason}: {label}." for label, reason in left_out.items()]
+
+
+def _peers(finished: Sequence[Finished]) -> list[str]:
+    """Names and versions of the peers that made mosaics."""
+    made = (one.store.recorded("identity").get("peer") for one in finished)
+    return list(dict.fromkeys(filter(None, made)))
 
 
 def write_sheet(out: Path, finished: Sequence[Finished], seed: int) -> Path:

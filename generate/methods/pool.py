@@ -22,6 +22,7 @@ from .matching import pictures_needed
 if TYPE_CHECKING:
     from ..studio import Studio
 
+FOLDER = "pool"  # in the mosaic's
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
@@ -92,10 +93,15 @@ def pool_studio(studio: "Studio") -> "Studio":
     return replace(
         studio,
         plan=replace(studio.plan, settings=settings, grid=grid),
-        store=TileStore(studio.store.folder / "pool", grid),
+        store=TileStore(studio.store.folder / FOLDER, grid),
         blocks=dict.fromkeys(grid.tiles, torch.zeros(3, 1, 1)),  # there is nothing to follow
         subjects=dict(zip(grid.tiles, pool_subjects(mosaic), strict=True)),
     )
+
+
+def pool_pictures(folder: Path) -> Path:
+    """Where the pool that was drawn for the mosaic in `folder` lies: a folder of PNG files."""
+    return TileStore(folder / FOLDER, Grid(1, 1, MIN_TILE, MIN_TILE)).path((0, 0)).parent
 
 
 def pool_subjects(mosaic: MosaicSettings) -> list[Subject]:

@@ -24,6 +24,7 @@ def invoke(*words: str):
         (["--methods", "smalty"], ['no method "smalty"', 'did you mean "smalti"', "histogram"]),
         (["--pairs", "cat,dogs"], ['no pair "dogs"', 'did you mean "dog"', "hamburger"]),
         (["--presets", "quick"], ['no preset "quick"', "draft, fast, fine, paper"]),
+        (["--peers", "metapixels"], ['no peer "metapixels"', 'did you mean "metapixel"']),
         (["--seeds", "one"], ["--seeds", "0,1"]),
         (["--lpips", "no.safetensors"], ["no.safetensors", "--lpips"]),
         (["--base", "sd22"], ['"sd22"', "sd21"]),

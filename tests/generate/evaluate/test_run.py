@@ -1,15 +1,14 @@
 """The whole evaluation on the tiny model: what it leaves, and that it goes on where it was."""
 
-import csv
 import sys
 from pathlib import Path
 
 import pytest
+from evaluating import QUICK, Here, rows_of, silent
 from PIL import Image
 from safetensors.torch import save
 
 from smalti.configs.errors import InputError
-from smalti.generate.evaluate.drawing import draw_mosaic, draw_references
 from smalti.generate.evaluate.protocol import (
     ABLATION,
     LPIPS_GUIDED,
@@ -21,23 +20,6 @@ from smalti.generate.evaluate.protocol import (
 from smalti.generate.evaluate.run import evaluate, outline
 from smalti.generate.tiles import TileStore, read_record
 
-QUICK = ("mosaic.steps=2", "mosaic.reference_steps=2", "mosaic.pool_size=4")
-
-
-class Here:
-    """Runs work in this process and notes what was drawn."""
-
-    def __init__(self):
-        self.drawn: list[str] = []
-        self.references = 0
-
-    def __call__(self, work, *arguments):
-        if work is draw_mosaic:
-            self.drawn.append(arguments[1].name.rpartition("-")[0])
-        elif work is draw_references:
-            self.references += len(arguments[0])
-        return work(*arguments)
-
 
 @pytest.fixture
 def protocol(tiny_sd: Path) -> Protocol:
@@ -47,15 +29,6 @@ def protocol(tiny_sd: Path) -> Protocol:
 @pytest.fixture
 def jobs():
     return all_jobs(PAIRS[:2], [0], table_rows(["smalti", "match"], ["fast"]))
-
-
-def rows_of(out: Path) -> list[dict[str, str]]:
-    with (out / "results.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def silent(line: str) -> None:
-    """Drop what the evaluation says."""
 
 
 def test_two_pairs_by_two_methods(protocol, jobs, tmp_path: Path):

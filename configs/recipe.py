@@ -76,33 +76,19 @@ class LoopSettings:
 
 
 @dataclass(frozen=True)
-class CropSettings(LoopSettings):
-    """A loop over crops of pictures with L1 + LPIPS."""
+class VaeSettings(LoopSettings):
+    """The autoencoder: pixels to 4 latent channels at an eighth of the size."""
 
+    channels: tuple[int, ...] = (24, 48, 96, 128)
+    """Channels per level, finest first."""
     crop: int = 64
     """Side in pixels of the training crops; the network is fully convolutional."""
     lpips: str = "../shared/weights/lpips_alex.safetensors"
     """LPIPS AlexNet weights (keys as torchvision's `features.*`, and `lin0..4.weight`)."""
     lpips_weight: float = 0.5
     """Weight of the perceptual loss beside L1."""
-
-
-@dataclass(frozen=True)
-class VaeSettings(CropSettings):
-    """The autoencoder: pixels to 4 latent channels at an eighth of the size."""
-
-    channels: tuple[int, ...] = (24, 48, 96, 128)
-    """Channels per level, finest first."""
     kl_weight: float = 1e-4
     """Weight of the mean KL divergence."""
-
-
-@dataclass(frozen=True)
-class DecoderSettings(CropSettings):
-    """The finished VAE's decoder alone, on noised latents."""
-
-    noise: float = 0.4
-    """Largest deviation of the noise; latents have deviation 1."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +141,6 @@ class RecipeSettings:
 
     corpus: CorpusSettings = CorpusSettings()
     vae: VaeSettings = VaeSettings()
-    decoder: DecoderSettings = DecoderSettings()
     clip: ClipSettings = ClipSettings()
     unet: UnetSettings = UnetSettings()
     color: ColorSettings = ColorSettings()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-STAGES = ("prepare", "vae", "decoder", "clip", "unet", "color", "all")
+STAGES = ("prepare", "vae", "clip", "unet", "color", "all")
 
 
 def main(

@@ -12,7 +12,6 @@ from ...configs.files import replacing
 from ...configs.recipe import RecipeSettings
 from .clip import train_clip
 from .color import train_color
-from .decoder import train_decoder
 from .package import text_half, write_starter
 from .prepare import Prepared, prepare
 from .unet import train_unet
@@ -27,9 +26,6 @@ def run_stage(stage: str, settings: RecipeSettings, work: Path, out: Path) -> No
     (work / "settings.json").write_text(json.dumps(asdict(settings), indent=1), encoding="utf-8")
     if stage in ("vae", "all"):
         train_vae(settings, prepared, work).save_pretrained(work / "vae")
-    if stage in ("decoder", "all"):
-        vae = AutoencoderKL.from_pretrained(work / "vae").to(device).requires_grad_(False)
-        train_decoder(settings, prepared, vae, work).save_pretrained(work / "vae")
     if stage in ("clip", "all"):
         train_clip(settings, prepared, work).save_pretrained(work / "clip")
     if stage in ("unet", "all"):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from ...configs.recipe import CropSettings, RecipeSettings, VaeSettings
+from ...configs.recipe import RecipeSettings, VaeSettings
 from ...models.lpips import Lpips
 from .compose import plain, render
 from .grids import save_grid
@@ -57,7 +57,7 @@ def train_vae(settings: RecipeSettings, prepared: Prepared, work: Path) -> Autoe
     allowed = prepared.seen_by_vae()
 
     def loss(step: int) -> dict[str, Tensor]:
-        pictures = crops(prepared, allowed, ours, step) * 2 - 1
+        pictures = _crops(prepared, allowed, ours, step) * 2 - 1
         generator = torch.Generator(device).manual_seed(step_seed(ours.seed, step))
         shape = (len(pictures), LATENT_CHANNELS, ours.crop // 8, ours.crop // 8)
         noise = torch.randn(shape, device=device, generator=generator)
@@ -78,9 +78,7 @@ def train_vae(settings: RecipeSettings, prepared: Prepared, work: Path) -> Autoe
     return vae
 
 
-def crops(
-    prepared: Prepared, allowed: np.ndarray, settings: CropSettings, step: int
-) -> Tensor:
+def _crops(prepared: Prepared, allowed: np.ndarray, settings: VaeSettings, step: int) -> Tensor:
     """A batch of `[B, 3, crop, crop]` in [0, 1], every picture cut at its own place."""
     generator = np.random.default_rng([settings.seed, step])
     chosen = allowed[generator.integers(len(allowed), size=settings.batch_size)]

@@ -52,10 +52,22 @@ def test_few_keeps_the_plainest_of_every_style(monkeypatch: pytest.MonkeyPatch) 
     corpus.texts |= {"style": ["a", "a", "a", "b", "b", "c"],
                      "kind": ["", "", "", "", "", "icon"]}
     table = {"weight": 1.0, "few": 4, "subjects": [["cat", "kitten"]]}
-    monkeypatch.setattr(words, "facts", lambda: {"often": table, "others": {"captions": []}})
+    facts = {"often": table, "others": {"captions": []}, "clear": {}}
+    monkeypatch.setattr(words, "facts", lambda: facts)
     (cat,) = words.find_subjects(corpus, ("often",), few=True)
     # Styles take turns: the best of a and b, then the second best; a's third and icons come last.
     assert cat.pictures.tolist() == [1, 4, 2, 3]
+
+
+def test_few_keeps_clear_pictures_only() -> None:
+    """Of "cat" those called "cat face"; of a subject that `clear` does not name, all."""
+    assert "cat face" in words.facts()["clear"]["cat"] and "car" not in words.facts()["clear"]
+    corpus = corpus_of(["cat", "cat", "car", "cat"], ["sitting cat", "cat face", "", "kitty"])
+    corpus.texts |= {"style": ["a"] * 4, "kind": [""] * 4}
+    found = {s.words[0]: s.pictures.tolist() for s in words.find_subjects(corpus, ("often",), True)}
+    assert found == {"cat": [1], "car": [2]}
+    every = {s.words[0]: s.pictures.tolist() for s in words.find_subjects(corpus, ("often",))}
+    assert every == {"cat": [0, 1, 3], "car": [2]}
 
 
 def test_a_synonym_is_used_only_where_it_fits() -> None:

@@ -25,7 +25,7 @@ def draw_plots(means: Means, out: Path, tell: Callable[[str], None]) -> list[Pat
         tell(INSTALL)
         return []
     figures = {"ssim.png": Figure((7, 5), layout="constrained"),
-               "tradeoff.png": Figure((7, 5), layout="constrained")}  # fmt: skip
+               "tradeoff.png": Figure((7, 7), layout="constrained")}  # fmt: skip
     _by_resolution(figures["ssim.png"].subplots(), means)
     _trade_off(figures["tradeoff.png"].subplots(), means)
     if len(swept := _swept(means)) > 1:
@@ -76,12 +76,13 @@ def _by_weight(axes: Any, swept: Mapping[float, Mapping[str, Cell]]) -> None:
 
 
 def labelled_points(axes: Any, points: Mapping[str, tuple[Any, Any]]) -> None:
-    """Draw (x, y) by label, each label beside its point and with room at the edges."""
-    for label, (x, y) in points.items():
-        axes.plot(x, y, "o")
-        axes.annotate(label, (x, y), fontsize=8, xytext=(4, 3), textcoords="offset points")
-    axes.margins(0.2)
+    """Draw (x, y) by label: a number beside each point, and a list of what they are below."""
+    for number, (label, (x, y)) in enumerate(points.items(), 1):
+        axes.plot(x, y, "o", color=f"C{(number - 1) % 10}", label=f"{number}  {label}")
+        axes.annotate(str(number), (x, y), fontsize=8, xytext=(4, 3), textcoords="offset points")
+    axes.margins(0.1)
     axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.12))
 
 
 def fidelity_axis(means: Means) -> tuple[str, Callable[[Mapping[str, Cell]], Cell]]:

@@ -12,6 +12,9 @@ from .color import Align
 from .guidance import Guide, Step
 from .noise import keyed_generator, normal
 
+OnStep = Callable[[int, Tensor], None]
+"""Called after a denoising step with its index and predicted clean latents [K, C, h, w]."""
+
 MIN_ALPHA = 2.0**-12  # diffusers' own floor where a schedule ends at zero signal
 
 
@@ -30,7 +33,7 @@ def sample(
     window: tuple[float, float] = (0.0, 1.0),
     generators: Sequence[Generator] | None = None,
     start: int = 0,
-    on_step: Callable[[int, Tensor], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> Tensor:
     """Denoise latents [K, C, h, w] to clean ones (paper, section 3; DDIM or a faster solver).
 

@@ -1,6 +1,6 @@
 """Where tiles are drawn: a loaded base, adapters, reference, noise field, and what tiles show."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,13 +26,10 @@ from .output import adapter_record, parameters_text
 from .plan import MosaicPlan, choose_batch
 from .progress import Report
 from .reference import load_photo
-from .sampler import add_noise, encode_pair, make_scheduler, sample
+from .sampler import OnStep, add_noise, encode_pair, make_scheduler, sample
 from .subjects import CONCEPT, Subject, assign_subjects
 from .tiles import TileStore
 from .tint import correction_energy, tint
-
-OnStep = Callable[[int, Tensor], None]
-"""Called after every denoising step with its index and predicted clean latents [K, C, h, w]."""
 
 
 @dataclass(frozen=True)

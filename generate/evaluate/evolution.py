@@ -15,18 +15,31 @@ from ..plan import plan_mosaic
 from ..studio import denoise_tiles, open_studio
 from ..tiles import TileStore
 from .drawing import NO_CONCEPTS, silent
-from .sheets import contact_sheet
+from .sheets import contact_sheet, sheet_shows
 
 SHOWN = 8  # predictions of a row, evenly spaced over its steps
 SIDE = 128  # px
 
 
-def draw_evolution(wanted: Sequence[tuple[str, Settings, Path]], path: Path) -> None:
-    """Write a sheet with a row for every label, settings and folder of a finished mosaic."""
+Wanted = Sequence[tuple[str, Settings, Path]]
+"""Label, settings and folder of finished mosaics; the folder's name changes with the mosaic."""
+
+
+def draw_evolution(wanted: Wanted, path: Path) -> None:
+    """Write a sheet with a row for every mosaic."""
     rows = [evolution(settings, folder) for _, settings, folder in wanted]
     columns = ("block", "first step", *[""] * (SHOWN - 2), "last step")
     names = [label for label, *_ in wanted]
-    contact_sheet(rows, path, columns=columns, names=names, side=SIDE)
+    contact_sheet(rows, path, columns=columns, names=names, side=SIDE, shows=_said(wanted))
+
+
+def is_drawn(wanted: Wanted, path: Path) -> bool:
+    """Whether the sheet at `path` shows these mosaics."""
+    return sheet_shows(path) == _said(wanted)
+
+
+def _said(wanted: Wanted) -> str:
+    return "\n".join(f"{label}: {folder.name}" for label, _, folder in wanted)
 
 
 def evolution(settings: Settings, folder: Path) -> list[Image.Image]:

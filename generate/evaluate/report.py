@@ -14,9 +14,12 @@ from ..tiles import TileStore
 from .plots import draw_plots
 from .pretrained import BLIP_ID, CLIP_ID
 from .protocol import Job, Protocol
+from .published import order_tables
 from .results import SCORES, TABLE
 from .sheets import contact_sheet
 from .table import COSTS, FIDELITY, MISSING, NO_ADAPTER, PYRAMID, TILES, Cell, markdown, row_means
+from .versus import READING as VERSUS_READING
+from .versus import versus_tables
 
 REPORT = "report.md"
 EVOLUTION = "evolution.png"
@@ -62,7 +65,8 @@ def write_report(
     pictures = [*draw_plots(means, out, tell), *evolution, *sheets]
     shown = [f"![{path.stem}]({path.name})" for path in pictures]
     notes = _notes(means, finished, left_out)
-    parts = [_heading(protocol, finished), *_tables(means), *notes, *shown]
+    compared = _comparisons(means, finished)
+    parts = [_heading(protocol, finished), *_tables(means), *compared, *notes, *shown]
     write_text(out / REPORT, "\n\n".join(parts) + "\n")
     return out / REPORT
 
@@ -94,6 +98,19 @@ def _tables(means: Mapping[str, Mapping[str, Cell]]) -> list[str]:
         "## Variety, changes after drawing, time and memory of a mosaic",
         markdown(means, COSTS).rstrip(),
     ]
+
+
+def _comparisons(
+    means: Mapping[str, Mapping[str, Cell]], finished: Sequence[Finished]
+) -> list[str]:
+    """How smalti stands against the others, and the paper's order beside ours, if there is any."""
+    parts = []
+    if versus := versus_tables([(one.job, one.scores) for one in finished]):
+        parts += ["## smalti against the others", VERSUS_READING, *versus]
+    rows = [one.job.row for one in finished]
+    if orders := order_tables(means, [row for row in rows if not row.variant]):
+        parts += ["## The order of the methods (paper, Tables 1, 5 and 6)", *orders]
+    return parts
 
 
 def _notes(

@@ -15,7 +15,7 @@ from ..grid import Grid
 from ..plan import duration, plan_mosaic
 from ..tiles import TileStore
 from .drawing import NO_CONCEPTS, Runner, apart, draw_mosaic, draw_references, is_finished
-from .evolution import draw_evolution
+from .evolution import draw_evolution, is_drawn
 from .peers import PEERS, draw_peer
 from .pretrained import BLIP_ID, CLIP_ID, Judges, cached, find_judges
 from .protocol import LPIPS_GUIDED, Job, Protocol
@@ -242,11 +242,17 @@ def draw(planned: Planned, run: Runner) -> None:
 
 
 def trace(plans: Sequence[Planned], path: Path, run: Runner) -> None:
-    """Draw how a tile came about in the first pair's mosaics, but for those that place pictures."""
+    """Draw how a tile came about in the first pair's mosaics, but for those that place pictures.
+
+    What an earlier run left stays when it shows the same mosaics, and goes when none is drawn.
+    """
     first = [one for one in plans if one.job.place == plans[0].job.place]
     drawn = [one for one in first if one.job.row.method not in (*CLASSICAL, *PEERS)]
-    if drawn:
-        run(draw_evolution, [(one.job.row.label, one.settings, one.folder) for one in drawn], path)
+    wanted = [(one.job.row.label, one.settings, one.folder) for one in drawn]
+    if not wanted:
+        path.unlink(missing_ok=True)
+    elif not is_drawn(wanted, path):
+        run(draw_evolution, wanted, path)
 
 
 def _said(scores: dict[str, Cell]) -> str:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from ...configs.files import replacing
 
 MARGIN = 6
 LABEL = 18  # px, height of the column labels
+SHOWS = "smalti:shows"  # PNG text chunk that tells what a sheet was made of
 
 
 def contact_sheet(
@@ -18,8 +20,12 @@ def contact_sheet(
     columns: Sequence[str] = (),
     names: Sequence[str] = (),
     side: int = 320,
+    shows: str = "",
 ) -> None:
-    """Write `rows` of pictures to a PNG, each fitted into a square of `side` px."""
+    """Write `rows` of pictures to a PNG, each fitted into a square of `side` px.
+
+    shows: what they were made of, for `sheet_shows`.
+    """
     font = ImageFont.load_default(12)
     widest = max((font.getlength(name) for name in names), default=-2 * MARGIN)
     top, left = (LABEL if columns else 0), round(widest) + 2 * MARGIN
@@ -35,7 +41,17 @@ def contact_sheet(
             place = (left + column * (side + MARGIN), top + row * (side + MARGIN))
             sheet.paste(_fitted(picture, side), place)
     with replacing(path) as temporary:
-        sheet.save(temporary, format="PNG")
+        about = PngInfo()
+        about.add_itxt(SHOWS, shows)
+        sheet.save(temporary, format="PNG", pnginfo=about)
+
+
+def sheet_shows(path: Path) -> str:
+    """What the sheet at `path` was made of; nothing where there is no sheet."""
+    if not path.is_file():
+        return ""
+    with Image.open(path) as sheet:
+        return sheet.info.get(SHOWS, "")
 
 
 def _fitted(picture: Image.Image, side: int) -> Image.Image:

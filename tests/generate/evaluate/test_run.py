@@ -47,10 +47,25 @@ def test_two_pairs_by_two_methods(protocol, jobs, tmp_path: Path):
     own = [float(row["psnr_64"]) for row in rows if row["method"] == "smalti"]
     assert f"| smalti, fast | {sum(own) / 2:.2f} |" in text
     assert "| weights missing |" in text and "`--lpips FILE`" in text
+    assert "| smalti, fast, against |" in text
     for name in ("ssim.png", "tradeoff.png", "evolution.png", "sheet-seed0.png"):
         assert f"({name})" in text and (out / name).stat().st_size > 1000
     sheet = Image.open(out / "sheet-seed0.png")
     assert sheet.width > 2 * 320 and sheet.height > 3 * 320  # pairs; the reference and two methods
+
+
+def test_how_a_tile_came_about_is_drawn_once_for_the_same_mosaics(protocol, tmp_path: Path):
+    out, picture = tmp_path / "out", tmp_path / "out" / "evolution.png"
+    both = all_jobs(PAIRS[:1], [0], table_rows(["smalti", "adain"], ["fast"]))
+    evaluate(protocol, both, out, tell=silent, run=Here())
+    stamp, height = picture.stat().st_mtime_ns, Image.open(picture).height
+    evaluate(protocol, both, out, tell=silent, run=Here())
+    assert picture.stat().st_mtime_ns == stamp
+    evaluate(protocol, both[:1], out, tell=silent, run=Here())
+    assert Image.open(picture).height < height  # one row less
+    placed = all_jobs(PAIRS[:1], [0], table_rows(["match"], ["fast"]))
+    evaluate(protocol, placed, out, tell=silent, run=Here())
+    assert not picture.exists() and "evolution.png" not in (out / "report.md").read_text()
 
 
 def test_all_rows_share_the_reference_and_its_noise(protocol, tmp_path: Path):

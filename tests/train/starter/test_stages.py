@@ -13,6 +13,7 @@ from smalti.configs.errors import InputError
 from smalti.configs.recipe import RecipeSettings
 from smalti.models.lpips import Lpips
 from smalti.train.starter.clip import contrastive_loss
+from smalti.train.starter.color import early_weights
 from smalti.train.starter.grids import grid_picture
 from smalti.train.starter.tokens import END, START, encode, load_tokenizer, train_tokenizer
 from smalti.train.starter.unet import draw_timesteps, loss_weights, new_scheduler, new_unet
@@ -107,6 +108,15 @@ class TestDenoiser:
         single = torch.cat([draw_timesteps(weights, 1, g) for _ in range(8000)])
         share = torch.bincount(single, minlength=4) / 8000
         torch.testing.assert_close(share, weights / 8, atol=0.02, rtol=0)
+
+    def test_the_colour_adapter_sees_early_timesteps_most(self) -> None:
+        """As often as T2I-Adapter draws them: t = (1 - u^3) T."""
+        weights, steps = early_weights(20), 20
+        u = (torch.arange(2_000_000, dtype=torch.float64) + 0.5) / 2_000_000
+        drawn = ((1 - u**3) * steps).long().clamp(max=steps - 1)
+        counted = torch.bincount(drawn, minlength=steps) / len(u) * steps
+        assert torch.allclose(weights, counted.float(), rtol=1e-3)
+        assert weights.mean() == pytest.approx(1)
 
     def test_the_last_timestep_is_pure_noise(self) -> None:
         alphas = new_scheduler().alphas_cumprod

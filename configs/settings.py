@@ -229,22 +229,18 @@ class MosaicSettings:
     guide: str = "projection"
     """How: "projection" (closed form), "filtered-difference", "x0-gradient", "exact" (the paper's
     Eq. 6-8), or what the paper rejects: "ycbcr", "lpips"."""
-    low_pass_cells: int = 6
+    low_pass_cells: int = 8
     """What guides call low: so many cells per tile and axis follow the reference; "match" compares
     as many, "factorized" takes as many from the reference."""
     guidance_start: float = 0.3
     """Share of the steps after which guidance begins; the prompt lays the tile out before."""
     guidance_end: float = 1.0
     """Share of the steps after which guidance ends."""
-    guidance_strength: float = 1.0
+    guidance_strength: float = 0.4
     """Share of the low-frequency error that "projection", "filtered-difference" and "x0-gradient"
-    remove at a step."""
+    remove at a step: more comes nearer to the reference, less leaves the tile more of its own."""
     corrections: int = 1
     """How often "projection" measures its error on the decoded tile at the last step."""
-    detail: float = 2.5
-    """How much "projection" strengthens what lies above the band, all steps together; 1 is not."""
-    headroom: float = 0.05
-    """How far "projection" keeps from black and white, at most 0.2, so that tiles keep contrast."""
     guide_decoder: str = "full"
     """What "x0-gradient" differentiates: the "full" decoder, the "tiny" one or the "linear" map."""
     inner_steps: int = 1
@@ -292,8 +288,7 @@ class MosaicSettings:
             _require(0 <= getattr(self, name) <= 1, f"mosaic.{name} must lie between 0 and 1.")
         _require_at_least(self, "mosaic", 0, "tile_size", "lora_scale", "batch_size", "cfg_scale")
         _require_at_least(self, "mosaic", 0, "guidance_weight", "guidance_size")
-        _require_at_least(self, "mosaic", 0, "corrections", "detail", "repeat_distance")
-        _require(0 <= self.headroom <= 0.2, "mosaic.headroom must lie between 0 and 0.2.")
+        _require_at_least(self, "mosaic", 0, "corrections", "repeat_distance")
         _require(
             0 < self.guidance_decay <= 1, "mosaic.guidance_decay must lie above 0 and at most at 1."
         )

@@ -112,7 +112,7 @@ def plan_mosaic(settings: Settings, *, concepts_dir: Path) -> MosaicPlan:
 def _identity(settings: Settings, concepts_dir: Path) -> dict[str, Any]:
     """Settings and hashes of files that a tile's picture depends on."""
     mosaic = settings.mosaic
-    left_out = {*NOT_IN_PICTURE, *unused_settings(mosaic.method)}
+    left_out = {*NOT_IN_PICTURE, *unused_settings(mosaic)}
     facts = {k: v for k, v in vars(mosaic).items() if k not in left_out}
     if mosaic.pool:
         facts["pool"] = pool_hash(mosaic)

@@ -159,8 +159,11 @@ class Protocol:
         return replace(settings, mosaic=replace(settings.mosaic, **changes))
 
     def reference_settings(self, pair: Pair, seed: int) -> Settings:
-        """Settings that a reference is drawn with, the same for all rows: the default ones."""
-        return self._resolved(pair, seed, None, {})
+        """Settings that a reference is drawn with, the same for all rows: the default ones.
+
+        Without guidance, so that a reference is the same whatever guides tiles.
+        """
+        return self._resolved(pair, seed, None, {"guidance": False})
 
     def _resolved(
         self, pair: Pair, seed: int, preset: str | None, more: Mapping[str, Any]

@@ -49,10 +49,10 @@ def make_guide(base: BaseModel, mosaic: MosaicSettings, grid: Grid, blocks: Tens
     paper = {"weight": mosaic.guidance_weight, "decay": mosaic.guidance_decay}
     match mosaic.guide:
         case "projection":
+            corrections = mosaic.corrections
             return ProjectionGuide(
-                base, blocks, cells=cells, strength=strength, corrections=mosaic.corrections,
-                detail=mosaic.detail, headroom=mosaic.headroom,
-            )  # fmt: skip
+                base, blocks, cells=cells, strength=strength, corrections=corrections
+            )
         case "filtered-difference":
             return FilteredDifferenceGuide(base, blocks, grid.tile, cells=cells, strength=strength)
         case "x0-gradient":

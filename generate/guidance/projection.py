@@ -11,10 +11,10 @@ of DDNM (Wang et al. 2023, Eq. 8) through a learned linear map; what A does not 
 direction that M does not see, stay as the model drew them. No gradient is computed, and a step
 costs a few small matrix products.
 
-The subject is left with what lies above the band. That is made stronger, a little at every step
-(`detail` is the product over all of them), and the network makes of it what its own pictures have
-there. Near black and white a tile has no room for a subject; `headroom` keeps the target away from
-both.
+A strength s below 1 leaves the part 1 - s of the error at every step. The network sees the result,
+draws its subject into it, and is pulled again: the tile ends where both agree, with more of the
+subject's own colours and light than a full projection leaves it at the same distance from the
+reference (docs/guidance.md).
 
 The map is not exact: contrasts and saturated colours decode to less than it promises. At the last
 step the tile is therefore decoded `corrections` times; only the way of the error measured there
@@ -28,8 +28,6 @@ from ...models.base import BaseModel
 from .band import along_both, area_matrix, spread_matrix
 from .base import Step
 
-KNEE = 4  # power of the tone curve: mid-tones stay, and it rises everywhere for headroom < 1 / KNEE
-
 
 class ProjectionGuide:
     """Closed-form low-band guidance through a linear latent->RGB map."""
@@ -37,21 +35,22 @@ class ProjectionGuide:
     through_unet = False
 
     def __init__(
-        self, base: BaseModel, blocks: Tensor, *,
-        cells: int, strength: float = 1.0, corrections: int = 0, detail: float = 1.0,
-        headroom: float = 0.0,
-    ):  # fmt: skip
+        self,
+        base: BaseModel,
+        blocks: Tensor,
+        *,
+        cells: int,
+        strength: float = 1.0,
+        corrections: int = 0,
+    ):
         """Guide K tiles towards the `cells` x `cells` means of blocks [K, 3, b, b] in [0, 1]."""
         self.base, self.decoder = base, base.linear_decoder
-        self.target = along_both(area_matrix(blocks.shape[-1], cells), with_room(blocks, headroom))
-        self.cells, self.strength = cells, strength
-        self.corrections, self.detail = corrections, detail
+        self.target = along_both(area_matrix(blocks.shape[-1], cells), blocks)
+        self.cells, self.strength, self.corrections = cells, strength, corrections
 
     @torch.no_grad()
     def __call__(self, z: Tensor, x0: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Replace the low band of x0 and strengthen the rest; z stays."""
-        low = along_both(spread_matrix(self.cells, x0.shape[-1]), self.low_latents(x0))
-        x0 = low + self.detail ** (1 / step.count) * (x0 - low)
+        """Move the low band of x0 towards the target; z stays."""
         x0 = self.projected(x0, self.low_linear(x0))
         is_last = step.index == step.count - 1
         for _ in range(self.corrections if is_last else 0):
@@ -63,23 +62,11 @@ class ProjectionGuide:
         missing = self.strength * (self.target.to(x0) - low)
         return x0 + along_both(spread_matrix(self.cells, x0.shape[-1]), self.decoder.lift(missing))
 
-    def low_latents(self, x0: Tensor) -> Tensor:
-        """Low band [K, C, c, c] of latents [K, C, h, h]."""
-        return along_both(area_matrix(x0.shape[-1], self.cells), x0)
-
     def low_linear(self, x0: Tensor) -> Tensor:
         """Low band [K, 3, c, c] in RGB as the linear map sees it."""
-        return self.decoder(self.low_latents(x0))
+        return self.decoder(along_both(area_matrix(x0.shape[-1], self.cells), x0))
 
     def low_decoded(self, x0: Tensor) -> Tensor:
         """Low band [K, 3, c, c] in RGB of the decoded tile, as the eye will see it."""
         pixels = self.base.decode(x0).clamp(0, 1)
         return along_both(area_matrix(pixels.shape[-1], self.cells), pixels).to(x0)
-
-
-def with_room(blocks: Tensor, headroom: float) -> Tensor:
-    """Values v in [0, 1] bent into [headroom, 1 - headroom], the middle left as it is.
-
-    v + h (1 - v)^4 - h v^4, which rises everywhere for h below a quarter.
-    """
-    return blocks + headroom * ((1 - blocks) ** KNEE - blocks**KNEE)

@@ -10,9 +10,14 @@ from ...configs.settings import CLASSICAL, MosaicSettings
 PLAIN = {"noise": "random", "color": False, "guidance": False}
 ADAIN = {**PLAIN, "color": True, "color_space": "latent"}
 
+# What only guides read.
+GUIDE = (
+    "guide", "low_pass_cells", "guidance_start", "guidance_end", "guidance_strength", "corrections",
+    "guide_decoder", "inner_steps", "guidance_weight", "guidance_decay", "guidance_size", "lpips",
+)  # fmt: skip
 # What only some methods read; "smalti" does not even read its own name.
 SETTINGS = {
-    "match": ("method", "pool_size", "repeat_distance", "tone_adjustment"),
+    "match": ("method", "pool_size", "repeat_distance", "tone_adjustment", "low_pass_cells"),
     "tone": ("method", "pool_size"),
     "histogram": ("method", "pool_size"),
     "color-adapter": ("method", "adapter_scale"),
@@ -20,7 +25,7 @@ SETTINGS = {
     "noise-blend": ("method", "blend"),
     "img2img": ("method", "strength"),
     "quilt": ("method", "strength"),
-    "factorized": ("method",),
+    "factorized": ("method", "low_pass_cells"),
 }
 
 
@@ -40,8 +45,9 @@ def resolve_method(mosaic: MosaicSettings) -> MosaicSettings:
     return replace(mosaic, **(ADAIN if mosaic.method == "adain" else PLAIN))
 
 
-def unused_settings(method: str) -> set[str]:
-    """Settings that are there for other methods: no tile of this one depends on them."""
-    return {name for names in SETTINGS.values() for name in names}.difference(
-        SETTINGS.get(method, ())
-    )
+def unused_settings(mosaic: MosaicSettings) -> set[str]:
+    """Settings that no tile depends on: other methods', and guides' where nothing guides."""
+    used = {*SETTINGS.get(mosaic.method, ()), *(GUIDE if mosaic.guidance else ())}
+    if mosaic.tint:
+        used.add("low_pass_cells")
+    return {*GUIDE, *(name for names in SETTINGS.values() for name in names)} - used

@@ -12,8 +12,7 @@ from smalti.generate.guidance import (
     Step,
     X0GradientGuide,
 )
-from smalti.generate.guidance.band import blur_sigma, spread_matrix
-from smalti.generate.guidance.projection import with_room
+from smalti.generate.guidance.band import blur_sigma
 from smalti.models.linear_decoder import LinearDecoder
 
 MATRIX = torch.tensor([[0.2, 0.1, 0.0, -0.1], [0.0, 0.3, 0.1, 0.0], [0.1, 0.0, 0.2, 0.1]])
@@ -102,32 +101,6 @@ def test_corrections_see_at_the_last_step_what_the_map_gets_wrong(tiles):
         assert torch.allclose(error(corrections, 8), blind, atol=1e-5), "not before the last step"
         expected = (-0.3) ** corrections * blind
         assert torch.allclose(error(corrections, 9), expected, atol=1e-5)
-
-
-@pytest.mark.parametrize("detail", [0.5, 2.0])
-def test_detail_scales_what_lies_above_the_band(tiles, detail):
-    x0, z, blocks = tiles
-
-    def above(x):
-        cells = means(x, 4)
-        spread = spread_matrix(4, 16).float()
-        return x - spread @ cells @ spread.T
-
-    guide = ProjectionGuide(LinearBase(), blocks, cells=4, detail=detail)
-    for index in (0, 9):
-        guided = guide(z, x0, step(index))[1]
-        assert torch.allclose(above(guided), detail**0.1 * above(x0), atol=1e-5)
-        assert torch.allclose(means(LinearBase().decode(guided), 4), means(blocks, 4), atol=1e-5)
-
-
-@pytest.mark.parametrize("headroom", [0.0, 0.1, 0.2])
-def test_headroom_bends_the_ends_and_keeps_the_order(headroom):
-    values = torch.linspace(0, 1, 101)
-    bent = with_room(values, headroom)
-    assert bent[0] == pytest.approx(headroom) and bent[-1] == pytest.approx(1 - headroom)
-    assert (bent.diff() > 0).all()
-    assert bent[50] == pytest.approx(0.5)
-    assert (bent - values).abs()[40:61].max() <= 0.2 * headroom + 1e-6, "mid-tones stay"
 
 
 # --- filtered difference ----------------------------------------------------------------------

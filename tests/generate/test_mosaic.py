@@ -267,7 +267,7 @@ def test_the_plan_says_what_would_be_done(small, concepts, tmp_path):
     assert facts["grid"] == "2 x 3 = 6 tiles of 64 px"
     assert facts["mosaic"] == "192 x 128 px"
     assert "blocks of 21 px" in facts["reference"]
-    assert facts["guide"] == "projection, 6 x 6 cells per tile"
+    assert facts["guide"] == "projection, 8 x 8 cells per tile"
     assert "with sylvie" in facts["tiles"]
     assert plan.seconds > 0
 

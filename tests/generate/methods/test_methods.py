@@ -79,6 +79,11 @@ def test_settings_of_methods_leave_older_mosaics_alone(by_method, tmp_path):
         ("noise-blend", {"blend": 0.1}, False),
         ("img2img", {"strength": 0.1}, False),
         ("quilt", {"blend": 0.1}, True),
+        ("match", {"low_pass_cells": 2}, False),
+        ("factorized", {"low_pass_cells": 2}, False),
+        ("adain", {"low_pass_cells": 2}, True),
+        ("adain", {"guide": "exact", "guidance_strength": 0.1, "corrections": 0}, True),
+        ("smalti", {"guidance_strength": 0.1}, False),
     ],
 )
 def test_a_folder_belongs_to_the_settings_that_its_method_reads(

@@ -27,21 +27,25 @@ class Judge:
         folder: A CLIP folder (weights, tokenizer, preprocessor_config.json) or a starter folder
             that has one as `clip/`.
         device: Where it runs; features come back on the CPU.
+        reader: Another CLIP folder whose tokenizer and preprocessor it takes, when it has none.
 
     Raises:
         InputError: `folder` holds no CLIP pair.
     """
 
-    def __init__(self, folder: Path = STARTER_CLIP, device: str = "cpu") -> None:
+    def __init__(
+        self, folder: Path = STARTER_CLIP, device: str = "cpu", reader: Path | None = None
+    ) -> None:
         inner = folder / "clip"
         folder = inner if inner.is_dir() else folder
-        if not (folder / "preprocessor_config.json").is_file():
+        reader = reader or folder
+        if not (reader / "preprocessor_config.json").is_file():
             raise InputError(f"No CLIP pair in {folder}; name a folder such as {STARTER_CLIP}.")
         self.device = torch.device(device)
         clip = CLIPModel.from_pretrained(folder, dtype=torch.float32)
         self.clip = clip.to(self.device).eval().requires_grad_(False)
-        self.tokenizer = CLIPTokenizer.from_pretrained(folder)
-        self.mean, self.deviation = channel_scales(folder, self.device)
+        self.tokenizer = CLIPTokenizer.from_pretrained(reader)
+        self.mean, self.deviation = channel_scales(reader, self.device)
 
     @torch.no_grad()
     def image_features(self, images: Tensor) -> Tensor:

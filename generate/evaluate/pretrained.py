@@ -14,6 +14,8 @@ from .metrics import RESOLUTIONS
 
 CLIP_ID = "openai/clip-vit-large-patch14"
 BLIP_ID = "Salesforce/blip-itm-base-coco"
+# The published weights in transformers' layout; tokenizer and preprocessor are CLIP's.
+HPS_ID = "adams-story/HPSv2-hf"
 CONFIGS = ("config.json", "preprocessor_config.json", "tokenizer_config.json")
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 CLIP_SCALE = 2.5  # of CLIPScore
@@ -59,11 +61,14 @@ class Judges:
     """OpenAI's CLIP."""
     blip: Blip | None = None
     """BLIP."""
+    hps: Judge | None = None
+    """HPSv2, a CLIP trained on people's preferences (Wu et al. 2023)."""
 
     def measurable(self) -> set[str]:
         """Columns that can be measured because networks that do not ship with smalti are here."""
         found = {f"lpips_{side}" for side in RESOLUTIONS} if self.lpips else set()
         found |= {"clip", "clip_iqa"} if self.clip else set()
+        found |= {"hpsv2"} if self.hps else set()
         return found | ({"blip"} if self.blip else set())
 
 
@@ -75,16 +80,17 @@ def find_judges(lpips_file: Path | None, device: str = "cpu") -> Judges:
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    clip, blip = cached(CLIP_ID), cached(BLIP_ID)
+    clip, blip, hps = cached(CLIP_ID), cached(BLIP_ID), cached_hps()
     return Judges(
         starter=Judge(device=device),
         lpips=Lpips(lpips_file, setting="--lpips") if lpips_file else None,
         clip=Judge(clip, device) if clip else None,
         blip=Blip(blip, device) if blip else None,
+        hps=Judge(hps, device, reader=clip) if hps else None,
     )
 
 
-def cached(hub_id: str) -> Path | None:
+def cached(hub_id: str, configs: Sequence[str] = CONFIGS) -> Path | None:
     """Folder of a network in the hub's cache, None when it is not completely there."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -93,8 +99,13 @@ def cached(hub_id: str) -> Path | None:
         folder = Path(snapshot_download(hub_id, local_files_only=True))
     except LocalEntryNotFoundError:
         return None
-    whole = all((folder / name).is_file() for name in CONFIGS)
+    whole = all((folder / name).is_file() for name in configs)
     return folder if whole and _has_any(folder, WEIGHTS) else None
+
+
+def cached_hps() -> Path | None:
+    """Folder of HPSv2 in the hub's cache, None when it or the CLIP that reads for it is not."""
+    return cached(HPS_ID, ("config.json",)) if cached(CLIP_ID) else None
 
 
 def _has_any(folder: Path, names: Sequence[str]) -> bool:

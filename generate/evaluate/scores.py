@@ -49,7 +49,7 @@ def tile_scores(store: TileStore, prompt: str, judges: Judges) -> dict[str, Cell
 
     Means over tiles. Where a network is not here the cell says so; none stands in for another.
     """
-    starter, clip, blip = judges.starter, judges.clip, judges.blip
+    starter, clip, blip, hps = judges.starter, judges.clip, judges.blip, judges.hps
     features = seen(store, starter.image_features)
 
     def mean(network: object, look: Callable[[Tensor], Tensor]) -> Cell:
@@ -60,7 +60,7 @@ def tile_scores(store: TileStore, prompt: str, judges: Judges) -> dict[str, Cell
         "blip": mean(blip, lambda tiles: blip.matches(tiles, prompt)),
         "clip": mean(clip, lambda tiles: clip_score(clip, tiles, prompt)),
         "clip_iqa": mean(clip, lambda tiles: clip_iqa(clip, tiles)),
-        "hpsv2": NO_ADAPTER,
+        "hpsv2": mean(hps, lambda tiles: hps.similarity(tiles, [prompt])[:, 0]),
         "image_reward": NO_ADAPTER,
         **diversity(features),
     }

@@ -1,24 +1,27 @@
 """Scores of a mosaic against formulas written out; what is not here is said to be missing."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch.nn.functional import interpolate
-from transformers import BertTokenizer, BlipConfig, BlipForImageTextRetrieval
+from transformers import BertTokenizer, BlipConfig, BlipForImageTextRetrieval, CLIPModel
 
 from smalti.configs.errors import InputError
 from smalti.generate.evaluate import pretrained
-from smalti.generate.evaluate.judge import Judge
+from smalti.generate.evaluate.judge import STARTER_CLIP, Judge
 from smalti.generate.evaluate.metrics import RESOLUTIONS, lpips
 from smalti.generate.evaluate.pretrained import (
     BLIP_ID,
     CLIP_ID,
+    HPS_ID,
     Blip,
     Judges,
     cached,
+    cached_hps,
     clip_iqa,
     clip_score,
     find_judges,
@@ -140,6 +143,22 @@ def test_networks_are_found_in_the_hubs_cache_only_when_complete(tmp_path: Path,
     assert cached(BLIP_ID) is None and cached(CLIP_ID) is None
 
 
+def test_hpsv2_reads_with_the_tokenizer_and_preprocessor_of_clip(tmp_path: Path, monkeypatch):
+    """Its folder in the hub has weights only."""
+    hub_cache(tmp_path, monkeypatch)
+    clip, hps = snapshot(tmp_path, CLIP_ID), snapshot(tmp_path, HPS_ID)
+    shutil.copytree(STARTER_CLIP, clip, dirs_exist_ok=True)
+    own = CLIPModel.from_pretrained(STARTER_CLIP)
+    own.save_pretrained(hps)
+    assert cached_hps() is None, "CLIP is not completely there"
+    own.save_pretrained(clip)
+    found = find_judges(None)
+    assert found.hps is not None and {"hpsv2", "clip"} <= found.measurable()
+    images = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    expected = Judge().similarity(images, ["a cat"])
+    torch.testing.assert_close(found.hps.similarity(images, ["a cat"]), expected)
+
+
 def test_a_missing_lpips_file_is_named(tmp_path: Path):
     with pytest.raises(InputError, match="--lpips"):
         find_judges(tmp_path / "no.safetensors")
@@ -148,8 +167,6 @@ def test_a_missing_lpips_file_is_named(tmp_path: Path):
 @pytest.fixture
 def drawn(finished: Path, tmp_path: Path) -> TileStore:
     """A small mosaic as the evaluation leaves it."""
-    import shutil
-
     store = TileStore(Path(shutil.copytree(finished, tmp_path / "drawn")), Grid(2, 3, 64, 21))
     store.update(evaluation={"seconds": 1.5, "peak_bytes": 2**29})
     return store
@@ -162,11 +179,14 @@ def test_all_scores_of_a_mosaic(drawn: TileStore, judge: Judge, lpips_weights: P
     assert found["psnr_64"] == pytest.approx(record["psnr_64"], abs=1e-3)
     assert found["ssim_64"] == pytest.approx(record["ssim_64"], abs=1e-4)
     assert (found["seconds"], found["peak_gib"], found["correction_energy"]) == (1.5, 0.5, 0)
-    assert [found[name] for name in ("lpips_64", "clip", "clip_iqa", "blip")] == [MISSING] * 4
-    assert found["hpsv2"] == found["image_reward"] == NO_ADAPTER
-    whole = measure(drawn, "A cat", Judges(judge, Lpips(lpips_weights), clip=judge))
+    names = ("lpips_64", "clip", "clip_iqa", "blip", "hpsv2")
+    assert [found[name] for name in names] == [MISSING] * 5
+    assert found["image_reward"] == NO_ADAPTER
+    judges = Judges(judge, Lpips(lpips_weights), clip=judge, hps=judge)
+    whole = measure(drawn, "A cat", judges)
     changed = {name for name in found if found[name] != whole[name]}
-    assert changed == Judges(judge, Lpips(lpips_weights), judge).measurable()
+    assert changed == judges.measurable()
+    assert whole["hpsv2"] == pytest.approx(whole["clip"] / 2.5, abs=1e-5)  # cosines above 0 here
 
 
 def test_the_tile_score_is_the_mean_over_tiles(drawn: TileStore, judge: Judge, monkeypatch):

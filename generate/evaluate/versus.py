@@ -4,16 +4,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
 from .protocol import Job, Row
-from .table import Cell, Column
+from .table import FIDELITY, PYRAMID, TILES, Cell
 
-COLUMNS = (
-    Column("psnr_64", "PSNR↑, dB", 2),
-    Column("ssim_64", "SSIM↑"),
-    Column("pyramid_2", "Level-2↓", 4),
-    Column("pyramid_3", "Level-3↓", 4),
-    Column("pyramid_4", "Level-4↓", 4),
-    Column("starter_clip", "starter-CLIP↑"),
-)
+COLUMNS = (*FIDELITY[:2], *PYRAMID[1:], TILES[0])  # the last one: starter-CLIP, always here
 READING = (
     "smalti less the method of the row: mean of the differences over all pairs and seeds, and "
     "twice its standard error. What is smaller than that is noise. The last column is smalti's "

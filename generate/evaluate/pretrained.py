@@ -1,6 +1,5 @@
 """The networks that judge mosaics, each only where its weights are: nothing is downloaded."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,15 +8,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ...models.lpips import Lpips
+from .image_reward import ImageReward
 from .judge import Judge, channel_scales
 from .metrics import RESOLUTIONS
+from .networks import BLIP, CLIP, HPS, REWARD, Network
 
-CLIP_ID = "openai/clip-vit-large-patch14"
-BLIP_ID = "Salesforce/blip-itm-base-coco"
-# The published weights in transformers' layout; tokenizer and preprocessor are CLIP's.
-HPS_ID = "adams-story/HPSv2-hf"
-CONFIGS = ("config.json", "preprocessor_config.json", "tokenizer_config.json")
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 CLIP_SCALE = 2.5  # of CLIPScore
 GOOD_AND_BAD = ("Good photo.", "Bad photo.")
 
@@ -63,53 +58,35 @@ class Judges:
     """BLIP."""
     hps: Judge | None = None
     """HPSv2, a CLIP trained on people's preferences (Wu et al. 2023)."""
+    reward: ImageReward | None = None
+    """ImageReward, a BLIP trained on them (Xu et al. 2023)."""
 
     def measurable(self) -> set[str]:
         """Columns that can be measured because networks that do not ship with smalti are here."""
-        found = {f"lpips_{side}" for side in RESOLUTIONS} if self.lpips else set()
-        found |= {"clip", "clip_iqa"} if self.clip else set()
-        found |= {"hpsv2"} if self.hps else set()
-        return found | ({"blip"} if self.blip else set())
+        here: dict[Network, object] = {
+            CLIP: self.clip, BLIP: self.blip, HPS: self.hps, REWARD: self.reward
+        }  # fmt: skip
+        found = {column for network, judge in here.items() if judge for column in network.columns}
+        return found | ({f"lpips_{side}" for side in RESOLUTIONS} if self.lpips else set())
 
 
 def find_judges(lpips_file: Path | None, device: str = "cpu") -> Judges:
     """Load every network whose weights are here.
 
-    Raises InputError when `lpips_file` is given and not there.
+    Raises InputError when `lpips_file` is given and not there, or ImageReward's file is damaged.
     """
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    clip, blip, hps = cached(CLIP_ID), cached(BLIP_ID), cached_hps()
+    clip, blip, hps, reward = (network.folder() for network in (CLIP, BLIP, HPS, REWARD))
     return Judges(
         starter=Judge(device=device),
         lpips=Lpips(lpips_file, setting="--lpips") if lpips_file else None,
         clip=Judge(clip, device) if clip else None,
         blip=Blip(blip, device) if blip else None,
         hps=Judge(hps, device, reader=clip) if hps else None,
+        reward=ImageReward(reward / REWARD.file, blip, device) if reward and blip else None,
     )
-
-
-def cached(hub_id: str, configs: Sequence[str] = CONFIGS) -> Path | None:
-    """Folder of a network in the hub's cache, None when it is not completely there."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        folder = Path(snapshot_download(hub_id, local_files_only=True))
-    except LocalEntryNotFoundError:
-        return None
-    whole = all((folder / name).is_file() for name in configs)
-    return folder if whole and _has_any(folder, WEIGHTS) else None
-
-
-def cached_hps() -> Path | None:
-    """Folder of HPSv2 in the hub's cache, None when it or the CLIP that reads for it is not."""
-    return cached(HPS_ID, ("config.json",)) if cached(CLIP_ID) else None
-
-
-def _has_any(folder: Path, names: Sequence[str]) -> bool:
-    return any((folder / name).is_file() for name in names)
 
 
 def clip_score(judge: Judge, images: Tensor, prompt: str) -> Tensor:

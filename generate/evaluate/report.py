@@ -11,21 +11,19 @@ from ...configs.files import write_text
 from ...models.pixels import to_pixels
 from ..output import reduced, versions
 from ..tiles import TileStore
+from .networks import NETWORKS
 from .plots import draw_plots
-from .pretrained import BLIP_ID, CLIP_ID, HPS_ID
 from .protocol import Job, Protocol
 from .published import order_tables
 from .results import SCORES, TABLE
 from .sheets import contact_sheet
-from .table import COSTS, FIDELITY, MISSING, NO_ADAPTER, PYRAMID, TILES, Cell, markdown, row_means
+from .table import COSTS, FIDELITY, MISSING, PYRAMID, TILES, Cell, markdown, row_means
 from .versus import READING as VERSUS_READING
 from .versus import versus_tables
 
 REPORT = "report.md"
 EVOLUTION = "evolution.png"
 SIDE = 320  # px of a mosaic on a sheet
-NETWORKS = (("clip", "CLIP and IQA", CLIP_ID), ("blip", "BLIP", BLIP_ID),
-            ("hpsv2", "HPSv2", HPS_ID, CLIP_ID))  # fmt: skip
 READING = (
     "starter-CLIP is the similarity of tiles to their prompt by the CLIP that ships with smalti; "
     "it is no CLIP score. Tile similarity is the mean over all pairs of tiles, and near repeats "
@@ -127,15 +125,10 @@ def _notes(
         notes.append(PEERS_READING.format(peers=" and ".join(peers)))
     if cells["lpips_64"] == MISSING:
         notes.append(f"LPIPS, {MISSING}: give AlexNet's as a safetensors file, `--lpips FILE`.")
-    for name, title, *hub_ids in NETWORKS:
-        if cells[name] == MISSING:
-            words = " and ".join(f"`hf download {hub_id}`" for hub_id in hub_ids)
-            notes.append(f"{title}, {MISSING}: {words}, then the same command.")
-    if NO_ADAPTER in cells.values():
-        notes.append(
-            f"ImageReward, {NO_ADAPTER}: its package pins versions of other packages that smalti "
-            "cannot be installed beside."
-        )
+    for network in NETWORKS:
+        if cells[network.columns[0]] == MISSING:
+            words = " and ".join(f"`{command}`" for command in network.downloads())
+            notes.append(f"{network.title}, {MISSING}: {words}, then the same command.")
     return notes + [f"Left out, {reason}: {label}." for label, reason in left_out.items()]
 
 

@@ -16,8 +16,9 @@ from ..plan import duration, plan_mosaic
 from ..tiles import TileStore
 from .drawing import NO_CONCEPTS, Runner, apart, draw_mosaic, draw_references, is_finished
 from .evolution import draw_evolution, is_drawn
+from .networks import NETWORKS
 from .peers import PEERS, draw_peer
-from .pretrained import BLIP_ID, CLIP_ID, Judges, cached, cached_hps, find_judges
+from .pretrained import Judges, find_judges
 from .protocol import LPIPS_GUIDED, Job, Protocol
 from .report import EVOLUTION, Finished, write_report
 from .results import TABLE, Key, Results, claim, is_complete, row_key
@@ -146,9 +147,8 @@ def outline(
     plans, left_out = plan_all(protocol, jobs, out, lpips)
     missing = [one for one in plans if not is_finished(one.folder)]
     parts = {part.folder: part for one in missing for part in one.parts}
-    here = {"LPIPS": lpips, "CLIP and IQA": cached(CLIP_ID), "BLIP": cached(BLIP_ID),
-            "HPSv2": cached_hps()}  # fmt: skip
-    absent = [name for name, file in here.items() if not file]
+    absent = [] if lpips else ["LPIPS"]
+    absent += [network.title for network in NETWORKS if not network.folder()]
     seconds = sum(part.seconds for part in parts.values() if not is_finished(part.folder))
     return {
         "rows": "; ".join(dict.fromkeys(one.job.row.label for one in plans)),

@@ -14,7 +14,7 @@ from ..output import reduced
 from ..tiles import TileStore
 from .metrics import RESOLUTIONS, lpips, psnr, pyramid_errors, ssim
 from .pretrained import Judges, clip_iqa, clip_score
-from .table import MISSING, NO_ADAPTER, Cell
+from .table import MISSING, Cell
 
 NEAR_REPEAT = 0.98  # starter-CLIP similarity
 BATCH = 32  # tiles that are looked at together
@@ -49,7 +49,8 @@ def tile_scores(store: TileStore, prompt: str, judges: Judges) -> dict[str, Cell
 
     Means over tiles. Where a network is not here the cell says so; none stands in for another.
     """
-    starter, clip, blip, hps = judges.starter, judges.clip, judges.blip, judges.hps
+    starter, clip, blip = judges.starter, judges.clip, judges.blip
+    hps, reward = judges.hps, judges.reward
     features = seen(store, starter.image_features)
 
     def mean(network: object, look: Callable[[Tensor], Tensor]) -> Cell:
@@ -61,7 +62,7 @@ def tile_scores(store: TileStore, prompt: str, judges: Judges) -> dict[str, Cell
         "clip": mean(clip, lambda tiles: clip_score(clip, tiles, prompt)),
         "clip_iqa": mean(clip, lambda tiles: clip_iqa(clip, tiles)),
         "hpsv2": mean(hps, lambda tiles: hps.similarity(tiles, [prompt])[:, 0]),
-        "image_reward": NO_ADAPTER,
+        "image_reward": mean(reward, lambda tiles: reward.rewards(tiles, prompt)),
         **diversity(features),
     }
 

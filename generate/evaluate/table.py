@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from statistics import fmean
 
 MISSING = "weights missing"
-NO_ADAPTER = "not built in"  # its package pins old versions of what everything else needs
 
 Cell = float | str | None
 """A value, the reason why there is none, or nothing: it has no meaning for this mosaic."""

@@ -175,7 +175,7 @@ def test_the_outline_draws_and_writes_nothing(protocol, jobs, tmp_path: Path):
     out = tmp_path / "out"
     facts = outline(protocol, jobs, out)
     assert facts["mosaics"] == "4, of which 4 are to be drawn" and not out.exists()
-    assert facts["weights missing"] == "LPIPS, CLIP and IQA, BLIP, HPSv2"
+    assert facts["weights missing"] == "LPIPS, CLIP and IQA, BLIP, HPSv2, ImageReward"
     evaluate(protocol, jobs[:1], out, tell=silent, run=Here())
     assert outline(protocol, jobs, out)["mosaics"] == "4, of which 3 are to be drawn"
 

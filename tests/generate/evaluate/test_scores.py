@@ -1,34 +1,26 @@
 """Scores of a mosaic against formulas written out; what is not here is said to be missing."""
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 
 import pytest
 import torch
+from published import hub_cache, make_blip, reward_weights, snapshot
 from torch.nn.functional import interpolate
-from transformers import BertTokenizer, BlipConfig, BlipForImageTextRetrieval, CLIPModel
+from transformers import BlipForImageTextRetrieval, CLIPModel
 
 from smalti.configs.errors import InputError
 from smalti.generate.evaluate import pretrained
+from smalti.generate.evaluate.image_reward import ImageReward
 from smalti.generate.evaluate.judge import STARTER_CLIP, Judge
 from smalti.generate.evaluate.metrics import RESOLUTIONS, lpips
-from smalti.generate.evaluate.pretrained import (
-    BLIP_ID,
-    CLIP_ID,
-    HPS_ID,
-    Blip,
-    Judges,
-    cached,
-    cached_hps,
-    clip_iqa,
-    clip_score,
-    find_judges,
-)
+from smalti.generate.evaluate.networks import BLIP, CLIP, HPS, REWARD
+from smalti.generate.evaluate.pretrained import Blip, Judges, clip_iqa, clip_score, find_judges
 from smalti.generate.evaluate.results import SCORES
 from smalti.generate.evaluate.scores import diversity, fidelity, measure
-from smalti.generate.evaluate.table import MISSING, NO_ADAPTER
+from smalti.generate.evaluate.table import MISSING
 from smalti.generate.grid import Grid
 from smalti.generate.tiles import TileStore
 from smalti.models.lpips import Lpips
@@ -83,25 +75,6 @@ def test_clip_scores_are_their_formulas(judge: Judge):
     torch.testing.assert_close(clip_iqa(judge, images), expected, atol=1e-4, rtol=0)
 
 
-def make_blip(folder: Path) -> Path:
-    """A tiny random BLIP in the hub's layout."""
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "dog"]
-    folder.mkdir(parents=True)
-    (folder / "vocab.txt").write_text("\n".join(words))
-    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
-    text = {"vocab_size": len(words), "hidden_size": 16, "num_hidden_layers": 1,
-            "num_attention_heads": 2, "intermediate_size": 16, "encoder_hidden_size": 16,
-            "bos_token_id": 2, "eos_token_id": 3, "sep_token_id": 3, "pad_token_id": 0}  # fmt: skip
-    vision = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
-              "intermediate_size": 16, "image_size": 32, "patch_size": 16}  # fmt: skip
-    torch.manual_seed(0)
-    model = BlipForImageTextRetrieval(BlipConfig(text_config=text, vision_config=vision))
-    model.save_pretrained(folder)
-    facts = {"image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.3, 0.4]}
-    (folder / "preprocessor_config.json").write_text(json.dumps(facts))
-    return folder
-
-
 def test_blip_matches_are_the_models_own(tmp_path: Path):
     folder = make_blip(tmp_path / "blip")
     images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(2))
@@ -117,46 +90,48 @@ def test_blip_matches_are_the_models_own(tmp_path: Path):
     assert Blip(folder).matches(larger, "a cat").shape == (3,)
 
 
-def hub_cache(folder: Path, monkeypatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder))
-    monkeypatch.setattr("huggingface_hub._snapshot_download.constants.HF_HUB_CACHE", str(folder))
-
-
-def snapshot(folder: Path, hub_id: str) -> Path:
-    """An empty snapshot folder as the hub's cache has it."""
-    repo = folder / f"models--{hub_id.replace('/', '--')}"
-    (repo / "refs").mkdir(parents=True)
-    (repo / "refs" / "main").write_text("abc")
-    return repo / "snapshots" / "abc"
-
-
 def test_networks_are_found_in_the_hubs_cache_only_when_complete(tmp_path: Path, monkeypatch):
     hub_cache(tmp_path, monkeypatch)
-    assert cached(BLIP_ID) is None
-    place = snapshot(tmp_path, BLIP_ID)
+    assert BLIP.folder() is None
+    place = snapshot(tmp_path, BLIP.hub_id)
     make_blip(place)
-    assert cached(BLIP_ID) == place
+    assert BLIP.folder() == place
     found = find_judges(None)
     assert isinstance(found.blip, Blip) and found.clip is None
     assert found.measurable() == {"blip"}
     (place / "model.safetensors").unlink()
-    assert cached(BLIP_ID) is None and cached(CLIP_ID) is None
+    assert BLIP.folder() is None and CLIP.folder() is None
 
 
 def test_hpsv2_reads_with_the_tokenizer_and_preprocessor_of_clip(tmp_path: Path, monkeypatch):
     """Its folder in the hub has weights only."""
     hub_cache(tmp_path, monkeypatch)
-    clip, hps = snapshot(tmp_path, CLIP_ID), snapshot(tmp_path, HPS_ID)
+    clip, hps = snapshot(tmp_path, CLIP.hub_id), snapshot(tmp_path, HPS.hub_id)
     shutil.copytree(STARTER_CLIP, clip, dirs_exist_ok=True)
     own = CLIPModel.from_pretrained(STARTER_CLIP)
     own.save_pretrained(hps)
-    assert cached_hps() is None, "CLIP is not completely there"
+    assert HPS.folder() is None, "CLIP is not completely there"
     own.save_pretrained(clip)
     found = find_judges(None)
     assert found.hps is not None and {"hpsv2", "clip"} <= found.measurable()
     images = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(2))
     expected = Judge().similarity(images, ["a cat"])
     torch.testing.assert_close(found.hps.similarity(images, ["a cat"]), expected)
+
+
+def test_image_reward_is_one_file_and_reads_with_the_tokenizer_of_blip(tmp_path: Path, monkeypatch):
+    hub_cache(tmp_path, monkeypatch)
+    place = snapshot(tmp_path, REWARD.hub_id)
+    place.mkdir(parents=True)
+    torch.save(reward_weights(), place / "ImageReward.pt")
+    assert REWARD.folder() is None, "BLIP is not there"
+    make_blip(snapshot(tmp_path, BLIP.hub_id))
+    found = find_judges(None)
+    assert found.reward is not None and found.measurable() == {"blip", "image_reward"}
+    assert REWARD.downloads() == [
+        "hf download THUDM/ImageReward ImageReward.pt",
+        "hf download Salesforce/blip-itm-base-coco",
+    ]
 
 
 def test_a_missing_lpips_file_is_named(tmp_path: Path):
@@ -172,28 +147,37 @@ def drawn(finished: Path, tmp_path: Path) -> TileStore:
     return store
 
 
-def test_all_scores_of_a_mosaic(drawn: TileStore, judge: Judge, lpips_weights: Path, monkeypatch):
+def test_all_scores_of_a_mosaic(
+    drawn: TileStore, judge: Judge, lpips_weights: Path, tmp_path: Path
+):
     found = measure(drawn, "A cat", Judges(judge))
     assert set(found) == set(SCORES)
     record = drawn.recorded("metrics")
     assert found["psnr_64"] == pytest.approx(record["psnr_64"], abs=1e-3)
     assert found["ssim_64"] == pytest.approx(record["ssim_64"], abs=1e-4)
     assert (found["seconds"], found["peak_gib"], found["correction_energy"]) == (1.5, 0.5, 0)
-    names = ("lpips_64", "clip", "clip_iqa", "blip", "hpsv2")
-    assert [found[name] for name in names] == [MISSING] * 5
-    assert found["image_reward"] == NO_ADAPTER
-    judges = Judges(judge, Lpips(lpips_weights), clip=judge, hps=judge)
+    names = ("lpips_64", "clip", "clip_iqa", "blip", "hpsv2", "image_reward")
+    assert [found[name] for name in names] == [MISSING] * 6
+    torch.save(reward_weights(), tmp_path / "ImageReward.pt")
+    reward = ImageReward(tmp_path / "ImageReward.pt", make_blip(tmp_path / "blip"))
+    judges = Judges(judge, Lpips(lpips_weights), clip=judge, hps=judge, reward=reward)
     whole = measure(drawn, "A cat", judges)
     changed = {name for name in found if found[name] != whole[name]}
     assert changed == judges.measurable()
     assert whole["hpsv2"] == pytest.approx(whole["clip"] / 2.5, abs=1e-5)  # cosines above 0 here
+    rewards = [float(reward.rewards(image[None], "A cat")) for image in images_of(drawn)]
+    assert whole["image_reward"] == pytest.approx(mean(rewards), abs=1e-5)
+
+
+def images_of(store: TileStore) -> torch.Tensor:
+    """The 2 x 3 tiles of 64 px cut out of the mosaic, [6, 3, 64, 64] in [0, 1]."""
+    tiles = store.canvas().reshape(2, 64, 3, 64, 3).swapaxes(1, 2).reshape(6, 64, 64, 3)
+    return torch.from_numpy(tiles.copy()).permute(0, 3, 1, 2) / 255
 
 
 def test_the_tile_score_is_the_mean_over_tiles(drawn: TileStore, judge: Judge, monkeypatch):
     monkeypatch.setattr("smalti.generate.evaluate.scores.BATCH", 4)  # 6 tiles, two batches
-    tiles = drawn.canvas().reshape(2, 64, 3, 64, 3).swapaxes(1, 2).reshape(6, 64, 64, 3)
-    images = torch.from_numpy(tiles.copy()).permute(0, 3, 1, 2) / 255
-    expected = judge.image_features(images) @ judge.class_features(["A cat"]).T
+    expected = judge.image_features(images_of(drawn)) @ judge.class_features(["A cat"]).T
     found = measure(drawn, "A cat", replace(Judges(judge)))
     assert found["starter_clip"] == pytest.approx(float(expected.mean()), abs=1e-5)
     assert pretrained.CLIP_SCALE == 2.5

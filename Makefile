@@ -8,11 +8,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := mosaics/demo
+HALF_THE_CORES = $(shell expr \( $$(getconf _NPROCESSORS_ONLN) + 1 \) / 2)
 # No test reaches the hub; a missing file must fail at once, not after a time-out.
 # Two workers with one thread each: processes with more threads than cores slow each other down.
 TEST_ENV := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1
 
-.PHONY: help env demo test lint starter clean
+.PHONY: help env demo demo-sylvie demo-eileen test lint starter clean
 .DEFAULT_GOAL := help
 
 help:
@@ -27,14 +28,17 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 # Each command goes on where an interrupted demo stopped, and does nothing once its part is done.
+# Both concepts learn at once, each on half of the cores: small steps gain little from more.
 demo: env
-	$(BIN)/mosaic-train concepts/sylvie
-	$(BIN)/mosaic-train concepts/eileen
+	@$(MAKE) --no-print-directory -j 2 demo-sylvie demo-eileen
 	$(BIN)/mosaic-gen --tile-lora sylvie --ref-lora eileen --out $(DEMO)
 	@echo
 	@echo "Look at $(CURDIR)/$(DEMO)/mosaic.png from afar and near."
 	@echo "Beside it: reference.png, the single tiles in tiles/, how it was made in mosaic.json."
 	@echo "Next, your own photos: README.md. What is installed: $(BIN)/mosaic doctor"
+
+demo-sylvie demo-eileen: demo-%: env
+	OMP_NUM_THREADS=$(HALF_THE_CORES) $(BIN)/mosaic-train concepts/$*
 
 test: env
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile

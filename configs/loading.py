@@ -49,8 +49,9 @@ def resolve(
 ) -> Settings:
     """Put together the settings of one run; later sources win.
 
-    Order: `train` and `mosaic` presets, overlays of the base preset, `concept_toml`, `config`,
-    `options` (dotted name to value; None is skipped), `overrides` ("train.rank=8").
+    Order: `train` and `mosaic` presets, overlays of the base preset, what these presets mean on
+    this base (`configs/train/starter/edlora-fast.toml`), `concept_toml`, `config`, `options`
+    (dotted name to value; None is skipped), `overrides` ("train.rank=8").
 
     Args:
         base: a base preset or a local folder in diffusers' layout; None takes the one that the
@@ -70,10 +71,13 @@ def resolve(
         given.pop("base", None)
     chosen = base or _base_of(given)
     tables: Tables = {section: {} for section in SECTIONS}
-    for kind, name in (("train", train), ("mosaic", mosaic)):
-        if name is not None:
-            _merge(tables, load_preset(kind, name))
+    presets = {kind: name for kind, name in (("train", train), ("mosaic", mosaic)) if name}
+    for kind, name in presets.items():
+        _merge(tables, load_preset(kind, name))
     _merge(tables, load_base_preset(chosen))
+    for kind, name in presets.items():
+        if (path := _PRESETS / kind / chosen / f"{name}.toml").is_file():
+            _merge(tables, read_tables(path))
     if concept_toml is not None and concept_toml.is_file():
         _merge(tables, read_tables(concept_toml, default_section="train"))
     _merge(tables, given)

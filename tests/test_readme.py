@@ -39,12 +39,13 @@ def console_commands(text: str) -> list[list[str]]:
 COMMANDS = console_commands(TEXT)
 HUB_COMMANDS = [words for words in COMMANDS if any(name in words for name in HUB_BASES)]
 OWN_COMMANDS = [words for words in COMMANDS if words[0] in APPS and words not in HUB_COMMANDS]
+DEMO = subprocess.run(
+    ["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True
+).stdout
 DEMO_COMMANDS = [
     [Path(words[0]).name, *words[1:]]
-    for line in subprocess.run(
-        ["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    if Path((words := shlex.split(line))[0]).name in APPS
+    for line in DEMO.splitlines()
+    if Path((words := shlex.split(re.sub(r"^OMP_NUM_THREADS=\d+ ", "", line)))[0]).name in APPS
 ]
 
 

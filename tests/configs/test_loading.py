@@ -96,6 +96,13 @@ def test_the_base_overlay_wins_over_the_training_preset():
     assert resolve(base="starter", train="edlora").train.learning_rate_unet == rate
 
 
+@pytest.mark.parametrize("base", preset_names("base"))
+def test_edlora_fast_takes_half_the_steps_on_every_base(base: str):
+    whole, fast = (resolve(base=base, train=name).train for name in ("edlora", "edlora-fast"))
+    assert fast.steps == whole.steps / 2 and fast.validate_every == 0
+    assert fast.learning_rate_unet == whole.learning_rate_unet
+
+
 def test_concept_toml_takes_plain_keys_and_tables(tmp_path: Path):
     path = tmp_path / "concept.toml"
     path.write_text('class_word = "girl"\n[train]\nrank = 2\n[mosaic]\nlevel = 2\n')

@@ -28,7 +28,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 # Each command goes on where an interrupted demo stopped, and does nothing once its part is done.
-# Both concepts learn at once, each on half of the cores: small steps gain little from more.
+# Both concepts learn at once, each on half of the cores: small steps gain little from more. Two
+# progress bars would fight over one line, so each prints a line now and then.
 demo: env
 	@$(MAKE) --no-print-directory -j 2 demo-sylvie demo-eileen
 	$(BIN)/mosaic-gen --tile-lora sylvie --ref-lora eileen --out $(DEMO)
@@ -38,7 +39,7 @@ demo: env
 	@echo "Next, your own photos: README.md. What is installed: $(BIN)/mosaic doctor"
 
 demo-sylvie demo-eileen: demo-%: env
-	OMP_NUM_THREADS=$(HALF_THE_CORES) $(BIN)/mosaic-train concepts/$*
+	OMP_NUM_THREADS=$(HALF_THE_CORES) TTY_COMPATIBLE=0 $(BIN)/mosaic-train concepts/$*
 
 test: env
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile

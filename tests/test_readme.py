@@ -45,7 +45,7 @@ DEMO = subprocess.run(
 DEMO_COMMANDS = [
     [Path(words[0]).name, *words[1:]]
     for line in DEMO.splitlines()
-    if Path((words := shlex.split(re.sub(r"^OMP_NUM_THREADS=\d+ ", "", line)))[0]).name in APPS
+    if Path((words := shlex.split(re.sub(r"^([A-Z_]+=\S+ )*", "", line)))[0]).name in APPS
 ]
 
 

@@ -65,8 +65,8 @@ def test_published_rates_for_models_of_sd_width():
 def test_the_defaults_are_the_presets_edlora_and_fast():
     assert resolve(base="sd15", train="edlora") == resolve(base="sd15")
     assert resolve(base="sd21", mosaic="fast").mosaic == MosaicSettings()
-    starter = resolve(mosaic="fast").mosaic  # which brings strengths of its own
-    assert starter == replace(MosaicSettings(), cfg_scale=5.0, lora_scale=0.85)
+    starter = resolve(mosaic="fast").mosaic  # which brings a guidance scale of its own
+    assert starter == replace(MosaicSettings(), cfg_scale=5.0)
     assert resolve(base="sd15").train == TrainSettings()
 
 

@@ -76,8 +76,8 @@ def resolve(
         _merge(tables, load_preset(kind, name))
     _merge(tables, load_base_preset(chosen))
     for kind, name in presets.items():
-        if (path := _PRESETS / kind / chosen / f"{name}.toml").is_file():
-            _merge(tables, read_tables(path))
+        if name in preset_names(own := f"{kind}/{chosen}"):
+            _merge(tables, load_preset(own, name))
     if concept_toml is not None and concept_toml.is_file():
         _merge(tables, read_tables(concept_toml, default_section="train"))
     _merge(tables, given)

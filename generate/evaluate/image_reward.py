@@ -8,15 +8,17 @@ from the weights. The package of the same name would need older versions of ever
 
 import re
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoTokenizer, BlipTextConfig, BlipVisionConfig, BlipVisionModel
-from transformers.models.blip.modeling_blip_text import BlipTextModel
 
 from ...configs.errors import InputError
 from .judge import middle_square
+
+if TYPE_CHECKING:  # imported only where the weights are, as BLIP is
+    from transformers import BlipVisionModel
+    from transformers.models.blip.modeling_blip_text import BlipTextModel
 
 HEAD_WIDTH = 64  # channels of an attention head in both encoders
 MEAN, DEVIATION = 0.16717362830052426, 1.0333394966054072  # of the raw score on its own data
@@ -53,6 +55,8 @@ class ImageReward:
     """
 
     def __init__(self, file: Path, reader: Path, device: str = "cpu") -> None:
+        from transformers import AutoTokenizer
+
         weights = read_weights(file)
         self.device = torch.device(device)
         self.vision = vision_encoder(part(weights, VISION))
@@ -101,8 +105,10 @@ def part(weights: Weights, prefix: str) -> Weights:
     return {name.removeprefix(prefix): value.float() for name, value in own.items()}
 
 
-def vision_encoder(weights: Weights) -> BlipVisionModel:
+def vision_encoder(weights: Weights) -> "BlipVisionModel":
     """BLIP's vision transformer from its authors' names."""
+    from transformers import BlipVisionConfig, BlipVisionModel
+
     width, _, patch, _ = weights["patch_embed.proj.weight"].shape
     patches = weights["pos_embed"].shape[1] - 1
     config = BlipVisionConfig(
@@ -126,8 +132,11 @@ def vision_name(name: str) -> str:
     return name
 
 
-def text_encoder(weights: Weights, seen_width: int) -> BlipTextModel:
+def text_encoder(weights: Weights, seen_width: int) -> "BlipTextModel":
     """BLIP's text encoder with cross-attention to features `seen_width` wide; names agree."""
+    from transformers import BlipTextConfig
+    from transformers.models.blip.modeling_blip_text import BlipTextModel
+
     weights.pop("embeddings.position_ids", None)  # a counter, no weight
     vocabulary, width = weights["embeddings.word_embeddings.weight"].shape
     config = BlipTextConfig(

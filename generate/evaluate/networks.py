@@ -21,10 +21,8 @@ class Network:
     hub_id: str
     configs: tuple[str, ...] = CONFIGS
     """Files without which it cannot be read."""
-    weights: tuple[str, ...] = WEIGHTS
-    """Names its weights may have; one is enough."""
     file: str = ""
-    """The only file to download, where its repository holds much else."""
+    """Its weights, the only file to download, where its repository holds much else."""
     reader: "Network | None" = None
     """The network whose tokenizer and preprocessor it takes, when its own repository has none."""
 
@@ -39,8 +37,9 @@ class Network:
             folder = Path(snapshot_download(self.hub_id, local_files_only=True))
         except LocalEntryNotFoundError:
             return None
+        weights = (self.file,) if self.file else WEIGHTS  # one is enough
         whole = all((folder / name).is_file() for name in self.configs)
-        return folder if whole and any((folder / name).is_file() for name in self.weights) else None
+        return folder if whole and any((folder / name).is_file() for name in weights) else None
 
     def downloads(self) -> list[str]:
         """The commands that bring everything it needs."""
@@ -53,6 +52,6 @@ BLIP = Network("BLIP", ("blip",), "Salesforce/blip-itm-base-coco")
 # The published weights in transformers' layout; tokenizer and preprocessor are CLIP's.
 HPS = Network("HPSv2", ("hpsv2",), "adams-story/HPSv2-hf", ("config.json",), reader=CLIP)
 # One file as its authors published it; BLIP's tokenizer knows the same words.
-REWARD = Network("ImageReward", ("image_reward",), "THUDM/ImageReward", (), ("ImageReward.pt",),
-                 file="ImageReward.pt", reader=BLIP)  # fmt: skip
+REWARD = Network("ImageReward", ("image_reward",), "THUDM/ImageReward", (), file="ImageReward.pt",
+                 reader=BLIP)  # fmt: skip
 NETWORKS = (CLIP, BLIP, HPS, REWARD)

@@ -85,7 +85,7 @@ def find_judges(lpips_file: Path | None, device: str = "cpu") -> Judges:
         clip=Judge(clip, device) if clip else None,
         blip=Blip(blip, device) if blip else None,
         hps=Judge(hps, device, reader=clip) if hps else None,
-        reward=ImageReward(reward / REWARD.file, blip, device) if reward and blip else None,
+        reward=ImageReward(reward / REWARD.file, blip, device) if reward else None,
     )
 
 

@@ -30,7 +30,7 @@ class CorpusSettings:
     """Composed samples (subject, place, background, caption) that CLIP and UNet learn from."""
     subject_share: float = 0.5
     """Share of samples drawn evenly from the subjects of `subjects.toml`; the rest from all."""
-    subjects: tuple[str, ...] = ("often", "scenes", "people", "things")
+    subjects: tuple[str, ...] = ("often", "scenes", "faces", "people", "things")
     """Tables of `subjects.toml` that are used."""
     few: bool = False
     """Keep a few plain pictures per subject: what hours on a processor can learn by heart."""

@@ -46,8 +46,17 @@ def resolve_method(mosaic: MosaicSettings) -> MosaicSettings:
 
 
 def unused_settings(mosaic: MosaicSettings) -> set[str]:
-    """Settings that no tile depends on: other methods', and guides' where nothing guides."""
+    """Settings that no tile depends on.
+
+    Those of other methods, of guides where nothing guides, of concepts where none is drawn, and of
+    drawing a reference where a photo is one.
+    """
     used = {*SETTINGS.get(mosaic.method, ()), *(GUIDE if mosaic.guidance else ())}
     if mosaic.tint:
         used.add("low_pass_cells")
-    return {*GUIDE, *(name for names in SETTINGS.values() for name in names)} - used
+    if mosaic.tile_lora or mosaic.ref_lora:
+        used.add("lora_scale")
+    if not mosaic.ref:
+        used.add("reference_steps")
+    some = {*GUIDE, "lora_scale", "reference_steps"}
+    return some.union(*SETTINGS.values()) - used

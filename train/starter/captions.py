@@ -14,6 +14,7 @@ from .corpus import Corpus
 
 PHOTO_STYLES = ("photo", "painting or photo")
 FILLER_SHARE = 0.08  # of captions get an adjective in front, and as many a phrase behind
+DETAIL_SHARE = 0.2  # of captions go on with something that the picture need not show
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,13 @@ def find_subjects(corpus: Corpus, tables: Sequence[str], few: bool = False) -> l
 
 
 def _clear(corpus: Corpus, pictures: list[int], noun: str) -> list[int]:
-    """The pictures that bear one of the names `clear` gives for this noun; all without any."""
+    """The pictures that `clear` gives for this noun, by a name or digest; all without any."""
     wanted = set(facts()["clear"].get(noun, ()))
-    return [i for i in pictures if not wanted.isdisjoint(corpus.names(i))] if wanted else pictures
+    if not wanted:
+        return pictures
+    digests = corpus.texts["digest"]
+    clear = [i for i in pictures if not wanted.isdisjoint((digests[i], *corpus.names(i)))]
+    return clear or pictures  # a corpus built elsewhere may hold other files of the same pictures
 
 
 def _plainest(corpus: Corpus, pictures: list[int], words: list[str]) -> list[int]:
@@ -118,6 +123,27 @@ def dressed(phrase: str, style: str, random: Random, near: bool) -> str:
         (0.10, f"{with_article(medium)} of {noun}"), (0.05, f"{phrase}, {medium}"),
     )
     return random.choices([t for _, t in templates], [w for w, _ in templates])[0]
+
+
+def detailed(phrase: str, random: Random) -> str:
+    """The phrase, now and then with a detail behind it: "a dog sitting on an old sofa".
+
+    The detail is made of any words, whatever the picture shows. A small model can draw no more
+    than the subject of a long prompt; so it learns not to lose that over the rest.
+    """
+    if random.random() >= DETAIL_SHARE:
+        return phrase
+    filler = facts()["filler"]
+    tables = [facts()[name]["subjects"] for name in ("often", "things", "faces", "people")]
+    nouns = [f"{random.choice(('', random.choice(filler['before']) + ' '))}"
+             f"{random.choice(random.choice(tables))[0]}" for _ in range(2)]
+    first, second = map(with_article, nouns)
+    return random.choice((
+        f"{phrase} {random.choice(filler['doing'])} {random.choice(filler['where'])} {first}",
+        f"{phrase} {random.choice(filler['where'])} {first}", f"{phrase} with {first}",
+        f"{phrase} with {nouns[0]} and {nouns[1]}", f"{phrase} {random.choice(filler['doing'])}",
+        f"{phrase} {random.choice(filler['where'])} {first} with {second}",
+    ))
 
 
 def finished(caption: str, random: Random) -> str:

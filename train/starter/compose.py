@@ -159,6 +159,7 @@ class _Planner:
         phrase = words.subject_phrase(self.corpus, index, subject, random)
         near = random.random() < NEAR_SHARE
         text = words.dressed(phrase, self.corpus.texts["style"][index], random, near)
+        text = words.detailed(text, random)
         tint = [1.0, 1.0, 1.0]
         if random.random() < TINT_SHARE:
             tint = [random.uniform(0.45, 1) for _ in range(3)]

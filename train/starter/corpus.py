@@ -1,5 +1,6 @@
 """The corpus in memory: RGBA pictures as one tensor, captions and tags as columns."""
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,8 @@ class Corpus:
 
     `images` is uint8 `[N, 4, S, S]`, RGB premultiplied by alpha; `small` the same at half size, so
     that shrinking a picture to a third does not alias. `texts` maps a column to N strings, where
-    `alt` and `tags` are separated by "|".
+    `alt` and `tags` are separated by "|", and "digest" to the first 8 hex digits of the SHA-256 of
+    each picture's file, by which `subjects.toml` can name it.
     """
 
     images: Tensor
@@ -64,6 +66,7 @@ def load_corpus(
     encoded = rows.cast_column("image", Image(decode=False))["image"]
     images = _decoded(encoded, settings.resolution, work / "corpus.npy")
     texts = {name: [value or "" for value in rows[name]] for name in TEXT_COLUMNS}
+    texts["digest"] = [hashlib.sha256(item["bytes"]).hexdigest()[:8] for item in encoded]
     opaque = np.asarray(rows["coverage"]) > OPAQUE_COVERAGE
     order = np.random.default_rng([settings.seed, 1]).permutation(len(images))
     held_out = np.sort(order[: min(settings.held_out, len(images) // 10)])

@@ -68,7 +68,7 @@ def _texts(corpus: Corpus, settings: RecipeSettings) -> list[str]:
     """Everything the tokenizer should know: captions as they will appear, names and tags."""
     composed = compose(corpus, settings.corpus, min(len(corpus), CHUNK), seed=1)[1]
     tags = [tag for row in corpus.texts["tags"] for tag in row.split("|") if tag]
-    tables = [facts()[name]["subjects"] for name in ("often", "scenes", "people", "things")]
+    tables = [facts()[name]["subjects"] for name in settings.corpus.subjects]
     listed = [word for table in tables for subject in table for word in subject]
     names = [name for i in range(len(corpus)) for name in corpus.names(i)]
     return [*composed, *names, *tags, *listed * 20]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from smalti.cli import gen
 from smalti.configs.errors import InputError
 from smalti.configs.settings import METHODS, MosaicSettings
+from smalti.generate.methods.choice import unused_settings
 
 COMPARED = [method for method in METHODS if method != "smalti"]
 SMALL_POOL = {"pool_size": 7, "repeat_distance": 1}
@@ -84,6 +86,8 @@ def test_settings_of_methods_leave_older_mosaics_alone(by_method, tmp_path):
         ("adain", {"low_pass_cells": 2}, True),
         ("adain", {"guide": "exact", "guidance_strength": 0.1, "corrections": 0}, True),
         ("smalti", {"guidance_strength": 0.1}, False),
+        ("smalti", {"lora_scale": 0.5}, True),  # no concept is drawn
+        ("smalti", {"reference_steps": 9}, True),  # the reference is a photo
     ],
 )
 def test_a_folder_belongs_to_the_settings_that_its_method_reads(
@@ -95,6 +99,14 @@ def test_a_folder_belongs_to_the_settings_that_its_method_reads(
         (name,) = changes
         with pytest.raises(InputError, match=f"{name}: "):
             by_method(method, made[method], **SMALL_POOL | changes)
+
+
+def test_what_concepts_and_drawn_references_read_counts_where_they_are():
+    photo = MosaicSettings(ref="photo.jpg")
+    assert {"lora_scale", "reference_steps"} <= unused_settings(photo)
+    for change in ({"tile_lora": ("sylvie",)}, {"ref": "", "ref_lora": "sylvie"}):
+        assert "lora_scale" not in unused_settings(replace(photo, **change))
+    assert "reference_steps" not in unused_settings(replace(photo, ref="", ref_prompt="a cat"))
 
 
 def test_the_option_reaches_the_plan(photo, tiny_sd, tmp_path):

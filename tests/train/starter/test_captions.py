@@ -60,14 +60,18 @@ def test_few_keeps_the_plainest_of_every_style(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_few_keeps_clear_pictures_only() -> None:
-    """Of "cat" those called "cat face"; of a subject that `clear` does not name, all."""
-    assert "cat face" in words.facts()["clear"]["cat"] and "car" not in words.facts()["clear"]
-    corpus = corpus_of(["cat", "cat", "car", "cat"], ["sitting cat", "cat face", "", "kitty"])
-    corpus.texts |= {"style": ["a"] * 4, "kind": [""] * 4}
+    """Of "cat" those called "cat face", of anime girls those whose digest is listed; of a subject
+    that `clear` does not name, all."""
+    clear = words.facts()["clear"]
+    assert "cat face" in clear["cat"] and "car" not in clear
+    captions = ["cat", "cat", "car", "cat", "anime girl", "anime girl"]
+    corpus = corpus_of(captions, ["sitting cat", "cat face", "", "kitty", "", ""])
+    corpus.texts |= {"style": ["a"] * 6, "kind": [""] * 6}
+    corpus.texts["digest"] = [*"abcde", clear["anime girl face"][0]]
     found = {s.words[0]: s.pictures.tolist() for s in words.find_subjects(corpus, ("often",), True)}
-    assert found == {"cat": [1], "car": [2]}
+    assert found == {"cat": [1], "car": [2], "anime girl face": [5]}
     every = {s.words[0]: s.pictures.tolist() for s in words.find_subjects(corpus, ("often",))}
-    assert every == {"cat": [0, 1, 3], "car": [2]}
+    assert every == {"cat": [0, 1, 3], "car": [2], "anime girl face": [4, 5]}
 
 
 def test_a_synonym_is_used_only_where_it_fits() -> None:
@@ -127,3 +131,15 @@ def test_colours_have_the_shades_their_names_promise() -> None:
     for name, shades in words.facts()["colors"].items():
         assert all(len(shade) == 3 and 0 <= min(shade) <= max(shade) <= 255 for shade in shades)
         assert name == name.lower()
+
+
+def test_a_detail_follows_the_phrase() -> None:
+    """A fifth of the captions go on, always behind the phrase, and with words of the lists."""
+    said = [words.detailed("a cat", Random(i)) for i in range(2000)]
+    longer = [caption for caption in said if caption != "a cat"]
+    assert len(longer) / len(said) == pytest.approx(words.DETAIL_SHARE, abs=0.03)
+    assert all(caption.startswith("a cat ") for caption in longer)
+    filler = words.facts()["filler"]
+    assert any(caption == f"a cat {doing}" for caption in longer for doing in filler["doing"])
+    assert any(caption.startswith("a cat sitting on ") for caption in longer)
+    assert not any("  " in caption or caption.endswith(" ") for caption in longer)

@@ -30,7 +30,7 @@ from smalti.generate.guidance.band import along_both, area_matrix, spread_matrix
 from smalti.models.concepts import find_concept
 from smalti.models.pixels import flatten
 from smalti.train.concept import load_concept, open_images
-from smalti.train.crops import WHOLE_EVERY, make_crop
+from smalti.train.crops import is_whole, make_crop
 
 STRENGTHS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 CELLS = 8  # a side of a tile, as the preset `fast` guides
@@ -88,7 +88,7 @@ def photo_crops(folder: Path, count: int, side: int) -> Tensor:
     concept = load_concept(folder)
     pictures = [flatten(row["image"])[0] for row in open_images(concept)]
     masks = [row["mask"] for row in open_images(concept)]
-    indices = [i for i in range(1, 2 * count) if i % WHOLE_EVERY][:count]
+    indices = [i for i in range(2 * count) if not is_whole(i)][:count]
     return torch.stack([
         make_crop(pictures[i % len(pictures)], masks[i % len(pictures)], concept.class_word, side,
                   i, False, (0,)).image

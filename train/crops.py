@@ -11,7 +11,8 @@ from .captions import kind_of
 
 # Least side of a window over the image's short side: below a half it would hold little but hair.
 SMALLEST_WINDOW = 0.5
-# Every n-th crop shows the whole image.
+# Every n-th crop shows the whole image, the last of each n: where only two or three are wanted, all
+# are windows, which the subject fills as it is to fill a tile.
 WHOLE_EVERY = 4
 
 
@@ -59,14 +60,19 @@ def make_crop(
     else:
         mask = mask.convert("L")
         anchor = find_anchor(mask, class_word)
-    if index % WHOLE_EVERY == 0:
-        layers = _whole_view(rng, image, mask, resolution, shrink=index > 0)
+    if is_whole(index):
+        layers = _whole_view(rng, image, mask, resolution, shrink=index >= WHOLE_EVERY)
     else:
         window = choose_window(rng, image.size, anchor, class_word, resolution)
         layers = _window_view(image, mask, window, resolution)
     if flip and rng.random() < 0.5:
         layers = [np.ascontiguousarray(layer[:, ::-1]) for layer in layers]
     return Crop(*(_to_tensor(layer) for layer in layers))
+
+
+def is_whole(index: int) -> bool:
+    """Whether the `index`-th crop shows the whole image."""
+    return index % WHOLE_EVERY == WHOLE_EVERY - 1
 
 
 def find_anchor(mask: Image.Image, class_word: str) -> Anchor:

@@ -11,8 +11,7 @@ from .captions import kind_of
 
 # Least side of a window over the image's short side: below a half it would hold little but hair.
 SMALLEST_WINDOW = 0.5
-# Every n-th crop shows the whole image, the last of each n: where only two or three are wanted, all
-# are windows, which the subject fills as it is to fill a tile.
+# Every n-th crop shows the whole image.
 WHOLE_EVERY = 4
 
 
@@ -61,7 +60,7 @@ def make_crop(
         mask = mask.convert("L")
         anchor = find_anchor(mask, class_word)
     if is_whole(index):
-        layers = _whole_view(rng, image, mask, resolution, shrink=index >= WHOLE_EVERY)
+        layers = _whole_view(rng, image, mask, resolution, shrink=index > 0)
     else:
         window = choose_window(rng, image.size, anchor, class_word, resolution)
         layers = _window_view(image, mask, window, resolution)
@@ -72,7 +71,7 @@ def make_crop(
 
 def is_whole(index: int) -> bool:
     """Whether the `index`-th crop shows the whole image."""
-    return index % WHOLE_EVERY == WHOLE_EVERY - 1
+    return index % WHOLE_EVERY == 0
 
 
 def find_anchor(mask: Image.Image, class_word: str) -> Anchor:

@@ -68,7 +68,7 @@ def test_crops_vary_but_depend_on_their_key_alone():
     again = [make_crop(image, mask, "girl", 64, k, False, (0, 7)).subject for k in range(8)]
     other = [make_crop(image, mask, "girl", 64, k, False, (1, 7)).subject for k in range(8)]
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not any(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(first[1:], other[1:], strict=True))
     assert len({tuple(crop.flatten().tolist()) for crop in first}) == 8
 
 
@@ -103,15 +103,8 @@ def test_small_images_are_not_cut_into_smaller_ones():
 
 def test_whole_views_show_the_whole_image_with_its_padding_marked():
     image, mask = marked((200, 100), (0, 0, 199, 99))
-    crop = make_crop(image, mask, "mug", 64, 3, False, (0, 0))
+    crop = make_crop(image, mask, "mug", 64, 0, False, (0, 0))
     assert crop.padding.sum() == 64 * 32 and torch.equal(crop.subject > 0.5, crop.padding > 0.5)
-
-
-def test_the_first_three_of_four_crops_are_windows():
-    """A window of a square image has no canvas; a whole view of an oblong one always has."""
-    image, mask = marked((200, 100), (0, 0, 199, 99))
-    crops = [make_crop(image, mask, "mug", 64, k, False, (0, 0)) for k in range(8)]
-    assert [bool(crop.padding.min() == 0) for crop in crops] == [False, False, False, True] * 2
 
 
 def test_latents_are_those_of_the_crops_and_masks_by_area(folder: Path, tiny_base):

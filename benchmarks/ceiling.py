@@ -17,8 +17,9 @@ import torch
 import typer
 from einops import rearrange
 from likeness import likeness, photo_features, read_images
-from mosaics import measure
+from mosaics import class_word_of, measure
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from smalti.cli.boundary import guarded
 from smalti.cli.console import print_table
@@ -55,17 +56,19 @@ def main(
         raise InputError(f"No mosaic.png in {mosaic}. Make one: make demo, or mosaic-gen.")
     judge, folder = Judge(), find_concept(concept, Path(concepts_dir))
     photos = photo_features(judge, folder)
-    (reference,) = read_images([mosaic / "reference.png"])
-    blocks = cut(reference, len(list((mosaic / "tiles").glob("*.png"))))
-    crops = photo_crops(folder, len(blocks), blocks.shape[-1])
-    rows, whole = [], None
+    whole, reference = read_images([mosaic / "mosaic.png", mosaic / "reference.png"])
+    enlarged = interpolate(reference[None], size=whole.shape[1:], mode="bicubic")[0].clamp(0, 1)
+    blocks = cut(enlarged, len(list((mosaic / "tiles").glob("*.png"))))
+    word = class_word_of(concept, Path(concepts_dir))
+    crops = photo_crops(folder, word, len(blocks), blocks.shape[-1])
+    rows, untouched = [], None
     for strength in STRENGTHS:
         tiles = pulled(crops, blocks, strength)
         alike = float(likeness(judge, tiles, photos).mean())
-        whole = whole or alike
+        untouched = untouched or alike
         there = joined(tiles)
         rows.append(_row("photos", f"{strength}", psnr(there, reference), ssim(there, reference),
-                         alike, alike / whole))  # fmt: skip
+                         alike, alike / untouched))  # fmt: skip
     own = measure(mosaic, judge, photos)
     free = measure(unguided, judge, photos)["likeness"] if unguided else None
     share = own["likeness"] / free if free else None
@@ -80,12 +83,12 @@ def _row(
     return [tiles, strength, f"{psnr:.2f}", f"{ssim:.3f}", f"{likeness:.3f}", share]
 
 
-def photo_crops(folder: Path, count: int, side: int) -> Tensor:
+def photo_crops(folder: Path, class_word: str, count: int, side: int) -> Tensor:
     """`count` square windows [count, 3, side, side] of a concept's photos, as training cuts them.
 
     Whole views on a canvas are left out: they show the subject smaller than a tile does.
     """
-    concept = load_concept(folder)
+    concept = load_concept(folder, class_word)
     pictures = [flatten(row["image"])[0] for row in open_images(concept)]
     masks = [row["mask"] for row in open_images(concept)]
     indices = [i for i in range(2 * count) if not is_whole(i)][:count]

@@ -1,7 +1,7 @@
 """Photos in the tiles' places: cut, joined, and pulled by exactly as much as is said."""
 
 import torch
-from ceiling import CELLS, cut, joined, pulled
+from pulled_photos import CELLS, cut, joined, pulled
 
 
 def test_joined_undoes_cut_and_blocks_go_row_by_row() -> None:

@@ -1,13 +1,12 @@
-"""How much likeness a mosaic can keep: the concept's own photos, pulled to the reference.
+"""What the reference costs in likeness: a concept's own photos, pulled to it, beside a mosaic.
 
-    python benchmarks/ceiling.py mosaics/demo sylvie
+    python benchmarks/pulled_photos.py mosaics/demo sylvie --unguided mosaics/unguided
 
-A generator cannot show a concept better than its photos do. So 64 crops of the photos take the
-tiles' places, and the means of their cells are moved towards those of their blocks, the rest of
-each picture untouched: fidelity bought with the subject's own colours and nothing else. What
-likeness is left at some SSIM is what may be hoped for; the last row is the mosaic itself. Its
-share is that of tiles of the same adapter without guidance, `--unguided`, drawn as
-`mosaic-gen --tile-lora sylvie --ref-lora eileen --set mosaic.guidance=false --out FOLDER`.
+64 crops of the photos take the tiles' places, and the means of their cells are moved towards those
+of their blocks, the rest of each picture untouched: fidelity bought with the subject's own colours
+and nothing else. The last row is the mosaic itself, whose network answers the pull and may keep
+more. Its share is that of the same tiles without guidance, drawn before by `mosaic-gen --tile-lora
+sylvie --ref-lora eileen --set mosaic.guidance=false --out mosaics/unguided`.
 """
 
 from pathlib import Path
@@ -72,7 +71,8 @@ def main(
     own = measure(mosaic, judge, photos)
     free = measure(unguided, judge, photos)["likeness"] if unguided else None
     share = own["likeness"] / free if free else None
-    print_table("Likeness that can be kept", HEADER, [*rows, _row("mosaic", "", **own, kept=share)])
+    rows.append(_row("mosaic", "", **own, kept=share))
+    print_table("Photos pulled to the reference, and the mosaic", HEADER, rows)
 
 
 def _row(

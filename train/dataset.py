@@ -116,7 +116,7 @@ def _encode(
     """Cut and encode image by image, so that no more than one image's crops are in memory."""
     rows, has_mask = [], []
     for item, row in zip(concept.images, open_images(concept), strict=True):
-        image, mask = _layers(row, settings.use_masks)
+        image, mask = image_and_mask(row, settings.use_masks)
         has_mask.append(mask is not None)
         # Keyed by content, so that adding an image leaves the crops of the others as they were.
         seed = (settings.seed, int(_hash_of(item.path)[:15], 16))
@@ -131,7 +131,10 @@ def _encode(
     return {**tensors, "has_mask": torch.tensor(has_mask)}
 
 
-def _layers(row: dict[str, Any], use_masks: bool) -> "tuple[Image.Image, Image.Image | None]":
+def image_and_mask(
+    row: dict[str, Any], use_masks: bool = True
+) -> "tuple[Image.Image, Image.Image | None]":
+    """The picture and mask of a row of `open_images`; a cut-out's transparency serves as mask."""
     image, alpha = flatten(row["image"])
     if not use_masks:
         return image, None

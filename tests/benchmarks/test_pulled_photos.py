@@ -1,14 +1,19 @@
-"""Photos in the tiles' places: cut, joined, and pulled by exactly as much as is said."""
+"""Photos in the tiles' places: joined, and pulled by exactly as much as is said."""
 
 import torch
-from pulled_photos import CELLS, cut, joined, pulled
+from pulled_photos import joined, pulled
+
+from smalti.generate.grid import Grid, split_blocks
+
+CELLS = 8
 
 
-def test_joined_undoes_cut_and_blocks_go_row_by_row() -> None:
-    picture = torch.rand(3, 48, 48, generator=torch.Generator().manual_seed(0))
-    blocks = cut(picture, 9)
-    assert torch.equal(blocks[5], picture[:, 16:32, 32:48])
-    assert torch.equal(joined(blocks), picture)
+def test_joined_undoes_the_cut_and_tiles_go_row_by_row() -> None:
+    grid = Grid(rows=3, cols=2, tile=16, block=16)
+    picture = torch.rand(3, 48, 32, generator=torch.Generator().manual_seed(0))
+    blocks = split_blocks(picture, grid)
+    assert torch.equal(blocks[5], picture[:, 32:48, 16:32])
+    assert torch.equal(joined(blocks, grid), picture)
 
 
 def test_pulled_moves_the_cells_means_by_the_strength() -> None:
@@ -19,11 +24,11 @@ def test_pulled_moves_the_cells_means_by_the_strength() -> None:
     means = torch.nn.AvgPool2d(32 // CELLS)
     for strength in (0.0, 0.3, 1.0):
         expected = means(tiles) + strength * (means(blocks) - means(tiles))
-        torch.testing.assert_close(means(pulled(tiles, blocks, strength)), expected)
+        torch.testing.assert_close(means(pulled(tiles, blocks, CELLS, strength)), expected)
 
 
 def test_pulled_stays_between_black_and_white() -> None:
     tiles, blocks = torch.zeros(1, 3, 32, 32), torch.ones(1, 3, 32, 32)
     tiles[..., ::2] = 1
-    drawn = pulled(tiles, blocks, 1.0)
+    drawn = pulled(tiles, blocks, CELLS, 1.0)
     assert drawn.min() >= 0 and drawn.max() <= 1

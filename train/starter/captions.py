@@ -133,10 +133,7 @@ def detailed(phrase: str, random: Random) -> str:
     """
     if random.random() >= DETAIL_SHARE:
         return phrase
-    filler = facts()["filler"]
-    tables = [facts()[name]["subjects"] for name in ("often", "things", "faces", "people")]
-    nouns = [f"{random.choice(('', random.choice(filler['before']) + ' '))}"
-             f"{random.choice(random.choice(tables))[0]}" for _ in range(2)]
+    filler, nouns = facts()["filler"], (_some_noun(random), _some_noun(random))
     first, second = map(with_article, nouns)
     return random.choice((
         f"{phrase} {random.choice(filler['doing'])} {random.choice(filler['where'])} {first}",
@@ -144,6 +141,13 @@ def detailed(phrase: str, random: Random) -> str:
         f"{phrase} with {nouns[0]} and {nouns[1]}", f"{phrase} {random.choice(filler['doing'])}",
         f"{phrase} {random.choice(filler['where'])} {first} with {second}",
     ))
+
+
+def _some_noun(random: Random) -> str:
+    """A subject's plain noun, every other one with an adjective in front."""
+    adjective = random.choice(("", f"{random.choice(facts()['filler']['before'])} "))
+    table = random.choice(("often", "things", "faces", "people"))
+    return adjective + random.choice(facts()[table]["subjects"])[0]
 
 
 def finished(caption: str, random: Random) -> str:

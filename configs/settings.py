@@ -120,6 +120,9 @@ class TrainSettings:
     """Concept words whose mean norm reaches this are frozen; 0 switches the limit off."""
     background_weight: float = 0.1
     """Weight of the loss outside the subject mask, 0 to 1."""
+    detail_emphasis: float = 0.0
+    """How much more the detailed parts of the subject weigh in the loss, as an exponent of their
+    contrast; 0 weighs all alike."""
     use_masks: bool = True
     """Use NAME.mask.png beside an image where it is there."""
     attention_weight: float = 0.01
@@ -138,7 +141,7 @@ class TrainSettings:
     """How many of the latest checkpoints stay on disk."""
     validate_every: int = 200
     """Steps between validation grids; 0 draws only the first and the last."""
-    validation_steps: int = 20
+    validation_steps: int = 10
     """Denoising steps of a validation image."""
     validation_prompts: tuple[str, ...] = (
         "a <concept>",
@@ -159,6 +162,7 @@ class TrainSettings:
         _require_at_least(self, "train", 0, *_RATES, "lora_alpha", "weight_decay", "gradient_clip")
         _require_at_least(self, "train", 0, "noise_offset", "min_snr_gamma", "validate_every")
         _require_at_least(self, "train", 0, "embedding_norm_limit", "attention_weight")
+        _require_at_least(self, "train", 0, "detail_emphasis")
         _require(
             0 <= self.background_weight <= 1, "train.background_weight must lie between 0 and 1."
         )
@@ -239,7 +243,7 @@ class MosaicSettings:
     guidance_strength: float = 0.4
     """Share of the low-frequency error that "projection", "filtered-difference" and "x0-gradient"
     remove at a step: more comes nearer to the reference, less leaves the tile more of its own."""
-    corrections: int = 1
+    corrections: int = 2
     """How often "projection" measures its error on the decoded tile at the last step."""
     guide_decoder: str = "full"
     """What "x0-gradient" differentiates: the "full" decoder, the "tiny" one or the "linear" map."""
@@ -259,6 +263,8 @@ class MosaicSettings:
     """Decode tiles with the base's tiny decoder where it has one: faster, coarser."""
     reference_steps: int = 30
     """Denoising steps of a drawn reference; fewer than `steps` count as `steps`."""
+    reference_cfg_scale: float = 0.0
+    """Classifier-free guidance scale of a drawn reference; 0 takes the tiles'."""
     mixed_precision: str = "auto"
     """"no", "fp16" or "bf16", or "auto": bf16 where the processor computes in it."""
     attention: str = "sdpa"
@@ -287,6 +293,7 @@ class MosaicSettings:
         for name in _SHARES:
             _require(0 <= getattr(self, name) <= 1, f"mosaic.{name} must lie between 0 and 1.")
         _require_at_least(self, "mosaic", 0, "tile_size", "lora_scale", "batch_size", "cfg_scale")
+        _require_at_least(self, "mosaic", 0, "reference_cfg_scale")
         _require_at_least(self, "mosaic", 0, "guidance_weight", "guidance_size")
         _require_at_least(self, "mosaic", 0, "corrections", "repeat_distance")
         _require(

@@ -1,7 +1,7 @@
 """Where tiles are drawn: a loaded base, adapters, reference, noise field, and what tiles show."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -130,6 +130,7 @@ def draw_reference(
     base: BaseModel, mosaic: MosaicSettings, adapters: dict[str, Adapter], noise: Tensor
 ) -> Tensor:
     """Draw the reference [3, H, W] in [0, 1] at the base's own resolution."""
+    mosaic = replace(mosaic, cfg_scale=mosaic.reference_cfg_scale or mosaic.cfg_scale)
     subject = Subject(mosaic.ref_lora, mosaic.ref_prompt)
     text, negative = encode_subjects(base, mosaic, adapters, [subject])
     clean = sample(

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+DETAIL_RANGE = (0.4, 4.0)
+
 
 def loss_weights(subject: Tensor, padding: Tensor, background_weight: float) -> Tensor:
     """Return the weight [B, 1, h, w] of each latent pixel.
@@ -14,6 +16,27 @@ def loss_weights(subject: Tensor, padding: Tensor, background_weight: float) -> 
     [B, 1, h, w] in [0, 1], resized by area, so borders are soft.
     """
     return padding * (background_weight + (1 - background_weight) * subject)
+
+
+def detail_weights(latents: Tensor, subject: Tensor, emphasis: float) -> Tensor:
+    """Return the weight [B, 1, h, w] of each latent pixel by how much happens around it.
+
+    That is the standard deviation over its 3 x 3 neighbours and all channels of `latents`
+    [B, C, h, w], as a multiple of its mean over `subject` [B, 1, h, w] and no further from it than
+    `DETAIL_RANGE`, to the power `emphasis`. So eyes weigh more than the cheeks around them, which
+    are many more pixels. 0 gives ones.
+    """
+    mean = _neighbours(latents)
+    variance = (_neighbours(latents.square()) - mean.square()).clamp(min=0)
+    detail = variance.mean(dim=1, keepdim=True).sqrt()
+    usual = masked_mean(detail, subject).view(-1, 1, 1, 1)
+    relative = detail / usual.clamp(min=torch.finfo(detail.dtype).tiny)
+    return relative.clamp(*DETAIL_RANGE).pow(emphasis)
+
+
+def _neighbours(values: Tensor) -> Tensor:
+    """Mean over 3 x 3 pixels; rims are repeated outwards."""
+    return F.avg_pool2d(F.pad(values, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
 
 
 def masked_mean(error: Tensor, weight: Tensor) -> Tensor:

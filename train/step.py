@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from einops import rearrange
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..configs.errors import InputError, SmaltiError
 from ..configs.settings import TrainSettings
@@ -22,6 +23,7 @@ from .dataset import LatentSet
 from .losses import (
     add_noise,
     attention_loss,
+    detail_weights,
     loss_weights,
     masked_mean,
     min_snr_weight,
@@ -190,6 +192,7 @@ def batch_losses(run: Run, batch: Batch) -> dict[str, Tensor]:
     prediction = predict(run, noisy, batch.timesteps.to(base.device), text)
     target = prediction_target(batch.latents, batch.noise, alphas, base.prediction_type)
     weight = loss_weights(batch.subject, batch.padding, settings.background_weight)
+    weight = weight * detail_weights(batch.latents, batch.subject, settings.detail_emphasis)
     per_sample = masked_mean((prediction.float() - target).square(), weight)
     losses = {
         "denoising": (
@@ -242,11 +245,12 @@ def word_maps(
     """
     grouped: dict[int, list[Tensor]] = defaultdict(list)
     for _, attention in maps:
-        pixels = attention.shape[2]
-        index = places[:, None, None, :].expand(*attention.shape[:3], -1)
+        pixels, tokens = attention.shape[2:]
         height = round(math.sqrt(pixels * latent_size[0] / latent_size[1]))
-        words = attention.gather(3, index).mean(dim=1)
-        grouped[height].append(rearrange(words, "b (h w) words -> b words h w", h=height))
+        # A product with ones and zeros: the gradient of an indexed map costs more than the map.
+        chosen = F.one_hot(places, tokens).to(attention.dtype)
+        words = chosen @ attention.mean(dim=1).mT
+        grouped[height].append(rearrange(words, "b words (h w) -> b words h w", h=height))
     return {height: torch.stack(group).mean(dim=0) for height, group in grouped.items()}
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # At scale 0 only the concept words act: what they hold without LoRA.
 SCALES = (0.0, 0.7, 1.0)
 CFG_SCALE = 7.5
+SCHEDULER = "dpm++"  # of second order: half as many steps as DDIM needs
 MARGIN = 4
 LABEL_HEIGHT = 18
 
@@ -42,15 +43,14 @@ def draw_validation(base: "BaseModel", adapter: "Adapter", settings: TrainSettin
 
     prompts = validation_prompts(settings, adapter)
     seeds = [settings.seed + place for place in range(len(prompts))]
+    steps = settings.validation_steps
     rows = []
     try:
         with torch.no_grad():
             for scale in SCALES:
                 set_active(base, [adapter.name], scale)
                 rows.append(
-                    draw(base, prompts, [adapter], seeds, settings.validation_steps, CFG_SCALE)
-                    .float()
-                    .cpu()
+                    draw(base, prompts, [adapter], seeds, steps, CFG_SCALE, scheduler=SCHEDULER)
                 )
     finally:
         set_active(base, [adapter.name], 1.0)

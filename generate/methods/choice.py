@@ -15,6 +15,8 @@ GUIDE = (
     "guide", "low_pass_cells", "guidance_start", "guidance_end", "guidance_strength", "corrections",
     "guide_decoder", "inner_steps", "guidance_weight", "guidance_decay", "guidance_size", "lpips",
 )  # fmt: skip
+# What only a drawn reference reads.
+REFERENCE = ("reference_steps", "reference_cfg_scale")
 # What only some methods read; "smalti" does not even read its own name.
 SETTINGS = {
     "match": ("method", "pool_size", "repeat_distance", "tone_adjustment", "low_pass_cells"),
@@ -57,6 +59,6 @@ def unused_settings(mosaic: MosaicSettings) -> set[str]:
     if mosaic.tile_lora or mosaic.ref_lora:
         used.add("lora_scale")
     if not mosaic.ref:
-        used.add("reference_steps")
-    some = {*GUIDE, "lora_scale", "reference_steps"}
+        used.update(REFERENCE)
+    some = {*GUIDE, *REFERENCE, "lora_scale"}
     return some.union(*SETTINGS.values()) - used

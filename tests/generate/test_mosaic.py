@@ -371,6 +371,20 @@ def test_a_drawn_reference_takes_its_own_steps(small, make):
     assert few == same != more
 
 
+def test_a_drawn_reference_takes_its_own_guidance_scale(small, make):
+    """Zero is the tiles' own; another gives another reference, as it would if tiles had it too."""
+    tiles, same, other, both = (
+        (make(small, **scales) / "reference.png").read_bytes()
+        for scales in (
+            {"cfg_scale": 4.0},
+            {"cfg_scale": 4.0, "reference_cfg_scale": 4.0},
+            {"cfg_scale": 4.0, "reference_cfg_scale": 1.5},
+            {"cfg_scale": 1.5},
+        )
+    )
+    assert tiles == same != other == both
+
+
 def test_proofs_take_the_tiny_decoder_where_the_base_has_one(small, make, tmp_path):
     from tiny import make_vae
 

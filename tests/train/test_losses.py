@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from smalti.train.losses import (
+    DETAIL_RANGE,
     add_noise,
     attention_loss,
+    detail_weights,
     loss_weights,
     masked_mean,
     min_snr_weight,
@@ -43,6 +45,31 @@ def test_loss_weights_are_soft_outside_the_subject_and_zero_on_padding():
     padding = torch.tensor([1.0, 1.0, 1.0, 0.0]).view(1, 1, 1, 4)
     weights = loss_weights(subject, padding, 0.2)
     assert weights.flatten().tolist() == pytest.approx([1.0, 0.2, 0.6, 0.0])
+
+
+def test_detail_weights_against_a_loop_over_neighbours():
+    latents, subject = random(2, 4, 6, 7), random(2, 1, 6, 7, seed=1)
+    latents[:, :, :2] *= 0.1  # a flat part
+    found = detail_weights(latents, subject, 1.5)
+    for b in range(2):
+        detail = torch.zeros(6, 7)
+        for y in range(6):
+            for x in range(7):
+                rows = [min(max(y + d, 0), 5) for d in (-1, 0, 1)]
+                columns = [min(max(x + d, 0), 6) for d in (-1, 0, 1)]
+                around = latents[b][:, rows][:, :, columns].flatten(1)
+                detail[y, x] = around.var(dim=1, correction=0).mean().sqrt()
+        usual = (detail * subject[b, 0]).sum() / subject[b, 0].sum()
+        expected = (detail / usual).clamp(*DETAIL_RANGE) ** 1.5
+        torch.testing.assert_close(found[b, 0], expected, rtol=1e-3, atol=1e-3)
+    assert detail_weights(latents, subject, 0.0).eq(1).all()
+
+
+def test_where_nothing_happens_all_weigh_alike():
+    flat = torch.full((1, 4, 5, 5), 0.3)
+    weights = detail_weights(flat, torch.ones(1, 1, 5, 5), 2.0)
+    assert weights.isfinite().all() and (weights == weights[0, 0, 0, 0]).all()
+    assert detail_weights(flat, torch.zeros(1, 1, 5, 5), 2.0).isfinite().all()
 
 
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction", "sample"])

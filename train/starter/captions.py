@@ -14,7 +14,8 @@ from .corpus import Corpus
 
 PHOTO_STYLES = ("photo", "painting or photo")
 FILLER_SHARE = 0.08  # of captions get an adjective in front, and as many a phrase behind
-DETAIL_SHARE = 0.2  # of captions go on with something that the picture need not show
+DETAIL_SHARE = 0.3  # of captions go on with something that the picture need not show
+NEAR_SHARE = 0.06  # of pictures are close-ups, where a subject's table does not say
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Subject:
     words: tuple[str, ...]
     weight: float
     pictures: np.ndarray
+    near: float
+    """Share of its pictures that are close-ups."""
 
 
 @cache
@@ -49,7 +52,8 @@ def find_subjects(corpus: Corpus, tables: Sequence[str], few: bool = False) -> l
             if few:
                 found = _plainest(corpus, _clear(corpus, found, words[0]), words)[: table["few"]]
             if found:
-                subjects.append(Subject(tuple(words), table["weight"], np.array(found)))
+                near = table.get("near", NEAR_SHARE)
+                subjects.append(Subject(tuple(words), table["weight"], np.array(found), near))
     return subjects
 
 
@@ -125,7 +129,7 @@ def dressed(phrase: str, style: str, random: Random, near: bool) -> str:
     return random.choices([t for _, t in templates], [w for w, _ in templates])[0]
 
 
-def detailed(phrase: str, random: Random) -> str:
+def detailed(phrase: str, corpus: Corpus, random: Random) -> str:
     """The phrase, now and then with a detail behind it: "a dog sitting on an old sofa".
 
     The detail is made of any words, whatever the picture shows. A small model can draw no more
@@ -133,7 +137,7 @@ def detailed(phrase: str, random: Random) -> str:
     """
     if random.random() >= DETAIL_SHARE:
         return phrase
-    filler, nouns = facts()["filler"], (_some_noun(random), _some_noun(random))
+    filler, nouns = facts()["filler"], (_some_noun(corpus, random), _some_noun(corpus, random))
     first, second = map(with_article, nouns)
     return random.choice((
         f"{phrase} {random.choice(filler['doing'])} {random.choice(filler['where'])} {first}",
@@ -143,8 +147,13 @@ def detailed(phrase: str, random: Random) -> str:
     ))
 
 
-def _some_noun(random: Random) -> str:
-    """A subject's plain noun, every other one with an adjective in front."""
+def _some_noun(corpus: Corpus, random: Random) -> str:
+    """A subject's plain noun, every other one with an adjective in front, or any caption.
+
+    Captions have words that no subject has, and users' prompts have words of that kind.
+    """
+    if random.random() < 0.5:
+        return random.choice(corpus.texts["caption"])
     adjective = random.choice(("", f"{random.choice(facts()['filler']['before'])} "))
     table = random.choice(("often", "things", "faces", "people"))
     return adjective + random.choice(facts()[table]["subjects"])[0]

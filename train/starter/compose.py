@@ -47,7 +47,6 @@ PLAIN = Layout(
 )
 TOLD_SHARE = 0.7
 TINT_SHARE = 0.06
-NEAR_SHARE = 0.06
 FLOWER_SHARE = 0.35  # of patterns are flowers
 ICON_WEIGHT = 0.25  # of flat icons beside fuller drawings of the same subject
 NO_BACK = (-1, (1, 1, 0, 0), False)  # back layer's index, place and wrap where there is none
@@ -157,9 +156,9 @@ class _Planner:
         random = self.random
         index, subject = self._picture()
         phrase = words.subject_phrase(self.corpus, index, subject, random)
-        near = random.random() < NEAR_SHARE
+        near = random.random() < (words.NEAR_SHARE if subject is None else subject.near)
         text = words.dressed(phrase, self.corpus.texts["style"][index], random, near)
-        text = words.detailed(text, random)
+        text = words.detailed(text, self.corpus, random)
         tint = [1.0, 1.0, 1.0]
         if random.random() < TINT_SHARE:
             tint = [random.uniform(0.45, 1) for _ in range(3)]
@@ -202,6 +201,8 @@ class _Planner:
         kind = random.choices(list(kinds), list(kinds.values()))[0]
         name, color = self._named_color()
         if kind in ("scene", "pattern", "pair") and not (self.scenes and self.patterns):
+            kind = "named"
+        if kind == "pair" and near:  # two fit in only when they are small
             kind = "named"
         if kind == "pair":
             layers, text = self._pair(text)

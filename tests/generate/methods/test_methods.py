@@ -88,6 +88,7 @@ def test_settings_of_methods_leave_older_mosaics_alone(by_method, tmp_path):
         ("smalti", {"guidance_strength": 0.1}, False),
         ("smalti", {"lora_scale": 0.5}, True),  # no concept is drawn
         ("smalti", {"reference_steps": 9}, True),  # the reference is a photo
+        ("smalti", {"reference_cfg_scale": 9.0}, True),
     ],
 )
 def test_a_folder_belongs_to_the_settings_that_its_method_reads(
@@ -103,7 +104,7 @@ def test_a_folder_belongs_to_the_settings_that_its_method_reads(
 
 def test_what_concepts_and_drawn_references_read_counts_where_they_are():
     photo = MosaicSettings(ref="photo.jpg")
-    assert {"lora_scale", "reference_steps"} <= unused_settings(photo)
+    assert {"lora_scale", "reference_steps", "reference_cfg_scale"} <= unused_settings(photo)
     for change in ({"tile_lora": ("sylvie",)}, {"ref": "", "ref_lora": "sylvie"}):
         assert "lora_scale" not in unused_settings(replace(photo, **change))
     assert "reference_steps" not in unused_settings(replace(photo, ref="", ref_prompt="a cat"))

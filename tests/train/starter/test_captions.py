@@ -1,5 +1,6 @@
 """Captions: articles, plurals, templates, backgrounds, subjects."""
 
+import re
 from random import Random
 
 import numpy as np
@@ -134,12 +135,15 @@ def test_colours_have_the_shades_their_names_promise() -> None:
 
 
 def test_a_detail_follows_the_phrase() -> None:
-    """A fifth of the captions go on, always behind the phrase, and with words of the lists."""
-    said = [words.detailed("a cat", Random(i)) for i in range(2000)]
+    """Some captions go on, always behind the phrase, with words of the lists or of the corpus."""
+    corpus = corpus_of(["sesame bun"])
+    said = [words.detailed("a cat", corpus, Random(i)) for i in range(2000)]
     longer = [caption for caption in said if caption != "a cat"]
     assert len(longer) / len(said) == pytest.approx(words.DETAIL_SHARE, abs=0.03)
     assert all(caption.startswith("a cat ") for caption in longer)
     filler = words.facts()["filler"]
     assert any(caption == f"a cat {doing}" for caption in longer for doing in filler["doing"])
     assert any(caption.startswith("a cat sitting on ") for caption in longer)
+    assert any("sesame bun" in caption for caption in longer)
+    assert any(re.search(r"\bdogs?\b", caption) for caption in longer)
     assert not any("  " in caption or caption.endswith(" ") for caption in longer)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from smalti.configs.recipe import CorpusSettings, RecipeSettings
+from smalti.train.starter import captions as words
 from smalti.train.starter.compose import Compositions, compose, plain, render
 from smalti.train.starter.corpus import Corpus, _halved, load_corpus
 
@@ -161,3 +162,16 @@ def test_compositions_survive_a_file(planned, tmp_path: Path) -> None:
     loaded = Compositions.load(tmp_path / "plan.npz")
     assert np.array_equal(loaded.colors, planned[0].colors)
     assert len(loaded) == 1500
+
+
+def test_a_subject_table_says_how_often_it_is_seen_close_up(corpus: Corpus, monkeypatch) -> None:
+    """Close-ups say so and are larger than the picture; the rest are not."""
+    table = {"weight": 1.0, "few": 3, "subjects": [["cat"]], "near": 0.4}
+    facts = words.facts() | {"often": table}
+    monkeypatch.setattr(words, "facts", lambda: facts)
+    settings = replace(CorpusSettings(), subject_share=1.0, subjects=("often",))
+    plan, captions = compose(corpus, settings, 2000, seed=0)
+    near = np.array(["close-up" in caption for caption in captions])
+    assert near.mean() == pytest.approx(0.4, abs=0.04)
+    assert (plan.front_place[near, 1] > 1.1).all()
+    assert (plan.front_place[~near, 1] < 1.1).all()

@@ -240,7 +240,7 @@ class MosaicSettings:
     """Share of the steps after which guidance begins; the prompt lays the tile out before."""
     guidance_end: float = 1.0
     """Share of the steps after which guidance ends."""
-    guidance_strength: float = 0.4
+    guidance_strength: float = 0.34
     """Share of the low-frequency error that "projection", "filtered-difference" and "x0-gradient"
     remove at a step: more comes nearer to the reference, less leaves the tile more of its own."""
     corrections: int = 2

@@ -16,7 +16,7 @@ from ..configs.errors import InputError, SmaltiError
 from ..configs.settings import TrainSettings
 from ..models.attention import AttentionRecorder
 from ..models.base import BaseModel
-from ..models.conditioning import encode_prompts, prompt_ids
+from ..models.conditioning import TEXT_LENGTH, encode_prompts, prompt_ids
 from ..models.edlora import Adapter, parameter_groups
 from .captions import caption_templates, fill
 from .dataset import LatentSet
@@ -244,11 +244,10 @@ def word_maps(
     `maps` holds (layer, [B, heads, h*w, 77]); `places` is [B, words].
     """
     grouped: dict[int, list[Tensor]] = defaultdict(list)
+    # A product with ones and zeros: the gradient of an indexed map costs more than the map.
+    chosen = F.one_hot(places, TEXT_LENGTH).float()
     for _, attention in maps:
-        pixels, tokens = attention.shape[2:]
-        height = round(math.sqrt(pixels * latent_size[0] / latent_size[1]))
-        # A product with ones and zeros: the gradient of an indexed map costs more than the map.
-        chosen = F.one_hot(places, tokens).to(attention.dtype)
+        height = round(math.sqrt(attention.shape[2] * latent_size[0] / latent_size[1]))
         words = chosen @ attention.mean(dim=1).mT
         grouped[height].append(rearrange(words, "b words (h w) -> b words h w", h=height))
     return {height: torch.stack(group).mean(dim=0) for height, group in grouped.items()}

@@ -200,9 +200,8 @@ class _Planner:
         kinds = self.layout.backgrounds
         kind = random.choices(list(kinds), list(kinds.values()))[0]
         name, color = self._named_color()
-        if kind in ("scene", "pattern", "pair") and not (self.scenes and self.patterns):
-            kind = "named"
-        if kind == "pair" and near:  # two fit in only when they are small
+        impossible = kind in ("scene", "pattern", "pair") and not (self.scenes and self.patterns)
+        if impossible or (kind == "pair" and near):  # two fit in only when they are small
             kind = "named"
         if kind == "pair":
             layers, text = self._pair(text)

@@ -211,7 +211,7 @@ class MosaicSettings:
     """Strength of the adapters, 0 to about 1.5."""
     seed: int = 0
     """Seed of everything random."""
-    steps: int = 8
+    steps: int = 6
     """Denoising steps."""
     scheduler: str = "dpm++"
     """"ddim", "dpm++", "unipc" or "lcm"."""
@@ -240,11 +240,12 @@ class MosaicSettings:
     """Share of the steps after which guidance begins; the prompt lays the tile out before."""
     guidance_end: float = 1.0
     """Share of the steps after which guidance ends."""
-    guidance_strength: float = 0.34
+    guidance_strength: float = 0.29
     """Share of the low-frequency error that "projection", "filtered-difference" and "x0-gradient"
     remove at a step: more comes nearer to the reference, less leaves the tile more of its own."""
-    corrections: int = 2
-    """How often "projection" measures its error on the decoded tile at the last step."""
+    corrections: int = 1
+    """How often "projection" looks at the decoded tile at the last step; a look counts for three
+    pulls."""
     guide_decoder: str = "full"
     """What "x0-gradient" differentiates: the "full" decoder, the "tiny" one or the "linear" map."""
     inner_steps: int = 1

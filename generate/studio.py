@@ -232,9 +232,8 @@ def denoise_tiles(
             start=start,
             on_step=on_step,
         )
-    decode = base.decoder("tiny" if mosaic.proof and base.settings.tiny_vae else "full")
     with torch.no_grad():
-        return decode(clean).clamp(0, 1)
+        return base.tile_decoder(proof=mosaic.proof)(clean).clamp(0, 1)
 
 
 def make_alignment(

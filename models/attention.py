@@ -3,7 +3,7 @@
 Layers are numbered in the order in which a forward pass reaches them: down, mid, up.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from einops import rearrange
@@ -44,8 +44,10 @@ class AttentionRecorder:
 class LayerwiseAttention:
     """Attention processor of cross-attention layer `index` out of `layers`.
 
-    Picks its layer's text from [B, L, 77, D] or the folded [B, L*77, D] that stock pipelines
-    accept; an ordinary [B, 77, D] serves every layer (P+, Voynov et al. 2023; ED-LoRA 3.1).
+    Picks its layer's text from [B, L, 77, D], from L texts [B, 77, D], or from the folded
+    [B, L*77, D] that stock pipelines accept; an ordinary [B, 77, D] serves every layer (P+, Voynov
+    et al. 2023; ED-LoRA 3.1). Where gradients flow into the text, the second form is the cheap one:
+    the gradient of one layer's part of a tensor is a tensor of all L.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class LayerwiseAttention:
         self,
         attn: nn.Module,
         hidden_states: Tensor,
-        encoder_hidden_states: Tensor | None = None,
+        encoder_hidden_states: Tensor | Sequence[Tensor] | None = None,
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
         **options: Any,
@@ -68,10 +70,14 @@ class LayerwiseAttention:
             return self.inner(attn, hidden_states, text, attention_mask, temb, **options)
         return self.attend(attn, hidden_states, text, self.record)
 
-    def select(self, text: Tensor | None) -> Tensor | None:
+    def select(self, text: Tensor | Sequence[Tensor] | None) -> Tensor | None:
         """This layer's text [B, 77, D]."""
-        if text is None or text.ndim == 4:
-            return text if text is None else text[:, self.index]
+        if text is None:
+            return None
+        if not isinstance(text, Tensor):
+            return text[self.index]
+        if text.ndim == 4:
+            return text[:, self.index]
         if text.shape[1] == self.layers * TEXT_LENGTH and self.layers > 1:
             return text.unflatten(1, (self.layers, TEXT_LENGTH))[:, self.index]
         return text

@@ -114,6 +114,10 @@ class BaseModel:
             return self.decode
         return self.tiny_decoder if name == "tiny" else self.linear_decoder
 
+    def tile_decoder(self, *, proof: bool) -> Callable[[Tensor], Tensor]:
+        """What makes pictures of tiles: in a proof the tiny decoder, where the base has one."""
+        return self.decoder("tiny" if proof and self.settings.tiny_vae else "full")
+
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits that depend on the weights of UNet and text encoder, and on nothing else.

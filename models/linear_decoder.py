@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PICTURES = 32
 BATCH = 8
 SIDE = 128  # px; maps do not depend on the picture's size
+RIDGE = 1e-6  # of the mean variance, where pictures leave a direction of the latents unused
 OCTAVES = (1, 2, 4, 8, 16)  # cells a side, from one flat colour to the size of a latent pixel
 
 
@@ -33,6 +34,8 @@ class LinearDecoder:
     """[3, C]."""
     bias: Tensor
     """[3]."""
+    covariance: Tensor
+    """[C, C], of latent pixels that decode to pictures."""
     fit: float
     """R^2 of the fit: the share of the colours' variance that the map explains."""
 
@@ -42,12 +45,21 @@ class LinearDecoder:
         return colors + self.bias.to(latents)[:, None, None]
 
     def lift(self, rgb: Tensor) -> Tensor:
-        """The smallest change of latents [K, C, h, w] that changes colours by rgb [K, 3, h, w]."""
+        """The likeliest change of latents [K, C, h, w] that changes colours by rgb [K, 3, h, w].
+
+        Smallest in units of the latents' own spread: of Gaussian latents with covariance S it is
+        the mean given the colour, S M^T (M S M^T)^-1 rgb. The change of smallest plain norm lets
+        channels that pictures move together drift apart, and decodes to hatching and hard edges.
+        """
         return torch.einsum("cr,krhw->kchw", self._inverse.to(rgb), rgb)
 
     @cached_property
     def _inverse(self) -> Tensor:
-        return torch.linalg.pinv(self.matrix.float())
+        """[C, 3]; with L L^T = S it is L (M L)+, which also stands a map of lower rank."""
+        covariance = self.covariance.double()
+        ridge = RIDGE * covariance.trace() / len(covariance)
+        root = torch.linalg.cholesky(covariance + ridge * torch.eye(len(covariance)))
+        return (root @ torch.linalg.pinv(self.matrix.double() @ root)).float()
 
 
 def cache_folder() -> Path:
@@ -66,14 +78,12 @@ def linear_decoder(base: "BaseModel", cache: Path | None = None) -> LinearDecode
     path = cache / f"latent-rgb-{digest}.safetensors"
     try:
         kept = load_file(path)
-        return LinearDecoder(kept["matrix"], kept["bias"], float(kept["fit"]))
+        return LinearDecoder(**{**kept, "fit": float(kept["fit"])})
     except Exception:  # noqa: BLE001 - missing, damaged, of another version: all of them mean refit
         fitted = fit_linear_decoder(base)
     with suppress(SmaltiError), replacing(path) as temporary:
-        save_file(
-            {"matrix": fitted.matrix, "bias": fitted.bias, "fit": torch.tensor(fitted.fit)},
-            temporary,
-        )
+        tensors = {"matrix": fitted.matrix, "bias": fitted.bias, "covariance": fitted.covariance}
+        save_file({**tensors, "fit": torch.tensor(fitted.fit)}, temporary)
     return fitted
 
 
@@ -92,7 +102,8 @@ def fit_linear_decoder(base: "BaseModel") -> LinearDecoder:
     solution = torch.linalg.lstsq(torch.cat([x, ones], 1), y).solution
     residual = y - torch.cat([x, ones], 1) @ solution
     fit = 1 - float(residual.square().sum() / (y - y.mean(0)).square().sum())
-    return LinearDecoder(solution[:-1].T.float().contiguous(), solution[-1].float(), fit)
+    matrix, bias = solution[:-1].T.float().contiguous(), solution[-1].float()
+    return LinearDecoder(matrix, bias, torch.cov(x.T).float(), fit)
 
 
 def random_pictures(count: int) -> Tensor:

@@ -4,6 +4,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -211,11 +212,10 @@ def batch_losses(run: Run, batch: Batch) -> dict[str, Tensor]:
 
 def predict(run: Run, noisy: Tensor, timesteps: Tensor, text: Tensor) -> Tensor:
     """Return the UNet's output [B, C, h, w]; attention maps are recorded if they are needed."""
-    if run.recorder is None:
-        return run.base.unet(noisy, timesteps, encoder_hidden_states=text).sample
+    texts = text.unbind(dim=1)
     # Closed before the backward pass, where gradient checkpointing would record all maps again.
-    with run.recorder:
-        return run.base.unet(noisy, timesteps, encoder_hidden_states=text).sample
+    with run.recorder or nullcontext():
+        return run.base.unet(noisy, timesteps, encoder_hidden_states=texts).sample
 
 
 def word_positions(run: Run, prompt: str) -> Tensor:

@@ -202,7 +202,7 @@ def fit(run: Run, concept: Concept, work: Path, progress: ProgressCallback | Non
     main = run.accelerator.is_main_process
     log = RunLog(work, run.step) if main else None
     bar = TrainingBar(concept.name, run.settings.steps, run.step, visible=main and progress is None)
-    with bar, stop_requests() as stop:
+    with bar, casts_left_to_autocast(run.base), stop_requests() as stop:
         if run.step:
             bar.note(f"Going on after step {run.step}.")
         elif main:
@@ -226,6 +226,15 @@ def fit(run: Run, concept: Concept, work: Path, progress: ProgressCallback | Non
         finally:
             if log:
                 log.close()
+
+
+@contextmanager
+def casts_left_to_autocast(base: BaseModel) -> Iterator[None]:
+    """Spare every LoRA layer a cast of its input to fp32, which autocast takes back at once."""
+    from peft.helpers import disable_input_dtype_casting
+
+    with disable_input_dtype_casting(base.unet), disable_input_dtype_casting(base.text_encoder):
+        yield
 
 
 def keep_state(run: Run, work: Path, log: RunLog, *, stopping: bool) -> None:

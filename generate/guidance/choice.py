@@ -49,10 +49,11 @@ def make_guide(base: BaseModel, mosaic: MosaicSettings, grid: Grid, blocks: Tens
     paper = {"weight": mosaic.guidance_weight, "decay": mosaic.guidance_decay}
     match mosaic.guide:
         case "projection":
-            corrections = mosaic.corrections
+            decode, corrections = base.tile_decoder(proof=mosaic.proof), mosaic.corrections
             return ProjectionGuide(
-                base, blocks, cells=cells, strength=strength, corrections=corrections
-            )
+                base.linear_decoder, decode, blocks,
+                cells=cells, strength=strength, corrections=corrections,
+            )  # fmt: skip
         case "filtered-difference":
             return FilteredDifferenceGuide(base, blocks, grid.tile, cells=cells, strength=strength)
         case "x0-gradient":

@@ -23,13 +23,17 @@ class LinearBase:
     """A base whose decoder is a linear map per latent pixel, repeated 8 x 8 times, and bent."""
 
     def __init__(self, bend: float = 0.0):
-        self.linear_decoder = LinearDecoder(MATRIX, BIAS, 1.0)
+        self.linear_decoder = LinearDecoder(MATRIX, BIAS, torch.eye(4), 1.0)
         self.bend = bend
 
     def decode(self, latents):
         rgb = torch.einsum("rc,kchw->krhw", MATRIX, latents) + BIAS[:, None, None]
         rgb = rgb + self.bend * (rgb - 0.5)
         return rgb.repeat_interleave(8, 2).repeat_interleave(8, 3)
+
+
+def projection(base: LinearBase, blocks, **options) -> ProjectionGuide:
+    return ProjectionGuide(base.linear_decoder, base.decode, blocks, **options)
 
 
 def step(index: int = 0, count: int = 10) -> Step:
@@ -62,7 +66,7 @@ def tiles():
 @pytest.mark.parametrize("index", [0, 9])
 def test_projection_gives_the_tile_its_blocks_means(tiles, cells, index):
     x0, z, blocks = tiles
-    same, guided = ProjectionGuide(LinearBase(), blocks, cells=cells)(z, x0, step(index))
+    same, guided = projection(LinearBase(), blocks, cells=cells)(z, x0, step(index))
     assert torch.equal(same, z)
     assert torch.allclose(
         means(LinearBase().decode(guided), cells), means(blocks, cells), atol=1e-5
@@ -72,7 +76,7 @@ def test_projection_gives_the_tile_its_blocks_means(tiles, cells, index):
 def test_projection_is_the_smallest_change_that_reaches_the_means(tiles):
     """With cells of one latent pixel: least squares pixel by pixel says the same."""
     x0, z, blocks = tiles
-    change = ProjectionGuide(LinearBase(), blocks, cells=16)(z, x0, step())[1] - x0
+    change = projection(LinearBase(), blocks, cells=16)(z, x0, step())[1] - x0
     wanted = means(blocks, 16) - LinearBase().decode(x0)[..., ::8, ::8]
     flat = wanted.movedim(1, 0).flatten(1)
     expected = torch.linalg.lstsq(MATRIX, flat, driver="gelsd").solution
@@ -81,25 +85,31 @@ def test_projection_is_the_smallest_change_that_reaches_the_means(tiles):
 
 def test_strength_is_the_share_of_the_error_that_goes(tiles):
     x0, z, blocks = tiles
-    guide = ProjectionGuide(LinearBase(), blocks, cells=4, strength=0.3)
+    guide = projection(LinearBase(), blocks, cells=4, strength=0.3)
     before = means(LinearBase().decode(x0), 4) - means(blocks, 4)
     after = means(LinearBase().decode(guide(z, x0, step())[1]), 4) - means(blocks, 4)
     assert torch.allclose(after, 0.7 * before, atol=1e-5)
 
 
-def test_corrections_see_at_the_last_step_what_the_map_gets_wrong(tiles):
-    """The decoder bends contrasts by 30 %; a look at the decoded tile leaves 30 % of an error."""
+@pytest.mark.parametrize("strength", [1.0, 0.4])
+def test_corrections_see_at_the_last_step_what_the_map_gets_wrong(tiles, strength):
+    """The decoder bends contrasts by 30 %: a pull of p at the decoded tile goes 1.3 p of the way.
+
+    A look is a pull that would leave (1 - strength)^3 if nothing were bent.
+    """
     x0, z, blocks = tiles
     base, target = LinearBase(bend=0.3), means(blocks, 4)
+    at_first = means(LinearBase().decode(x0), 4) - target
 
     def error(corrections, index):
-        guide = ProjectionGuide(base, blocks, cells=4, corrections=corrections)
+        guide = projection(base, blocks, cells=4, strength=strength, corrections=corrections)
         return means(base.decode(guide(z, x0, step(index))[1]), 4) - target
 
     for corrections in range(3):
-        blind = 0.3 * (target - 0.5)
+        by_the_map = (1 - strength) * at_first
+        blind = by_the_map + 0.3 * (by_the_map + target - 0.5)
         assert torch.allclose(error(corrections, 8), blind, atol=1e-5), "not before the last step"
-        expected = (-0.3) ** corrections * blind
+        expected = (1 - 1.3 * (1 - (1 - strength) ** 3)) ** corrections * blind
         assert torch.allclose(error(corrections, 9), expected, atol=1e-5)
 
 

@@ -14,8 +14,11 @@ from smalti.configs.errors import InputError, SmaltiError
 from smalti.configs.settings import MosaicSettings
 from smalti.generate import mosaic, studio
 from smalti.generate.evaluate.metrics import psnr, ssim
+from smalti.generate.grid import Grid
+from smalti.generate.guidance.choice import make_guide
 from smalti.generate.mosaic import plan_mosaic
 from smalti.generate.plan import DECODER_COST, bytes_per_tile, unet_calls
+from smalti.models.base import load_base
 from smalti.models.pixels import to_image
 
 
@@ -395,6 +398,19 @@ def test_proofs_take_the_tiny_decoder_where_the_base_has_one(small, make, tmp_pa
     assert not np.array_equal(full["r00_c00.png"], proof["r00_c00.png"])
     alike = pixels_of(make(small, proof=True))
     assert np.array_equal(full["r00_c00.png"], alike["r00_c00.png"])
+
+
+@pytest.mark.parametrize("proof", [False, True])
+def test_looks_go_through_the_decoder_that_draws_the_tiles(small, tmp_path, proof):
+    from tiny import make_vae
+
+    make_vae("tiny").save_pretrained(tmp_path / "taesd")
+    base = load_base(replace(small.base, tiny_vae=str(tmp_path / "taesd")), device="cpu")
+    mosaic = replace(small.mosaic, guide="projection", proof=proof)
+    guide = make_guide(base, mosaic, Grid(1, 1, 64, 8), torch.zeros(1, 3, 8, 8))
+    latents = torch.randn(1, 4, 8, 8)
+    expected = base.tiny_decoder(latents) if proof else base.decode(latents)
+    assert torch.equal(guide.decode(latents), expected)
 
 
 def test_a_missing_tiny_decoder_is_named(small, make):

@@ -82,6 +82,19 @@ def test_folded_text_equals_4d_text_with_different_layers(base):
     assert (predict(base, text) - predict(base, text[:, 0])).abs().max() > 1e-3
 
 
+def test_texts_one_by_one_equal_4d_text_and_have_its_gradient(base):
+    text = random_text(base)
+    found = []
+    for form in (lambda t: t, lambda t: t.unbind(1)):
+        leaf = text.clone().requires_grad_()
+        output = base.unet(torch.ones(2, 4, 8, 8), torch.tensor(500), form(leaf)).sample
+        output.square().sum().backward()
+        found.append((output.detach(), leaf.grad))
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+    assert all(found[0][1][:, layer].abs().max() > 0 for layer in range(base.layers))
+
+
 @torch.no_grad()
 def test_layerwise_attention_equals_diffusers_own_on_plain_text(base):
     stock = deepcopy(base.unet)

@@ -17,6 +17,10 @@ from smalti.models.linear_decoder import (
 
 MATRIX = torch.tensor([[0.2, 0.1, 0.0, -0.1], [0.0, 0.3, 0.1, 0.0], [0.1, 0.0, 0.2, 0.1]])
 
+COVARIANCE = torch.tensor(
+    [[1.2, 1.1, -0.6, 0.0], [1.1, 1.8, -0.2, 0.4], [-0.6, -0.2, 0.9, 0.1], [0.0, 0.4, 0.1, 2.5]]
+)
+
 
 def linear_base(noise: float = 0.0):
     """An autoencoder that is linear per cell of 8 x 8 pixels; a fourth channel says nothing."""
@@ -52,13 +56,34 @@ def test_the_fit_is_the_share_of_variance_explained():
     assert fitted.fit == pytest.approx(1 - 0.0025 / (variance + 0.0025), abs=0.01)
 
 
-def test_a_lift_is_the_smallest_change_that_gives_the_colour():
-    decoder = LinearDecoder(MATRIX, torch.zeros(3), 1.0)
+def test_a_lift_gives_the_colour():
+    decoder = LinearDecoder(MATRIX, torch.zeros(3), COVARIANCE, 1.0)
     rgb = torch.randn(2, 3, 4, 4)
-    lifted = decoder.lift(rgb)
-    assert torch.allclose(decoder(lifted), rgb, atol=1e-5)
+    assert torch.allclose(decoder(decoder.lift(rgb)), rgb, atol=1e-5)
+
+
+def test_a_lift_is_what_latents_of_that_colour_are_like():
+    """Regression of drawn latents on their colours says the same."""
+    g = torch.Generator().manual_seed(0)
+    latents = torch.randn(200_000, 4, generator=g) @ torch.linalg.cholesky(COVARIANCE).T
+    slope = torch.linalg.lstsq(latents @ MATRIX.T, latents).solution.T
+    decoder = LinearDecoder(MATRIX, torch.zeros(3), COVARIANCE, 1.0)
+    lifted = decoder.lift(torch.eye(3)[:, :, None, None])[:, :, 0, 0].T
+    assert torch.allclose(lifted, slope, atol=0.05)
+    assert not torch.allclose(lifted, torch.linalg.pinv(MATRIX), atol=0.5)
+
+
+def test_without_correlations_a_lift_is_the_smallest_change():
+    decoder = LinearDecoder(MATRIX, torch.zeros(3), torch.eye(4), 1.0)
+    rgb = torch.randn(2, 3, 4, 4)
     expected = torch.linalg.lstsq(MATRIX, rgb.movedim(1, 0).flatten(1), driver="gelsd").solution
-    assert torch.allclose(lifted.movedim(1, 0).flatten(1), expected, atol=1e-5)
+    assert torch.allclose(decoder.lift(rgb).movedim(1, 0).flatten(1), expected, atol=1e-5)
+
+
+def test_a_direction_that_no_picture_uses_stays_where_it_is():
+    unused = torch.diag(torch.tensor([1.0, 1.0, 1.0, 0.0]))
+    lifted = LinearDecoder(MATRIX, torch.zeros(3), unused, 1.0).lift(torch.ones(1, 3, 2, 2))
+    assert lifted[:, :3].abs().min() > 0.1 and lifted[:, 3].abs().max() < 1e-3
 
 
 def test_it_is_fitted_once_per_autoencoder(tiny_settings, tmp_path, monkeypatch):
@@ -70,7 +95,7 @@ def test_it_is_fitted_once_per_autoencoder(tiny_settings, tmp_path, monkeypatch)
     assert len(fits) == 1
     assert torch.equal(first.matrix, second.matrix) and first.fit == pytest.approx(second.fit)
     (file,) = tmp_path.iterdir()
-    assert set(load_file(file)) == {"matrix", "bias", "fit"}
+    assert set(load_file(file)) == {"matrix", "bias", "covariance", "fit"}
     file.write_bytes(b"damaged")
     assert torch.equal(linear_decoder(base, tmp_path).matrix, first.matrix) and len(fits) == 2
 

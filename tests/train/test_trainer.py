@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -270,6 +271,15 @@ def test_plain_lora_and_bf16_train_too(folder, settings):
     )
     tensors = load_file(out)
     assert all(t.dtype == torch.float32 and torch.isfinite(t).all() for t in tensors.values())
+
+
+def test_casts_that_are_left_to_autocast_change_nothing(folder, settings, tmp_path, monkeypatch):
+    """A cast to fp32 and back to bf16 is the identity, forwards and backwards."""
+    half, results = with_train(settings, mixed_precision="bf16"), []
+    for spare in (trainer.casts_left_to_autocast, lambda base: nullcontext()):
+        monkeypatch.setattr(trainer, "casts_left_to_autocast", spare)
+        results.append(load_file(train_concept(folder, half, progress=quiet, restart=True)))
+    assert all(torch.equal(results[0][key], results[1][key]) for key in results[0])
 
 
 def test_words_at_the_norm_limit_stay_put(folder, settings, tmp_path):

@@ -227,7 +227,8 @@ def draw_curves(curves: dict[str, list[Found]], path: Path) -> None:
     from smalti.configs.files import replacing
     from smalti.generate.evaluate.plots import labelled_points
 
-    figure = Figure(figsize=(7 * len(curves), 6.8), layout="constrained")
+    longest = max(len(found) for found in curves.values())  # the lists below grow with it
+    figure = Figure(figsize=(7 * len(curves), 5 + 0.1 * longest), layout="constrained")
     panels = figure.subplots(1, len(curves), squeeze=False)[0]
     for panel, (place, found) in zip(panels, curves.items(), strict=True):
         labelled_points(panel, {one.name: (one.ssim, one.score) for one in found})

@@ -61,7 +61,6 @@ ROWS = {
     "guided from the start": "fast+guidance_start=0.0",
     "guided to 60 %": "fast+guidance_end=0.6",
     "8 steps": "fast+steps=8",
-    "20 steps": "fast+steps=20",
     "draft": "draft",
     "fast": "fast",
     "fine": "fine",

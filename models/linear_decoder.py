@@ -2,7 +2,7 @@
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,8 +82,7 @@ def linear_decoder(base: "BaseModel", cache: Path | None = None) -> LinearDecode
     except Exception:  # noqa: BLE001 - missing, damaged, of another version: all of them mean refit
         fitted = fit_linear_decoder(base)
     with suppress(SmaltiError), replacing(path) as temporary:
-        tensors = {"matrix": fitted.matrix, "bias": fitted.bias, "covariance": fitted.covariance}
-        save_file({**tensors, "fit": torch.tensor(fitted.fit)}, temporary)
+        save_file({**asdict(fitted), "fit": torch.tensor(fitted.fit)}, temporary)
     return fitted
 
 

@@ -68,13 +68,17 @@ def folder_of(plan: MosaicPlan, name: str, root: Path) -> Path:
 
 
 def photo(path: Path) -> Path:
-    """The astronaut's portrait that scikit-image ships, written to `path` unless it is there."""
-    from PIL import Image
-    from skimage.data import astronaut
+    """A photo that scikit-image ships, written to `path` unless it is there; its stem names it.
+
+    The middle square, at 512 px: "astronaut", "chelsea" (a cat), "coffee".
+    """
+    from PIL import Image, ImageOps
+    from skimage import data
 
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(astronaut()).save(path)
+        picture = Image.fromarray(getattr(data, path.stem)())
+        ImageOps.fit(picture, (512, 512)).save(path)
     return path
 
 

@@ -40,7 +40,7 @@ app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_c
     "mosaic", "tile_lora", "tile_prompt", "ref", "ref_lora", "ref_prompt", "negative_prompt",
     "level", "grid", "tile_size", "seed", "steps", "scheduler", "cfg_scale", "lora_scale",
     "method", "noise", "color", "guidance", "guide", "low_pass_cells",
-    "guidance_strength", "tint", "compile", "mixed_precision", "batch_size",
+    "guidance_strength", "target_ssim", "tint", "compile", "mixed_precision", "batch_size",
 )  # fmt: skip
 def gen(
     *,

@@ -24,8 +24,8 @@ ATTENTIONS = ("sdpa", "xformers")
 OPTIMIZERS = ("adamw", "adamw8bit")
 
 _SHARES = (
-    "cfg_start", "cfg_end", "guidance_start", "guidance_end", "guidance_strength", "tint",
-    "tone_adjustment", "blend", "strength",
+    "cfg_start", "cfg_end", "guidance_start", "guidance_end", "guidance_strength",
+    "target_ssim", "tint", "tone_adjustment", "blend", "strength",
 )  # fmt: skip
 _RATES = ("learning_rate_embedding", "learning_rate_text_encoder", "learning_rate_unet")
 
@@ -240,9 +240,13 @@ class MosaicSettings:
     """Share of the steps after which guidance begins; the prompt lays the tile out before."""
     guidance_end: float = 1.0
     """Share of the steps after which guidance ends."""
-    guidance_strength: float = 0.29
+    guidance_strength: float = 0.0
     """Share of the low-frequency error that "projection", "filtered-difference" and "x0-gradient"
-    remove at a step: more comes nearer to the reference, less leaves the tile more of its own."""
+    remove at a step: more comes nearer to the reference, less leaves the tile more of its own.
+    0 takes as little as `target_ssim` allows, between 0.24 and 0.4."""
+    target_ssim: float = 0.72
+    """SSIM@64 that a mosaic should about reach where no guidance_strength is given: references of
+    little contrast are pulled more."""
     corrections: int = 1
     """How often "projection" looks at the decoded tile at the last step; a look counts for three
     pulls."""

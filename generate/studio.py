@@ -15,7 +15,7 @@ from ..models.device import DTYPES, resolve_precision
 from ..models.edlora import Adapter, fused, load_adapter, set_active
 from .color import Align, enlarge, latent_alignment, pixel_alignment
 from .grid import Grid, Tile, fit_reference, split_blocks
-from .guidance import band_cells, goes_through_unet, make_guide
+from .guidance import band_cells, goes_through_unet, make_guide, with_strength
 from .methods.blending import blended, factorized
 from .methods.classical import adjust
 from .methods.color_adapter import palette_features
@@ -83,17 +83,20 @@ def open_studio(plan: MosaicPlan, store: TileStore, concepts_dir: Path, report: 
         facts["latent_rgb_fit"] = round(base.linear_decoder.fit, 4)
     store.update(adapters=used, **facts)
     noise = None if mosaic.ref else reference_noise(base, mosaic.seed)
-    if (reference := store.reference()) is None:
+    if store.reference() is None:
         report(0, 1, "reading the reference" if noise is None else "drawing the reference")
         picture = photo(mosaic) if noise is None else draw_reference(base, mosaic, adapters, noise)
         store.save_reference(fit_reference(picture, grid))
-        reference = store.reference()  # in 8 bits, so that a restarted run sees the same picture
+    reference = store.reference()  # in 8 bits, so that a restarted run sees the same picture
     assert reference is not None
+    if mosaic.guidance:
+        mosaic = with_strength(mosaic, reference)
+        store.update(guidance_strength=mosaic.guidance_strength)
     blocks = split_blocks(reference, grid)
     side = grid.tile // base.latent_factor
     return Studio(
         base=base,
-        plan=plan,
+        plan=replace(plan, settings=replace(settings, mosaic=mosaic)),
         store=store,
         adapters=adapters,
         blocks=dict(zip(grid.tiles, blocks, strict=True)),

@@ -7,6 +7,7 @@ from .exact import YCBCR, ExactGuide
 from .filtered import FilteredDifferenceGuide
 from .lpips import LpipsGuide
 from .projection import ProjectionGuide
+from .strength import with_strength
 from .x0_gradient import X0GradientGuide
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "band_cells",
     "goes_through_unet",
     "make_guide",
+    "with_strength",
 ]

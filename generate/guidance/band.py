@@ -45,8 +45,13 @@ def blur_matrix(size: int, sigma: float) -> Tensor:
     if sigma <= 0:
         return torch.eye(size, dtype=torch.float64)
     position = torch.arange(size, dtype=torch.float64)
-    weight = torch.exp(-0.5 * ((position[:, None] - position) / sigma).square())
-    return weight / weight.sum(dim=1, keepdim=True)
+    return gaussian(position[:, None] - position, sigma)
+
+
+def gaussian(distance: Tensor, sigma: float) -> Tensor:
+    """Gaussian weights of distances [..., n], summing to 1 along the last axis."""
+    weight = torch.exp(-0.5 * (distance / sigma).square())
+    return weight / weight.sum(dim=-1, keepdim=True)
 
 
 def blur_sigma(size: int, cells: int) -> float:

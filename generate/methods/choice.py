@@ -12,8 +12,9 @@ ADAIN = {**PLAIN, "color": True, "color_space": "latent"}
 
 # What only guides read.
 GUIDE = (
-    "guide", "low_pass_cells", "guidance_start", "guidance_end", "guidance_strength", "corrections",
-    "guide_decoder", "inner_steps", "guidance_weight", "guidance_decay", "guidance_size", "lpips",
+    "guide", "low_pass_cells", "guidance_start", "guidance_end", "guidance_strength", "target_ssim",
+    "corrections", "guide_decoder", "inner_steps", "guidance_weight", "guidance_decay",
+    "guidance_size", "lpips",
 )  # fmt: skip
 # What only a drawn reference reads.
 REFERENCE = ("reference_steps", "reference_cfg_scale")
@@ -50,10 +51,12 @@ def resolve_method(mosaic: MosaicSettings) -> MosaicSettings:
 def unused_settings(mosaic: MosaicSettings) -> set[str]:
     """Settings that no tile depends on.
 
-    Those of other methods, of guides where nothing guides, of concepts where none is drawn, and of
-    drawing a reference where a photo is one.
+    Those of other methods, of guides where nothing guides, of choosing a pull where one is given,
+    of concepts where none is drawn, and of drawing a reference where a photo is one.
     """
     used = {*SETTINGS.get(mosaic.method, ()), *(GUIDE if mosaic.guidance else ())}
+    if mosaic.guidance_strength:
+        used.discard("target_ssim")
     if mosaic.tint:
         used.add("low_pass_cells")
     if mosaic.tile_lora or mosaic.ref_lora:

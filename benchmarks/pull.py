@@ -1,0 +1,132 @@
+"""How much pull a reference needs: the SSIM@64 that smalti expects, and what mosaics have.
+
+    python benchmarks/pull.py                        seven scenes at four pulls, and the fit
+    python benchmarks/pull.py --scenes photo --pulls 0.25
+
+The table behind the constants of `smalti/generate/guidance/strength.py`, which chooses the pull
+where none is given. The last column is what the constants fitted to all other scenes expect. The
+concepts must be trained. Mosaics stay in --out and are not drawn again; delete it after a change of
+code.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Annotated
+
+import numpy as np
+import typer
+from guides import Scene, draw, settings_of
+from likeness import read_images
+from mosaics import photo
+from torch import Tensor
+
+from smalti.cli.boundary import guarded
+from smalti.cli.console import console, print_table
+from smalti.cli.options import Base
+from smalti.configs.errors import InputError
+from smalti.generate.evaluate.metrics import at_resolution, ssim
+from smalti.generate.guidance.strength import FITTED, Fit, expected_ssim, local_variance
+
+HEADER = ("scene", "seed", "pull", "SSIM@64", "expected", "from other scenes")
+SEEDS = {"demo": (0, 1, 2)}  # references that differ; of the others the first alone
+
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One mosaic."""
+
+    scene: str
+    seed: int
+    pull: float
+    ssim: float
+    """SSIM@64."""
+    contrast: Tensor
+    """Local variances of its reference (`local_variance`), fp64."""
+
+    def expected(self, fit: Fit) -> float:
+        """The SSIM@64 that constants promise."""
+        return expected_ssim(self.contrast, self.pull, fit)
+
+
+def scenes(folder: Path) -> dict[str, Scene]:
+    """References of much and of little contrast, with subjects and concepts; photos in `folder`."""
+    astronaut, chelsea, coffee = (
+        str(photo(folder / f"{name}.png")) for name in ("astronaut", "chelsea", "coffee")
+    )
+    return {
+        "photo": Scene({"tile_prompt": ("a hamburger",), "ref": astronaut}),
+        "demo": Scene({"tile_lora": ("sylvie",), "ref_lora": "eileen"}),
+        "reverse": Scene({"tile_lora": ("eileen",), "ref_lora": "sylvie"}),
+        "cats": Scene({"tile_prompt": ("a cat",), "ref": chelsea}),
+        "cups": Scene({"tile_prompt": ("a coffee cup",), "ref": coffee}),
+        "sylvies": Scene({"tile_lora": ("sylvie",), "ref": astronaut}),
+        "cars": Scene({"tile_prompt": ("a car",), "ref_prompt": "a cat on a red background"}),
+    }
+
+
+def measure(scene: str, seed: int, pull: float, folder: Path) -> Measured:
+    """Read a finished mosaic."""
+    mosaic, reference = read_images([folder / "mosaic.png", folder / "reference.png"])
+    contrast = local_variance(at_resolution(reference)).double()  # the fit differentiates by steps
+    return Measured(scene, seed, pull, ssim(mosaic, reference), contrast)
+
+
+def fitted(found: Sequence[Measured]) -> Fit:
+    """The constants that fit mosaics best, by least squares of SSIM."""
+    from scipy.optimize import least_squares
+
+    def errors(constants: np.ndarray) -> list[float]:
+        return [one.expected(Fit(*constants)) - one.ssim for one in found]
+
+    start = np.array(FITTED)
+    return Fit(*least_squares(errors, start, x_scale=start).x)
+
+
+def table(found: Sequence[Measured]) -> list[tuple[str, ...]]:
+    """The rows of the table."""
+    names = dict.fromkeys(one.scene for one in found)
+    without = {name: [one for one in found if one.scene != name] for name in names}
+    fits = {name: fitted(others) if others else FITTED for name, others in without.items()}
+    return [
+        (one.scene, str(one.seed), f"{one.pull:g}", f"{one.ssim:.3f}",
+         f"{one.expected(FITTED):.3f}", f"{one.expected(fits[one.scene]):.3f}")
+        for one in found
+    ]  # fmt: skip
+
+
+@app.command()
+@guarded("Close other programs.")
+def main(
+    *,
+    base: Base = None,
+    chosen: Annotated[str, typer.Option("--scenes", help="Names, comma-separated.")] = "",
+    pulls: Annotated[str, typer.Option(help="Comma-separated.")] = "0.2,0.25,0.29,0.35",
+    grid: Annotated[str, typer.Option(help="ROWSxCOLS.")] = "8x8",
+    out: Annotated[Path, typer.Option(help="Where mosaics stay.")] = Path("runs/benchmarks/pull"),
+) -> None:
+    """Draw every scene at every pull; print expected and found SSIM, and the best constants."""
+    known = scenes(out)
+    names = chosen.split(",") if chosen else list(known)
+    if unknown := [name for name in names if name not in known]:
+        raise InputError(f'No scene "{unknown[0]}"; known: {", ".join(known)}.')
+    found = []
+    for name in names:
+        for seed in SEEDS.get(name, (0,)):
+            for pull in map(float, pulls.split(",")):
+                folder = out / f"{name}-{seed}-{pull:g}-{grid}"
+                text = f"fast+guidance_strength={pull}"
+                draw(settings_of(text, base, known[name], grid, seed), folder)
+                found.append(measure(name, seed, pull, folder))
+                print(name, seed, pull, f"{found[-1].ssim:.3f}", sep="  ", flush=True)
+    print_table(f"{grid}", HEADER, table(found))
+    best = fitted(found)
+    off = fmean((one.expected(best) - one.ssim) ** 2 for one in found) ** 0.5
+    console().print(f"Best fit of all: {best}, off by {off:.3f} (root mean square).")
+
+
+if __name__ == "__main__":
+    app()

@@ -89,6 +89,20 @@ def gen(
         settings, target, concepts_dir=Path(concepts_dir), retile=tiles or None
     )
     console().print(f"The mosaic: {made}", soft_wrap=True)
+    if facts := outcome(made.parent):
+        console().print(facts, soft_wrap=True)
+
+
+def outcome(folder: Path) -> str:
+    """What mosaic.json says about the view from afar, in a line; empty without a record."""
+    from ..generate.tiles import read_record
+
+    record = read_record(folder) or {}
+    if not (metrics := record.get("metrics")):
+        return ""
+    seen = f"PSNR {metrics['psnr_64']:.1f} dB, SSIM {metrics['ssim_64']:.2f}"
+    pull = record.get("guidance_strength")
+    return f"From afar, at 64 px: {seen}" + (f"; guidance strength {pull:g}" if pull else "")
 
 
 def parse_tile(text: str) -> tuple[int, int]:

@@ -89,7 +89,7 @@ def open_studio(plan: MosaicPlan, store: TileStore, concepts_dir: Path, report: 
         store.save_reference(fit_reference(picture, grid))
     reference = store.reference()  # in 8 bits, so that a restarted run sees the same picture
     assert reference is not None
-    if mosaic.guidance:
+    if mosaic.guidance and not goes_through_unet(mosaic):  # those have a weight instead
         mosaic = with_strength(mosaic, reference)
         store.update(guidance_strength=mosaic.guidance_strength)
     blocks = split_blocks(reference, grid)

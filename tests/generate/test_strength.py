@@ -81,3 +81,8 @@ def test_a_mosaic_tells_the_pull_that_it_chose(finished, small, make):
     for tile in ("r00_c00.png", "r01_c02.png"):
         ours, theirs = (np.asarray(Image.open(f / "tiles" / tile)) for f in (finished, given))
         assert np.array_equal(ours, theirs)
+
+
+def test_the_papers_guides_have_no_pull_to_tell(small, make):
+    record = json.loads((make(small, guide="exact", steps=1) / "mosaic.json").read_text())
+    assert "guidance_strength" not in record

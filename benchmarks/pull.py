@@ -83,7 +83,7 @@ def fitted(found: Sequence[Measured]) -> Fit:
         return [one.expected(Fit(*constants)) - one.ssim for one in found]
 
     start = np.array(FITTED)
-    return Fit(*least_squares(errors, start, x_scale=start).x)
+    return Fit(*least_squares(errors, start, x_scale=start, bounds=(0, np.inf)).x)
 
 
 def table(found: Sequence[Measured]) -> list[tuple[str, ...]]:
@@ -123,9 +123,10 @@ def main(
                 found.append(measure(name, seed, pull, folder))
                 print(name, seed, pull, f"{found[-1].ssim:.3f}", sep="  ", flush=True)
     print_table(f"{grid}", HEADER, table(found))
-    best = fitted(found)
-    off = fmean((one.expected(best) - one.ssim) ** 2 for one in found) ** 0.5
-    console().print(f"Best fit of all: {best}, off by {off:.3f} (root mean square).")
+    for says, fit in (("In use", FITTED), ("Best fit of all", fitted(found))):
+        off = fmean((one.expected(fit) - one.ssim) ** 2 for one in found) ** 0.5
+        constants = f"p = {fit.pulls:.2f}, T = {fit.tile_variance:.4f}"
+        console().print(f"{says}: {constants}, off by {off:.3f} (root mean square).")
 
 
 if __name__ == "__main__":

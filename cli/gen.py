@@ -88,21 +88,21 @@ def gen(
     made = mosaic.generate_mosaic(
         settings, target, concepts_dir=Path(concepts_dir), retile=tiles or None
     )
+    if told := outcome(made.parent):
+        typer.echo(f"mosaic: {told}", err=True)  # standard output has the answer only
     console().print(f"The mosaic: {made}", soft_wrap=True)
-    if facts := outcome(made.parent):
-        console().print(facts, soft_wrap=True)
 
 
 def outcome(folder: Path) -> str:
-    """What mosaic.json says about the view from afar, in a line; empty without a record."""
+    """How near a mosaic came to its reference, and how it was pulled; empty if nobody wrote it."""
     from ..generate.tiles import read_record
 
     record = read_record(folder) or {}
     if not (metrics := record.get("metrics")):
         return ""
-    seen = f"PSNR {metrics['psnr_64']:.1f} dB, SSIM {metrics['ssim_64']:.2f}"
+    seen = f"PSNR {metrics['psnr_64']:.1f} dB and SSIM {metrics['ssim_64']:.2f} at 64 px"
     pull = record.get("guidance_strength")
-    return f"From afar, at 64 px: {seen}" + (f"; guidance strength {pull:g}" if pull else "")
+    return seen + (f", guidance strength {pull:g}" if pull else "")
 
 
 def parse_tile(text: str) -> tuple[int, int]:

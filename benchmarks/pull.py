@@ -18,6 +18,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from guides import Scene, draw, settings_of
+from guides import scenes as tabled_scenes
 from likeness import read_images
 from mosaics import photo
 from torch import Tensor
@@ -58,8 +59,7 @@ def scenes(folder: Path) -> dict[str, Scene]:
         str(photo(folder / f"{name}.png")) for name in ("astronaut", "chelsea", "coffee")
     )
     return {
-        "photo": Scene({"tile_prompt": ("a hamburger",), "ref": astronaut}),
-        "demo": Scene({"tile_lora": ("sylvie",), "ref_lora": "eileen"}),
+        **tabled_scenes(Path(astronaut)),  # photo and demo
         "reverse": Scene({"tile_lora": ("eileen",), "ref_lora": "sylvie"}),
         "cats": Scene({"tile_prompt": ("a cat",), "ref": chelsea}),
         "cups": Scene({"tile_prompt": ("a coffee cup",), "ref": coffee}),

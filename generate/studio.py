@@ -83,11 +83,11 @@ def open_studio(plan: MosaicPlan, store: TileStore, concepts_dir: Path, report: 
         facts["latent_rgb_fit"] = round(base.linear_decoder.fit, 4)
     store.update(adapters=used, **facts)
     noise = None if mosaic.ref else reference_noise(base, mosaic.seed)
-    if store.reference() is None:
+    if (reference := store.reference()) is None:
         report(0, 1, "reading the reference" if noise is None else "drawing the reference")
         picture = photo(mosaic) if noise is None else draw_reference(base, mosaic, adapters, noise)
         store.save_reference(fit_reference(picture, grid))
-    reference = store.reference()  # in 8 bits, so that a restarted run sees the same picture
+        reference = store.reference()  # in 8 bits, so that a restarted run sees the same picture
     assert reference is not None
     if mosaic.guidance and not goes_through_unet(mosaic):  # those have a weight instead
         mosaic = with_strength(mosaic, reference)

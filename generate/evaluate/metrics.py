@@ -7,10 +7,6 @@ reports PSNR and SSIM "at resolution 64"; a square mosaic becomes 64 x 64 px.
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, pad
-from torchmetrics.functional.image import (
-    peak_signal_noise_ratio,
-    structural_similarity_index_measure,
-)
 
 from ...models.lpips import Lpips
 
@@ -36,11 +32,16 @@ def _pair(mosaic: Tensor, reference: Tensor, resolution: int) -> tuple[Tensor, T
 
 def psnr(mosaic: Tensor, reference: Tensor, resolution: int = RESOLUTION) -> float:
     """Peak signal-to-noise ratio in dB of images [3, H, W] in [0, 1] (any two sizes)."""
+    # Here and not above: with it come SciPy and Matplotlib, for which no start-up should wait.
+    from torchmetrics.functional.image import peak_signal_noise_ratio
+
     return float(peak_signal_noise_ratio(*_pair(mosaic, reference, resolution), data_range=1.0))
 
 
 def ssim(mosaic: Tensor, reference: Tensor, resolution: int = RESOLUTION) -> float:
     """Structural similarity (11 px Gaussian window, sigma 1.5) of images [3, H, W] in [0, 1]."""
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     pair = _pair(mosaic, reference, resolution)
     return float(structural_similarity_index_measure(*pair, data_range=1.0))
 

@@ -15,6 +15,7 @@ from .corpus import Corpus
 PHOTO_STYLES = ("photo", "painting or photo")
 FILLER_SHARE = 0.08  # of captions get an adjective in front, and as many a phrase behind
 DETAIL_SHARE = 0.3  # of captions go on with something that the picture need not show
+STAND_IN_SHARE = 0.4  # of captions of a picture that stands for others say one of those
 NEAR_SHARE = 0.06  # of pictures are close-ups, where a subject's table does not say
 
 
@@ -95,9 +96,13 @@ def _endings(names: list[str]) -> set[str]:
 def subject_phrase(corpus: Corpus, index: int, subject: Subject | None, random: Random) -> str:
     """Words for one picture: a subject's plain noun or synonym, or one of its own captions.
 
-    A synonym is used only where the picture's own captions contain it.
+    A synonym is used only where the picture's own captions contain it. A picture may also stand for
+    what nobody has photographed (the table `stands_for`): any empty room for a coffee shop.
     """
     names = corpus.names(index)
+    if subject is not None and random.random() < STAND_IN_SHARE:
+        if patterns := facts()["stands_for"].get(subject.words[0]):
+            return random.choice(patterns).replace("NOUN", _some_noun(corpus, random))
     if subject is not None and random.random() < 0.6:
         own = "\n".join(names)
         fitting = [w for w in subject.words if re.search(rf"\b{re.escape(w)}\b", own)]

@@ -85,6 +85,18 @@ def test_a_synonym_is_used_only_where_it_fits() -> None:
     assert said == {"cat", "kitten"}
 
 
+def test_an_empty_room_stands_for_rooms_that_nobody_photographed() -> None:
+    corpus = corpus_of(["empty room", "cat"])
+    subjects = {s.words[0]: s for s in words.find_subjects(corpus, ("often", "scenes"))}
+    random = Random(0)
+    said = [words.subject_phrase(corpus, 0, subjects["room interior"], random) for _ in range(400)]
+    others = [phrase for phrase in said if phrase not in subjects["room interior"].words]
+    assert len(others) == pytest.approx(400 * words.STAND_IN_SHARE, rel=0.2)
+    assert all(re.fullmatch(r"(.+ )?interior( of a .+ shop)?", phrase) for phrase in others)
+    assert len(set(others)) > 50  # of any noun
+    assert {words.subject_phrase(corpus, 1, subjects["cat"], random) for _ in range(99)} == {"cat"}
+
+
 def test_without_a_subject_the_pictures_own_captions_are_used() -> None:
     corpus = corpus_of(["windmill"], ["old mill|mill"])
     said = {words.subject_phrase(corpus, 0, None, Random(i)) for i in range(60)}

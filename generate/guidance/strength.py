@@ -12,8 +12,8 @@ to be
     (2 (1 - g) q + c) / ((1 + (1 - g)^2) q + g^2 T + c)
 
 Pulls of strength s leave about the share g = (1 - s)^p: the look at the last step counts for three,
-and the network undoes most of the earlier ones. p and T were fitted on the starter
-(`benchmarks/pull.py`, docs/guidance.md).
+and the network undoes most of the earlier ones. p and T were fitted on earlier weights of the
+starter, and hold for today's as well (`benchmarks/pull.py`, docs/guidance.md).
 """
 
 from dataclasses import replace

@@ -243,7 +243,7 @@ class MosaicSettings:
     guidance_strength: float = 0.0
     """Share of the low-frequency error that "projection", "filtered-difference" and "x0-gradient"
     remove at a step: more comes nearer to the reference, less leaves the tile more of its own.
-    0 takes as little as `target_ssim` allows, between 0.24 and 0.4."""
+    0 takes as little as `target_ssim` allows, between 0.23 and 0.4."""
     target_ssim: float = 0.72
     """SSIM@64 that a mosaic should about reach where no guidance_strength is given: references of
     little contrast are pulled more."""

@@ -27,7 +27,7 @@ from ...configs.settings import MosaicSettings
 from ..evaluate.metrics import at_resolution
 from .band import gaussian
 
-WEAKEST, STRONGEST = 0.24, 0.4  # below, tiles gain little more; above, subjects drown
+WEAKEST, STRONGEST = 0.23, 0.4  # below, tiles gain little more; above, subjects drown
 STEP = 0.005  # finer than an eye can tell
 RADIUS, SIGMA = 5, 1.5  # of SSIM's windows, px
 CONTRAST = 0.03**2  # SSIM's constant c for values in [0, 1]

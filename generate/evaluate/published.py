@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-from torchmetrics.functional.regression import spearman_corrcoef
 
 from .protocol import Row
 from .table import Cell
@@ -65,6 +64,8 @@ def order_line(title: str, ours: Mapping[str, Mapping[str, Cell]]) -> str:
     }
     if len(found) < FEWEST:
         return ""
+    from torchmetrics.functional.regression import spearman_corrcoef  # slow, as in metrics.py
+
     there, here = ({m: pair[i] for m, pair in found.items()} for i in (0, 1))
     orders = " | ".join(_in_order(values, more) for values in (there, here))
     ranks = spearman_corrcoef(*(torch.tensor([*values.values()]) for values in (there, here)))

@@ -100,8 +100,8 @@ def subject_phrase(corpus: Corpus, index: int, subject: Subject | None, random: 
     what nobody has photographed (the table `stands_for`): any empty room for a coffee shop.
     """
     names = corpus.names(index)
-    others = facts()["stands_for"].get(subject.words[0]) if subject is not None else None
-    if subject is not None and random.random() < STAND_IN_SHARE and others:
+    if (subject is not None and random.random() < STAND_IN_SHARE
+            and (others := facts()["stands_for"].get(subject.words[0]))):
         return random.choice(others).replace("NOUN", _some_noun(corpus, random))
     if subject is not None and random.random() < 0.6:
         own = "\n".join(names)

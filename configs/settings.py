@@ -131,6 +131,9 @@ class TrainSettings:
     """Pull the second word's attention onto the whole mask (clothes are part of the identity)."""
     crops_per_image: int = 8
     """Random crops of each image whose latents are cached before training."""
+    relit_share: float = 0.0
+    """Share of steps that show the crops under random light, as the tiles of a mosaic are (their
+    captions say "colored light"); 0 is none."""
     flip: bool = False
     """Also mirror crops; leave off for faces and lettering."""
     seed: int = 0
@@ -166,6 +169,7 @@ class TrainSettings:
         _require(
             0 <= self.background_weight <= 1, "train.background_weight must lie between 0 and 1."
         )
+        _require(0 <= self.relit_share <= 1, "train.relit_share must lie between 0 and 1.")
 
 
 @dataclass(frozen=True)

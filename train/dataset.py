@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +18,7 @@ from ..configs.settings import TrainSettings
 from ..models.pixels import flatten
 from .concept import Concept, open_images
 from .crops import Crop, make_crop
+from .lighting import Light, draw_light, relit
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     from ..models.base import BaseModel
 
 # Raise it when crops change, so that no latents of an older smalti are taken for ours.
-CACHE_VERSION = 1
+CACHE_VERSION = 2
+# Relit copies of every crop: so many that their colours are not learned by heart.
+LIGHTS = 8
 # Pixels that the encoder takes at once: four images of 512 px.
 ENCODE_PIXELS = 2**20
 
@@ -34,7 +38,8 @@ class LatentSet:
     """Encoded crops of a concept; entry [i, k] is crop k of image i."""
 
     latents: torch.Tensor
-    """[N, K, C, h, w], scaled as the UNet expects, fp32 on the CPU."""
+    """[N, K, 1 + lights, C, h, w], scaled as the UNet expects, fp32 on the CPU: a crop as it is,
+    then its relit copies."""
     subject: torch.Tensor
     """[N, K, 1, h, w], share of the subject in each latent pixel, by area; ones without a mask."""
     padding: torch.Tensor
@@ -55,6 +60,11 @@ class LatentSet:
     def crops(self) -> int:
         """Number of crops per image."""
         return self.latents.shape[1]
+
+    @property
+    def lights(self) -> int:
+        """Number of relit copies per crop."""
+        return self.latents.shape[2] - 1
 
 
 def build_latents(
@@ -94,6 +104,7 @@ def latents_digest(concept: Concept, base: "BaseModel", settings: TrainSettings)
         settings.flip,
         settings.use_masks,
         settings.seed,
+        settings.relit_share > 0,
         concept.class_word,
     ]
     return _digest(
@@ -124,7 +135,8 @@ def _encode(
             make_crop(image, mask, concept.class_word, base.resolution, k, settings.flip, seed)
             for k in range(settings.crops_per_image)
         ]
-        rows.append(_encode_crops(base, crops))
+        lights = LIGHTS if settings.relit_share else 0
+        rows.append(_encode_crops(base, crops, lights, Random(str(seed))))
         if report:
             report(len(rows), len(concept.images))
     tensors = {key: torch.stack([row[key] for row in rows]) for key in rows[0]}
@@ -142,16 +154,27 @@ def image_and_mask(
 
 
 @torch.no_grad()
-def _encode_crops(base: "BaseModel", crops: list[Crop]) -> dict[str, torch.Tensor]:
+def _encode_crops(
+    base: "BaseModel", crops: list[Crop], lights: int, random: Random
+) -> dict[str, torch.Tensor]:
+    """Entry k: crop k in its own light, then in `lights` drawn ones."""
     images = torch.stack([crop.image for crop in crops])
+    views = torch.stack([images, *(_in_some_light(images, random) for _ in range(lights))], dim=1)
     batch = max(1, ENCODE_PIXELS // base.resolution**2)
-    latents = torch.cat([base.encode(part).float().cpu() for part in images.split(batch)])
+    latents = [base.encode(part).float().cpu() for part in views.flatten(0, 1).split(batch)]
+    latents = torch.cat(latents).unflatten(0, views.shape[:2])
     size = latents.shape[-2:]
     return {
         "latents": latents,
         "subject": F.adaptive_avg_pool2d(torch.stack([crop.subject for crop in crops]), size),
         "padding": F.adaptive_avg_pool2d(torch.stack([crop.padding for crop in crops]), size),
     }
+
+
+def _in_some_light(images: torch.Tensor, random: Random) -> torch.Tensor:
+    """Images [K, 3, S, S], each in a light of its own."""
+    rows = zip(*(draw_light(random) for _ in images), strict=True)
+    return relit(images, Light(*map(torch.tensor, rows)))
 
 
 def _read(path: Path) -> dict[str, torch.Tensor] | None:

@@ -22,6 +22,8 @@ class Sample:
     """Index of the image."""
     crop: int
     """Which of its cached crops."""
+    light: int
+    """0 for the crop as it is, else which of its relit copies, from 1."""
     timestep: int
     """Diffusion time, 0 to T - 1."""
     noise: torch.Tensor
@@ -49,10 +51,12 @@ def draw_sample(
     shape: Sequence[int],
     noise_offset: float,
     timesteps: int = TRAIN_TIMESTEPS,
+    lights: int = 0,
 ) -> Sample:
     """Return the sample at a position.
 
-    `shape` is (C, h, w) of a latent; timesteps are uniform over 0..timesteps-1.
+    `shape` is (C, h, w) of a latent; timesteps are uniform over 0..timesteps-1; with `lights` it is
+    one of so many relit copies.
     """
     generator = keyed(seed, "sample", position)
     crop = int(torch.randint(crops, (1,), generator=generator))
@@ -60,7 +64,13 @@ def draw_sample(
     noise = torch.randn(tuple(shape), generator=generator)
     # A constant per channel teaches overall brightness (Guttenberg 2023, offset noise).
     noise = noise + noise_offset * torch.randn((shape[0], 1, 1), generator=generator)
-    return Sample(image_at(seed, position, images), crop, timestep, noise)
+    light = 1 + int(torch.randint(lights, (1,), generator=generator)) if lights else 0
+    return Sample(image_at(seed, position, images), crop, light, timestep, noise)
+
+
+def relit_at(seed: int, step: int, share: float) -> bool:
+    """Whether a step shows relit copies; all samples or none, as they share the step's prompt."""
+    return float(torch.rand((), generator=keyed(seed, "relit", step))) < share
 
 
 def template_at(seed: int, step: int, templates: Sequence[str]) -> str:

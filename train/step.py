@@ -21,6 +21,7 @@ from ..models.conditioning import TEXT_LENGTH, encode_prompts, prompt_ids
 from ..models.edlora import Adapter, parameter_groups
 from .captions import caption_templates, fill
 from .dataset import LatentSet
+from .lighting import RELIT
 from .losses import (
     add_noise,
     attention_loss,
@@ -30,7 +31,7 @@ from .losses import (
     min_snr_weight,
     prediction_target,
 )
-from .sampling import draw_sample, template_at
+from .sampling import draw_sample, relit_at, template_at
 
 # Bases differ in the size of their embeddings: a word that begins above the limit may grow by
 # Mix-of-Show's limit of 0.55 over its initial norm of 0.36 instead.
@@ -154,33 +155,38 @@ def make_batch(run: Run, micro: int) -> Batch:
         + micro * share
         + run.accelerator.process_index * settings.batch_size
     )
+    relit = relit_at(settings.seed, run.step, settings.relit_share)
     samples = [
         draw_sample(
             settings.seed,
             position,
+            lights=data.lights if relit else 0,
             images=data.images,
             crops=data.crops,
-            shape=data.latents.shape[2:],
+            shape=data.latents.shape[3:],
             noise_offset=settings.noise_offset,
             timesteps=len(run.alphas),
         )
         for position in range(start, start + settings.batch_size)
     ]
-    images, crops = (
-        torch.tensor([s.image for s in samples]),
-        torch.tensor([s.crop for s in samples]),
+    images, crops, lights = (
+        torch.tensor([getattr(s, name) for s in samples]) for name in ("image", "crop", "light")
     )
     template = template_at(settings.seed, run.step, caption_templates(settings.class_word))
     captions = [data.captions[s.image] or template for s in samples]
+    ending = f", {RELIT}" if relit else ""
     device = run.base.device
     return Batch(
-        latents=data.latents[images, crops].to(device),
+        latents=data.latents[images, crops, lights].to(device),
         noise=torch.stack([s.noise for s in samples]).to(device),
         timesteps=torch.tensor([s.timestep for s in samples]),
         subject=data.subject[images, crops].to(device),
         padding=data.padding[images, crops].to(device),
         has_mask=data.has_mask[images].to(device),
-        prompts=[fill(caption, run.adapter.trigger, settings.class_word) for caption in captions],
+        prompts=[
+            fill(caption + ending, run.adapter.trigger, settings.class_word)
+            for caption in captions
+        ],
     )
 
 

@@ -1,5 +1,7 @@
 """Crops, masks, captions and the sampler: aligned, repeatable, and cached only while valid."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,8 @@ from smalti.configs.settings import TrainSettings
 from smalti.train.captions import caption_templates, fill, kind_of
 from smalti.train.concept import load_concept
 from smalti.train.crops import choose_window, find_anchor, make_crop
-from smalti.train.dataset import build_latents
-from smalti.train.sampling import draw_sample, image_at, template_at
+from smalti.train.dataset import LIGHTS, build_latents
+from smalti.train.sampling import draw_sample, image_at, relit_at, template_at
 
 SETTINGS = TrainSettings(crops_per_image=3)
 
@@ -110,7 +112,7 @@ def test_whole_views_show_the_whole_image_with_its_padding_marked():
 def test_latents_are_those_of_the_crops_and_masks_by_area(folder: Path, tiny_base):
     concept = load_concept(folder, "mug")
     data = build_latents(concept, tiny_base, SETTINGS)
-    assert data.latents.shape == (4, 3, 4, 8, 8) and data.subject.shape == (4, 3, 1, 8, 8)
+    assert data.latents.shape == (4, 3, 1, 4, 8, 8) and data.subject.shape == (4, 3, 1, 8, 8)
     assert data.has_mask.all()
     assert ((data.subject >= 0) & (data.subject <= 1)).all()
     assert ((data.subject > 0.05) & (data.subject < 0.95)).any(), "soft borders"
@@ -142,6 +144,37 @@ def test_latents_come_from_the_cache_until_something_changes(folder: Path, tiny_
     assert len(list(cache.glob("*"))) == 1
     next(cache.glob("latents-*")).write_bytes(b"cut short")
     assert torch.equal(build().latents, third.latents) and calls
+
+
+def test_relit_copies_stand_beside_the_crops(folder: Path, tiny_base):
+    concept = load_concept(folder, "mug")
+    plain = build_latents(concept, tiny_base, SETTINGS)
+    settings = replace(SETTINGS, relit_share=0.5)
+    data = build_latents(concept, tiny_base, settings)
+    assert plain.lights == 0 and data.lights == LIGHTS
+    torch.testing.assert_close(data.latents[:, :, :1], plain.latents, atol=1e-4, rtol=0)
+    views = data.latents.flatten(0, 1).flatten(2)
+    distances = torch.cdist(views, views) + 1e3 * torch.eye(1 + LIGHTS)
+    assert distances.min() > 0.1  # none is the crop itself or another copy
+    assert data.digest != plain.digest
+    assert torch.equal(build_latents(concept, tiny_base, settings).latents, data.latents)
+
+
+def test_steps_in_other_lights_come_as_often_as_asked():
+    shown = [relit_at(0, step, 0.3) for step in range(2000)]
+    assert abs(sum(shown) / 2000 - 0.3) < 4 * (0.3 * 0.7 / 2000) ** 0.5
+    assert not any(relit_at(0, step, 0.0) for step in range(100))
+    assert all(relit_at(0, step, 1.0) for step in range(100))
+
+
+def test_lights_change_nothing_else_of_a_sample():
+    draw = partial(draw_sample, 0, images=5, crops=4, shape=(4, 8, 8), noise_offset=0.1)
+    plain, relit = [draw(p) for p in range(200)], [draw(p, lights=3) for p in range(200)]
+    assert {sample.light for sample in plain} == {0}
+    assert {sample.light for sample in relit} == {1, 2, 3}
+    for a, b in zip(plain, relit, strict=True):
+        assert (a.image, a.crop, a.timestep) == (b.image, b.crop, b.timestep)
+        assert torch.equal(a.noise, b.noise)
 
 
 def test_without_masks(folder: Path, tiny_base):

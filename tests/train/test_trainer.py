@@ -20,6 +20,7 @@ from smalti.train import step as step_module
 from smalti.train import trainer
 from smalti.train.checkpoint import checkpoints, load_latest
 from smalti.train.concept import load_concept
+from smalti.train.lighting import RELIT
 from smalti.train.trainer import dry_run, train_concept
 
 QUICK = TrainSettings(
@@ -223,6 +224,20 @@ def test_two_micro_batches_equal_one_batch(folder, settings, tmp_path):
         gradients.append(torch.cat([p.grad.flatten() for p in parameters]))
     assert gradients[0].abs().max() > 1e-4
     assert torch.allclose(gradients[0], gradients[1], rtol=1e-3, atol=1e-6)
+
+
+def test_relit_steps_say_so_and_show_relit_latents(folder, settings, tmp_path):
+    train = replace(QUICK, batch_size=2, relit_share=0.5)
+    run = make_run(folder, replace(settings, train=train), tmp_path / "work")
+    shown = set()
+    for run.step in range(12):
+        batch = step_module.make_batch(run, 0)
+        relit = {prompt.endswith(RELIT) for prompt in batch.prompts}
+        own = run.data.latents[:, :, 0].flatten(0, 1)
+        plain = {any(torch.equal(one, crop) for crop in own) for one in batch.latents.cpu()}
+        assert relit == {not found for found in plain}
+        shown |= relit
+    assert shown == {True, False}
 
 
 def make_run(folder: Path, settings: Settings, work: Path):

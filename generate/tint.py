@@ -3,20 +3,19 @@
 import torch
 from torch import Tensor
 
-from .guidance.band import along_both, area_matrix, spread_matrix
+from .guidance.band import along_both, area_matrix, mean_shift
 
 
 def tint(images: Tensor, blocks: Tensor, *, cells: int, amplitude: float) -> Tensor:
     """Shift each pixel by at most `amplitude` so that the band's means near the block's.
 
     images: [K, 3, H, H] and blocks: [K, 3, b, b], both in [0, 1]. Returns tinted images in [0, 1].
-    Inside the cap the shift is smooth and exact (`spread_matrix`).
+    Inside the cap the shift is smooth and exact (`mean_shift`).
     """
     if amplitude == 0:
         return images
     target = along_both(area_matrix(blocks.shape[-1], cells), blocks.to(images))
-    missing = target - along_both(area_matrix(images.shape[-1], cells), images)
-    shift = along_both(spread_matrix(cells, images.shape[-1]), missing)
+    shift = mean_shift(images, target)
     return (images + shift.clamp(-amplitude, amplitude)).clamp(0, 1)
 
 

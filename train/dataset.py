@@ -18,7 +18,7 @@ from ..configs.settings import TrainSettings
 from ..models.pixels import flatten
 from .concept import Concept, open_images
 from .crops import Crop, make_crop
-from .lighting import Light, draw_light, relit
+from .lighting import draw_lights, relit
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -126,6 +126,7 @@ def _encode(
 ) -> dict[str, torch.Tensor]:
     """Cut and encode image by image, so that no more than one image's crops are in memory."""
     rows, has_mask = [], []
+    lights = LIGHTS if settings.relit_share else 0
     for item, row in zip(concept.images, open_images(concept), strict=True):
         image, mask = image_and_mask(row, settings.use_masks)
         has_mask.append(mask is not None)
@@ -135,7 +136,6 @@ def _encode(
             make_crop(image, mask, concept.class_word, base.resolution, k, settings.flip, seed)
             for k in range(settings.crops_per_image)
         ]
-        lights = LIGHTS if settings.relit_share else 0
         rows.append(_encode_crops(base, crops, lights, Random(str(seed))))
         if report:
             report(len(rows), len(concept.images))
@@ -159,7 +159,8 @@ def _encode_crops(
 ) -> dict[str, torch.Tensor]:
     """Entry k: crop k in its own light, then in `lights` drawn ones."""
     images = torch.stack([crop.image for crop in crops])
-    views = torch.stack([images, *(_in_some_light(images, random) for _ in range(lights))], dim=1)
+    copies = [relit(images, draw_lights(random, len(images))) for _ in range(lights)]
+    views = torch.stack([images, *copies], dim=1)
     batch = max(1, ENCODE_PIXELS // base.resolution**2)
     latents = [base.encode(part).float().cpu() for part in views.flatten(0, 1).split(batch)]
     latents = torch.cat(latents).unflatten(0, views.shape[:2])
@@ -169,12 +170,6 @@ def _encode_crops(
         "subject": F.adaptive_avg_pool2d(torch.stack([crop.subject for crop in crops]), size),
         "padding": F.adaptive_avg_pool2d(torch.stack([crop.padding for crop in crops]), size),
     }
-
-
-def _in_some_light(images: torch.Tensor, random: Random) -> torch.Tensor:
-    """Images [K, 3, S, S], each in a light of its own."""
-    rows = zip(*(draw_light(random) for _ in images), strict=True)
-    return relit(images, Light(*map(torch.tensor, rows)))
 
 
 def _read(path: Path) -> dict[str, torch.Tensor] | None:

@@ -12,7 +12,7 @@ from random import Random
 import torch
 from torch import Tensor
 
-from ..generate.guidance.band import along_both, area_matrix, spread_matrix
+from ..generate.guidance.band import mean_shift
 
 CELLS = 8  # per side: the band that mosaics take from the reference
 RELIT = "colored light"  # what the captions of such pictures end in
@@ -36,15 +36,32 @@ class Light:
 
     def cells(self) -> Tensor:
         """The colours of the cells, `[K, 3, CELLS, CELLS]`."""
-        line = (torch.arange(CELLS, device=self.lines.device) + 0.5) * 2 / CELLS - 1
-        y, x = torch.meshgrid(line, line, indexing="ij")
-        angle, middle, steepness = self.lines[:, :, None, None].unbind(1)
-        along = x * angle.cos() + y * angle.sin() - middle
-        first, last = self.colors[..., None, None].unbind(1)
-        return torch.lerp(first, last, (along * steepness / 2 + 0.5).clamp(0, 1)[:, None])
+        return ramp(centres(CELLS, self.lines.device), self.colors, self.lines)
 
 
-def draw_light(random: Random) -> tuple[tuple, tuple, float]:
+def centres(size: int, device: torch.device | None = None) -> Tensor:
+    """Pixel centres (x, y) of a square picture, `[size, size, 2]` in [-1, 1]."""
+    line = (torch.arange(size, device=device) + 0.5) * 2 / size - 1
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    return torch.stack([x, y], -1)
+
+
+def ramp(points: Tensor, colors: Tensor, lines: Tensor) -> Tensor:
+    """Ramps `[K, 3, S, S]` at `centres`, `colors` and `lines` as in `Light`."""
+    x, y = points.unbind(-1)
+    angle, middle, steepness = lines[:, :, None, None].unbind(1)
+    along = x * angle.cos() + y * angle.sin() - middle
+    first, last = colors[..., None, None].unbind(1)
+    return torch.lerp(first, last, (along * steepness / 2 + 0.5).clamp(0, 1)[:, None])
+
+
+def draw_lights(random: Random, count: int) -> Light:
+    """`count` lights, one row drawn after the other."""
+    rows = zip(*(_row(random) for _ in range(count)), strict=True)
+    return Light(*map(torch.tensor, rows))
+
+
+def _row(random: Random) -> tuple[tuple, tuple, float]:
     """One row of Light: any colour, and one that is lighter or darker and a little different."""
     first = tuple(random.random() for _ in range(3))
     brighter = random.uniform(-0.7, 0.7)
@@ -56,7 +73,5 @@ def draw_light(random: Random) -> tuple[tuple, tuple, float]:
 
 def relit(pictures: Tensor, light: Light) -> Tensor:
     """Square pictures `[K, 3, S, S]` in [0, 1] with `light.shares` of their means replaced."""
-    size = pictures.shape[-1]
-    missing = light.cells() - along_both(area_matrix(size, CELLS), pictures)
-    change = along_both(spread_matrix(CELLS, size), missing)
+    change = mean_shift(pictures, light.cells())
     return (pictures + light.shares[:, None, None, None] * change).clamp(0, 1)

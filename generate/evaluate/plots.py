@@ -24,7 +24,7 @@ def draw_plots(means: Means, out: Path, tell: Callable[[str], None]) -> list[Pat
     except ImportError:
         tell(INSTALL)
         return []
-    figures = {"ssim.png": Figure((7, 5), layout="constrained"),
+    figures = {"ssim.png": Figure((7, 7), layout="constrained"),
                "tradeoff.png": Figure((7, 7), layout="constrained")}  # fmt: skip
     _by_resolution(figures["ssim.png"].subplots(), means)
     _trade_off(figures["tradeoff.png"].subplots(), means)
@@ -39,13 +39,15 @@ def draw_plots(means: Means, out: Path, tell: Callable[[str], None]) -> list[Pat
 
 def _by_resolution(axes: Any, means: Means) -> None:
     """SSIM against the resolution at which mosaic and reference are compared (Figure 4a)."""
-    for label, cells in means.items():
-        axes.plot(RESOLUTIONS, [cells[f"ssim_{side}"] for side in RESOLUTIONS], "o-", label=label)
+    for number, (label, cells) in enumerate(means.items()):
+        found = [cells[f"ssim_{side}"] for side in RESOLUTIONS]
+        marker = "os^"[number // 10 % 3]  # there are ten colours
+        axes.plot(RESOLUTIONS, found, f"{marker}-", color=f"C{number % 10}", label=label)
     axes.set_xscale("log", base=2)
     axes.set_xticks(RESOLUTIONS, [str(side) for side in RESOLUTIONS])
     axes.set(xlabel="resolution, px", ylabel="SSIM")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    _legend_below(axes)
 
 
 def _trade_off(axes: Any, means: Means) -> None:
@@ -82,6 +84,11 @@ def labelled_points(axes: Any, points: Mapping[str, tuple[Any, Any]]) -> None:
         axes.annotate(str(number), (x, y), fontsize=8, xytext=(4, 3), textcoords="offset points")
     axes.margins(0.1)
     axes.grid(alpha=0.3)
+    _legend_below(axes)
+
+
+def _legend_below(axes: Any) -> None:
+    """A list of labels where it covers nothing."""
     axes.legend(fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.12))
 
 

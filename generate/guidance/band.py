@@ -68,6 +68,13 @@ def along_both(matrix: Tensor, images: Tensor) -> Tensor:
     return matrix @ images @ matrix.T
 
 
+def mean_shift(images: Tensor, target: Tensor) -> Tensor:
+    """The smooth change of images [..., H, H] that gives them area means `target` [..., n, n]."""
+    size, cells = images.shape[-1], target.shape[-1]
+    missing = target - along_both(area_matrix(size, cells), images)
+    return along_both(spread_matrix(cells, size), missing)
+
+
 class LowPass:
     """Resize to size x size px by area, then blur: the operator G of Eq. 7, one matrix per axis."""
 

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 import torch
 
-from smalti.train.lighting import CELLS, SHARES, Light, draw_light, relit
+from smalti.train.lighting import CELLS, SHARES, Light, draw_lights, relit
 
 SIZE = 32
 BLOCK = SIZE // CELLS
@@ -65,14 +65,11 @@ def test_what_leaves_the_range_is_clipped(picture: torch.Tensor) -> None:
 
 
 def test_drawn_lights_keep_their_ranges() -> None:
-    random = Random(0)
-    colors, lines, shares = map(
-        torch.tensor, zip(*(draw_light(random) for _ in range(500)), strict=True)
-    )
+    drawn = draw_lights(Random(0), 500)
+    colors, shares = drawn.colors, drawn.shares
     assert colors.min() >= 0 and colors.max() <= 1 and colors[:, 0].std() > 0.2
     assert shares.min() >= SHARES[0] and shares.max() <= SHARES[1]
     brightness = colors.mean(-1)
     assert (brightness[:, 1] - brightness[:, 0]).abs().max() > 0.5  # dark beside light, in one tile
-    cells = Light(colors, lines, shares).cells()
-    edges = (cells.diff(dim=-1).abs().amax((1, 2, 3)) > 0.4).float().mean()
+    edges = (drawn.cells().diff(dim=-1).abs().amax((1, 2, 3)) > 0.4).float().mean()
     assert 0.01 < edges < 0.5  # some have a hard edge, most do not

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...configs.recipe import CorpusSettings
+from ..lighting import centres, ramp
 from . import captions as words
 from .corpus import Corpus
 
@@ -267,13 +268,10 @@ def render(corpus: Corpus, plan: Compositions) -> Tensor:
     def tensor(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(device)
 
-    line = (torch.arange(size, device=device) + 0.5) * 2 / size - 1
-    y, x = torch.meshgrid(line, line, indexing="ij")
-    angle = tensor(plan.angle)[:, None, None]
-    ramp = ((x * angle.cos() + y * angle.sin()) / 2 + 0.5).clamp(0, 1)[:, None]
-    first, last = tensor(plan.colors).unbind(1)
-    picture = torch.lerp(first[:, :, None, None], last[:, :, None, None], ramp)
-    points = torch.stack([x, y], -1)
+    points = centres(size, device)
+    angle = tensor(plan.angle)
+    whole_side = torch.stack([angle, torch.zeros_like(angle), torch.ones_like(angle)], 1)
+    picture = ramp(points, tensor(plan.colors), whole_side)
     back = _layer(corpus, plan.back, tensor(plan.back_place), tensor(plan.wrap), points)
     front = _layer(corpus, plan.front, tensor(plan.front_place), None, points)
     for layer in (back, front):

@@ -115,7 +115,8 @@ class TrainSettings:
     noise_offset: float = 0.01
     """Strength of the per-channel constant added to the noise."""
     min_snr_gamma: float = 0.0
-    """Min-SNR loss weighting (Hang et al. 2023); 0 switches it off, 5 is usual."""
+    """Timesteps are drawn in proportion to the min-SNR loss weights (Hang et al. 2023); 0 draws all
+    alike, 5 is usual."""
     embedding_norm_limit: float = 0.55
     """Concept words whose mean norm reaches this are frozen; 0 switches the limit off."""
     background_weight: float = 0.1

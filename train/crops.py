@@ -1,4 +1,4 @@
-"""Crops of a training image: varied windows that keep the head, and whole views on a canvas."""
+"""Crops of a training image: its largest square, varied windows that keep the head, whole views."""
 
 from dataclasses import dataclass
 
@@ -13,6 +13,10 @@ from .captions import kind_of
 SMALLEST_WINDOW = 0.5
 # Every n-th crop shows the whole image.
 WHOLE_EVERY = 4
+# Where a window keeps its anchor, as shares of its side: the range of the random ones, and, last,
+# where the largest square has it. Heads are near the top.
+HEAD_AT = (0.0, 0.3, 0.1)
+MIDDLE_AT = (0.3, 0.7, 0.5)
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,10 @@ def make_crop(
     """Cut the `index`-th crop of an RGB image.
 
     After ED-LoRA's resize, crop and paste (Mix-of-Show, HumanResizeCropFinalV3): every fourth crop
-    is the whole image, pasted on an edge-coloured canvas where its shape or a random shrink leaves
-    room; the others are square windows of half to the full short side that keep a person's head, or
-    else the subject's centre. Depends on nothing but the arguments; `seed` and `index` key the
-    randomness.
+    is the whole image, shrunk at random and pasted on an edge-coloured canvas; the others are
+    square windows of half to the full short side that keep a person's head, or else the subject's
+    centre. The first one is the largest such window, at no random place: how a tile shows its
+    subject. Depends on nothing but the arguments; `seed` and `index` key the randomness.
     """
     rng = np.random.default_rng([*seed, index])
     if mask is None:
@@ -60,9 +64,10 @@ def make_crop(
         mask = mask.convert("L")
         anchor = find_anchor(mask, class_word)
     if is_whole(index):
-        layers = _whole_view(rng, image, mask, resolution, shrink=index > 0)
+        layers = _whole_view(rng, image, mask, resolution)
     else:
-        window = choose_window(rng, image.size, anchor, class_word, resolution)
+        drawn = rng if index else None
+        window = choose_window(drawn, image.size, anchor, class_word, resolution)
         layers = _window_view(image, mask, window, resolution)
     if flip and rng.random() < 0.5:
         layers = [np.ascontiguousarray(layer[:, ::-1]) for layer in layers]
@@ -71,7 +76,7 @@ def make_crop(
 
 def is_whole(index: int) -> bool:
     """Whether the `index`-th crop shows the whole image."""
-    return index % WHOLE_EVERY == 0
+    return index % WHOLE_EVERY == WHOLE_EVERY - 1
 
 
 def find_anchor(mask: Image.Image, class_word: str) -> Anchor:
@@ -89,27 +94,33 @@ def find_anchor(mask: Image.Image, class_word: str) -> Anchor:
 
 
 def choose_window(
-    rng: np.random.Generator,
+    rng: np.random.Generator | None,
     size: tuple[int, int],
     anchor: Anchor | None,
     class_word: str,
     resolution: int,
 ) -> tuple[float, float, float, float]:
-    """Return a random square window (left, top, right, bottom) inside (width, height)."""
+    """Return a random square window (left, top, right, bottom) inside (width, height).
+
+    Without `rng` it is the largest one, and keeps the anchor at the usual place.
+    """
+
+    def between(low: float, high: float, usual: float) -> float:
+        return rng.uniform(low, high) if rng else usual
+
     width, height = size
     short = min(size)
     # Never enlarge pixels, unless the image itself is smaller than the resolution.
     smallest = max(SMALLEST_WINDOW * short, resolution, anchor.extent if anchor else 0)
-    smallest = min(smallest, short)
-    side = rng.uniform(smallest, short)
+    side = between(min(smallest, short), short, short)
     person = kind_of(class_word) == "person"
     if anchor is None:
-        left = rng.uniform(0, width - side)
+        left = between(0, width - side, (width - side) / 2)
         # Portraits are anchored at the top, where heads are.
-        top = rng.uniform(0, height - side) * (0.15 if person else 1.0)
+        top = between(0, height - side, (height - side) / 2) * (0.15 if person else 1.0)
     else:
-        left = anchor.x - side * rng.uniform(0.3, 0.7)
-        top = anchor.y - side * (rng.uniform(0.0, 0.3) if person else rng.uniform(0.3, 0.7))
+        left = anchor.x - side * between(*MIDDLE_AT)
+        top = anchor.y - side * between(*(HEAD_AT if person else MIDDLE_AT))
     left = float(np.clip(left, 0, width - side))
     top = float(np.clip(top, 0, height - side))
     return left, top, left + side, top + side
@@ -129,10 +140,8 @@ def _whole_view(
     image: Image.Image,
     mask: Image.Image,
     resolution: int,
-    *,
-    shrink: bool,
 ) -> list[np.ndarray]:
-    factor = resolution / max(image.size) * (rng.uniform(0.7, 1.0) if shrink else 1.0)
+    factor = resolution / max(image.size) * rng.uniform(0.7, 1.0)
     size = tuple(min(resolution, max(1, round(side * factor))) for side in image.size)
     left, top = (int(rng.integers(0, resolution - side + 1)) for side in size)
     pads = ((top, resolution - size[1] - top), (left, resolution - size[0] - left))

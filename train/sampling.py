@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import torch
 
-TRAIN_TIMESTEPS = 1000
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -50,17 +48,17 @@ def draw_sample(
     crops: int,
     shape: Sequence[int],
     noise_offset: float,
-    timesteps: int = TRAIN_TIMESTEPS,
+    timestep_weights: torch.Tensor,
     lights: int = 0,
 ) -> Sample:
     """Return the sample at a position.
 
-    `shape` is (C, h, w) of a latent; timesteps are uniform over 0..timesteps-1; with `lights` it is
-    one of so many relit copies.
+    `shape` is (C, h, w) of a latent; timestep t comes in proportion to `timestep_weights[t]` of
+    [T]; with `lights` it is one of so many relit copies.
     """
     generator = keyed(seed, "sample", position)
     crop = int(torch.randint(crops, (1,), generator=generator))
-    timestep = int(torch.randint(timesteps, (1,), generator=generator))
+    timestep = int(torch.multinomial(timestep_weights, 1, generator=generator))
     noise = torch.randn(tuple(shape), generator=generator)
     # A constant per channel teaches overall brightness (Guttenberg 2023, offset noise).
     noise = noise + noise_offset * torch.randn((shape[0], 1, 1), generator=generator)

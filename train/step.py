@@ -156,6 +156,7 @@ def make_batch(run: Run, micro: int) -> Batch:
         + run.accelerator.process_index * settings.batch_size
     )
     relit = relit_at(settings.seed, run.step, settings.relit_share)
+    weights = min_snr_weight(run.alphas, settings.min_snr_gamma, run.base.prediction_type)
     samples = [
         draw_sample(
             settings.seed,
@@ -165,7 +166,7 @@ def make_batch(run: Run, micro: int) -> Batch:
             crops=data.crops,
             shape=data.latents.shape[3:],
             noise_offset=settings.noise_offset,
-            timesteps=len(run.alphas),
+            timestep_weights=weights,
         )
         for position in range(start, start + settings.batch_size)
     ]
@@ -201,11 +202,7 @@ def batch_losses(run: Run, batch: Batch) -> dict[str, Tensor]:
     weight = loss_weights(batch.subject, batch.padding, settings.background_weight)
     weight = weight * detail_weights(batch.latents, batch.subject, settings.detail_emphasis)
     per_sample = masked_mean((prediction.float() - target).square(), weight)
-    losses = {
-        "denoising": (
-            per_sample * min_snr_weight(alphas, settings.min_snr_gamma, base.prediction_type)
-        ).mean()
-    }
+    losses = {"denoising": per_sample.mean()}
     if run.recorder:
         places = torch.stack([word_positions(run, prompt) for prompt in batch.prompts])
         maps = word_maps(run.recorder.maps, places.to(base.device), batch.latents.shape[-2:])

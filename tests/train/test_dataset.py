@@ -17,6 +17,7 @@ from smalti.train.dataset import LIGHTS, build_latents
 from smalti.train.sampling import draw_sample, image_at, relit_at, template_at
 
 SETTINGS = TrainSettings(crops_per_image=3)
+EVEN = torch.ones(1000)
 
 
 def marked(
@@ -103,10 +104,30 @@ def test_small_images_are_not_cut_into_smaller_ones():
     assert window[2] - window[0] == pytest.approx(70)
 
 
+def test_the_first_crop_is_the_largest_square_around_the_subject():
+    """The window in closed form, and pixel for pixel the square cut there."""
+    _, mask = marked((400, 500), (150, 60, 250, 460))
+    head = find_anchor(mask, "girl")
+    assert choose_window(None, (400, 500), head, "girl", 128) == pytest.approx((0, 20, 400, 420))
+    aside = find_anchor(marked((500, 400), (420, 100, 479, 299))[1], "mug")
+    assert choose_window(None, (500, 400), aside, "mug", 128) == pytest.approx((100, 0, 500, 400))
+    assert choose_window(None, (300, 200), None, "mug", 128) == pytest.approx((50, 0, 250, 200))
+    assert choose_window(None, (200, 300), None, "girl", 128) == pytest.approx((0, 7.5, 200, 207.5))
+
+    image, mask = marked((300, 200), (60, 40, 240, 160))
+    crop = make_crop(image, mask, "mug", 200, 0, False, (3, 1))
+    expected = np.asarray(image.crop((50, 0, 250, 200)), dtype=np.float32) / 255
+    np.testing.assert_allclose(crop.image.permute(1, 2, 0), expected, atol=1e-6)
+    assert crop.padding.min() == 1
+
+
 def test_whole_views_show_the_whole_image_with_its_padding_marked():
     image, mask = marked((200, 100), (0, 0, 199, 99))
-    crop = make_crop(image, mask, "mug", 64, 0, False, (0, 0))
-    assert crop.padding.sum() == 64 * 32 and torch.equal(crop.subject > 0.5, crop.padding > 0.5)
+    crop = make_crop(image, mask, "mug", 64, 3, False, (0, 0))
+    rows, columns = (crop.padding[0].amax(axis).sum() for axis in (1, 0))
+    assert 0.69 * 64 < columns <= 64 and rows == pytest.approx(columns / 2, abs=1)
+    assert crop.padding.sum() == rows * columns
+    assert torch.equal(crop.subject > 0.5, crop.padding > 0.5)
 
 
 def test_latents_are_those_of_the_crops_and_masks_by_area(folder: Path, tiny_base):
@@ -168,7 +189,8 @@ def test_steps_in_other_lights_come_as_often_as_asked():
 
 
 def test_lights_change_nothing_else_of_a_sample():
-    draw = partial(draw_sample, 0, images=5, crops=4, shape=(4, 8, 8), noise_offset=0.1)
+    draw = partial(draw_sample, 0, images=5, crops=4, shape=(4, 8, 8), noise_offset=0.1,
+                   timestep_weights=EVEN)  # fmt: skip
     plain, relit = [draw(p) for p in range(200)], [draw(p, lights=3) for p in range(200)]
     assert {sample.light for sample in plain} == {0}
     assert {sample.light for sample in relit} == {1, 2, 3}
@@ -194,7 +216,8 @@ def test_every_epoch_shows_every_image_once():
 def test_samples_depend_on_seed_and_position_alone():
     def draw(seed: int, position: int):
         return draw_sample(
-            seed, position, images=5, crops=4, shape=(4, 8, 8), noise_offset=0.1, timesteps=1000
+            seed, position, images=5, crops=4, shape=(4, 8, 8), noise_offset=0.1,
+            timestep_weights=EVEN,
         )
 
     a, b = draw(0, 17), draw(0, 17)
@@ -207,9 +230,20 @@ def test_samples_depend_on_seed_and_position_alone():
     assert abs(times.mean() - 499.5) < 4 * 288.7 / 20  # four standard errors
 
 
+def test_timesteps_come_in_proportion_to_their_weights():
+    weights = torch.tensor([0.0, 1.0, 2.0, 5.0])
+    draw = partial(draw_sample, 0, images=1, crops=1, shape=(1, 1, 1), noise_offset=0.0)
+    drawn = torch.tensor([draw(p, timestep_weights=weights).timestep for p in range(1600)])
+    share = weights / weights.sum()
+    error = (share * (1 - share) / 1600).sqrt()
+    assert ((drawn.bincount(minlength=4) / 1600 - share).abs() <= 4 * error).all()
+
+
 def test_noise_offset_adds_a_constant_per_channel():
     def noise(offset: float):
-        return draw_sample(0, 3, images=1, crops=1, shape=(4, 64, 64), noise_offset=offset).noise
+        return draw_sample(
+            0, 3, images=1, crops=1, shape=(4, 64, 64), noise_offset=offset, timestep_weights=EVEN
+        ).noise
 
     shift = noise(0.5) - noise(0.0)
     assert torch.allclose(shift, shift[:, :1, :1].expand_as(shift), atol=1e-6)

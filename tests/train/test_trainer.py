@@ -226,6 +226,34 @@ def test_two_micro_batches_equal_one_batch(folder, settings, tmp_path):
     assert torch.allclose(gradients[0], gradients[1], rtol=1e-3, atol=1e-6)
 
 
+def test_min_snr_decides_which_timesteps_come_and_weighs_no_loss(folder, settings, tmp_path):
+    """Against the formula for predicted noise, min(s, g) / s: the mean timestep of 800 samples."""
+    runs = [
+        make_run(
+            folder,
+            replace(settings, train=replace(QUICK, batch_size=100, min_snr_gamma=gamma)),
+            tmp_path / f"gamma{gamma}",
+        )
+        for gamma in (0.0, 0.5)
+    ]
+    alphas = runs[1].alphas.double()
+    snr = alphas / (1 - alphas)
+    share = snr.clamp(max=0.5) / snr
+    share /= share.sum()
+    times = torch.arange(len(share), dtype=torch.float64)
+    mean = (share * times).sum()
+    error = ((share * (times - mean).square()).sum() / 800).sqrt()
+    drawn = []
+    for runs[1].step in range(8):
+        drawn.append(step_module.make_batch(runs[1], 0).timesteps.double())
+    assert mean - times.mean() > 12 * error
+    assert abs(torch.cat(drawn).mean() - mean) < 4 * error
+
+    batch = step_module.make_batch(replace(runs[1], settings=QUICK), 0)
+    plain, weighted = (step_module.batch_losses(run, batch)["denoising"] for run in runs)
+    torch.testing.assert_close(plain, weighted)
+
+
 def test_relit_steps_say_so_and_show_relit_latents(folder, settings, tmp_path):
     train = replace(QUICK, batch_size=2, relit_share=0.5)
     run = make_run(folder, replace(settings, train=train), tmp_path / "work")

@@ -1,10 +1,13 @@
 """Fixtures that several test modules share: a tiny base model, on disk and loaded."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
+# A job in a shell's background ignores Ctrl+C, and so would every process that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # No test may need the network: a forgotten download fails at once instead of hanging.
 os.environ["HF_HUB_OFFLINE"] = "1"
 

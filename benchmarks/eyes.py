@@ -24,10 +24,10 @@ from torch import Tensor
 
 from smalti.generate.guidance.band import mean_shift
 from smalti.train.concept import load_concept
+from smalti.train.lighting import CELLS
 
 ROOT = Path(__file__).parents[1]
 SIDE = 128  # px: photos are scaled to it, as tiles of the starter are
-CELLS = 8
 FRONT, ASIDE = (0.26, 0.43, 0.78, 0.62), (0.26, 0.33, 0.72, 0.50)  # Sylvie, as she holds her head
 # Left, top, right and bottom of the eyes as shares of the photo's side; None where they are closed.
 STRIPS: dict[str, tuple[tuple[float, float, float, float] | None, ...]] = {
@@ -51,12 +51,13 @@ def details(picture: Tensor) -> np.ndarray:
 
 
 def strips(photos: Sequence[np.ndarray], boxes: Sequence[tuple | None]) -> list[np.ndarray | None]:
-    """The part of every photo's details that holds the eyes."""
-    found = []
-    for photo, box in zip(photos, boxes, strict=True):
-        left, top, right, bottom = (round(side * SIDE) for side in box or (0,) * 4)
-        found.append(photo[top:bottom, left:right] if box else None)
-    return found
+    """The part of every photo's details that holds the eyes; None where they are closed."""
+    return [box and _cut(photo, box) for photo, box in zip(photos, boxes, strict=True)]
+
+
+def _cut(photo: np.ndarray, box: tuple[float, ...]) -> np.ndarray:
+    left, top, right, bottom = (round(side * SIDE) for side in box)
+    return photo[top:bottom, left:right]
 
 
 def clarity(picture: np.ndarray, eyes: Sequence[np.ndarray]) -> float:
@@ -65,9 +66,11 @@ def clarity(picture: np.ndarray, eyes: Sequence[np.ndarray]) -> float:
 
 
 def of_photos(photos: Sequence[np.ndarray], eyes: Sequence[np.ndarray | None]) -> Iterator[float]:
-    """Clarity of each photo's eyes by the strips of photos that show others."""
-    for photo, own in zip(photos, eyes, strict=True):
-        others = [e for e in eyes if e is not None and own is not None and not _same(e, own)]
+    """Clarity of each photo's open eyes by the strips of photos that show others."""
+    pairs = zip(photos, eyes, strict=True)
+    opened = [(photo, strip) for photo, strip in pairs if strip is not None]
+    for photo, own in opened:
+        others = [strip for _, strip in opened if not _same(strip, own)]
         if others:
             yield clarity(photo, others)
 

@@ -49,9 +49,10 @@ test: env
 lint: env
 	$(BIN)/ruff check .
 
-# Rebuilds models/starter from its corpus: hours on a CPU, minutes on a large GPU.
+# Rebuilds models/starter from its corpus: a day and more on a CPU, half an hour with PRESET=gpu.
+PRESET ?= cpu
 starter: env
-	$(BIN)/python -m smalti.train.starter all
+	$(BIN)/python -m smalti.train.starter all --preset $(PRESET)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache

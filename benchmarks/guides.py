@@ -202,6 +202,8 @@ def main(
     known, numbers = scenes(photo(out / "astronaut.png")), choose_seeds(seeds)
     if unknown := [name for name in (rows.split(";") if rows else ()) if name not in ROWS]:
         raise InputError(f'No row "{unknown[0]}"; known: {"; ".join(ROWS)}.')
+    if unknown := [name for name in scene.split(",") if name not in known]:
+        raise InputError(f'No scene "{unknown[0]}"; known: {", ".join(known)}.')
     chosen = {name: text for name, text in ROWS.items() if not rows or name in rows.split(";")}
     chosen |= {text: text for text in also or ()}
     curves = {}

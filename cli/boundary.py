@@ -64,9 +64,10 @@ def _interrupted() -> str:
 
 
 def _again() -> str:
-    """Say how to go on: every long command continues where it was."""
-    program = Path(sys.argv[0]).name
-    return f"the same command goes on from there:\n  {shlex.join([program, *sys.argv[1:]])}"
+    """Say how to go on: every long command continues where it was, but would --restart again."""
+    program, *words = Path(sys.argv[0]).name, *sys.argv[1:]
+    words = [word for word in words if word != "--restart"]
+    return f"the same command goes on from there:\n  {shlex.join([program, *words])}"
 
 
 def _where(error: BaseException) -> str:

@@ -90,7 +90,7 @@ def gen(
     )
     if told := outcome(made.parent):
         typer.echo(f"mosaic: {told}", err=True)  # standard output has the answer only
-    console().print(f"The mosaic: {made}", soft_wrap=True)
+    console().print(f"The mosaic: {made}", soft_wrap=True, markup=False)
 
 
 def outcome(folder: Path) -> str:

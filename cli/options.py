@@ -35,7 +35,11 @@ Overrides = Annotated[
 ]
 Config = Annotated[
     str | None,
-    typer.Option("--config", metavar="FILE", help="Settings file in TOML; options win over it."),
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Settings in TOML, or a mosaic.json; wins over presets, options win over it.",
+    ),
 ]
 DryRun = Annotated[
     bool,

@@ -76,7 +76,7 @@ def train(
     from ..train.trainer import train_concept
 
     adapter = train_concept(folder, settings, restart=restart)
-    console().print(f"The adapter: {adapter}", soft_wrap=True)
+    console().print(f"The adapter: {adapter}", soft_wrap=True, markup=False)
 
 
 def run() -> None:

@@ -225,8 +225,13 @@ def _folder_facts(folder: Path) -> dict[str, Any]:
         "name": folder.resolve().name,
         "source": str(folder.resolve()),
         "resolution": side * 2 ** (len(channels) - 1),
-        "size_gb": 0.0,
+        "size_gb": sum(_largest(folder / part) for part in ("unet", "vae", "text_encoder")) / 1e9,
     }
+
+
+def _largest(folder: Path) -> int:
+    """Bytes of a part's largest weights file: other files are the same weights again."""
+    return max((path.stat().st_size for path in folder.glob("*.safetensors")), default=0)
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -166,7 +166,7 @@ class TrainSettings:
         _require_at_least(self, "train", 0, *_RATES, "lora_alpha", "weight_decay", "gradient_clip")
         _require_at_least(self, "train", 0, "noise_offset", "min_snr_gamma", "validate_every")
         _require_at_least(self, "train", 0, "embedding_norm_limit", "attention_weight")
-        _require_at_least(self, "train", 0, "detail_emphasis")
+        _require_at_least(self, "train", 0, "detail_emphasis", "seed")
         _require(
             0 <= self.background_weight <= 1, "train.background_weight must lie between 0 and 1."
         )
@@ -192,7 +192,7 @@ class MosaicSettings:
     tile_lora: tuple[str, ...] = ()
     """Concepts drawn in the tiles."""
     tile_prompt: tuple[str, ...] = ()
-    """Prompts of the tiles; with a concept, <concept> stands for it."""
+    """Prompts of the tiles; with a concept, <concept> stands for it; <color> is the block's."""
     negative_prompt: str = ""
     """What tiles and reference should not show."""
     method: str = "smalti"

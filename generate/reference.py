@@ -9,7 +9,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from ..configs.errors import InputError
-from ..models.pixels import flatten, to_image
+from ..models.pixels import flatten, is_animated, to_image
 
 MIN_SIDE = 64
 
@@ -38,7 +38,7 @@ def load_photo(path: Path, what: str = "reference", smallest: int = MIN_SIDE) ->
 
 
 def _check(image: Image.Image, name: str, smallest: int) -> None:
-    if getattr(image, "n_frames", 1) > 1:
+    if is_animated(image):
         raise InputError(f"{name} is animated; save one frame as PNG or JPEG.")
     if min(image.size) < smallest:
         width, height = image.size

@@ -82,7 +82,7 @@ def _fill_reference(settings: MosaicSettings) -> MosaicSettings:
     if not settings.ref_lora and not settings.ref_prompt:
         lora = settings.tile_lora[:1]
         if not lora:
-            return replace(settings, ref_prompt=settings.tile_prompt[0])
+            return replace(settings, ref_prompt=_without_color(settings.tile_prompt[0]))
         settings = replace(settings, ref_lora=lora[0])
     if settings.ref_lora and not settings.ref_prompt:
         settings = replace(settings, ref_prompt=CONCEPT_REFERENCE_PROMPT)
@@ -134,6 +134,11 @@ def assign_subjects(settings: MosaicSettings, grid: Grid, blocks: Tensor) -> dic
         tile: Subject(concepts[which[tile]], name_color(prompts[prompt[tile]], colors[tile]))
         for tile in grid.tiles
     }
+
+
+def _without_color(prompt: str) -> str:
+    """A reference has no block whose colour it could name."""
+    return " ".join(prompt.replace(COLOR, "").split())
 
 
 def name_color(prompt: str, color: str) -> str:

@@ -120,16 +120,8 @@ class BaseModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits that depend on the weights of UNet and text encoder, and on nothing else.
-
-        Values are hashed in half precision, so that a model's fp16 and fp32 files agree.
-        """
-        digest = hashlib.sha256()
-        for part in ("unet", "text_encoder"):
-            for name, value in _weights(weights_file(self.folder, part, self.settings.variant)):
-                digest.update(f"{part}.{name} {tuple(value.shape)};".encode())
-                digest.update(value.half().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        """What tells this model's weights from others', see `weights_fingerprint`."""
+        return weights_fingerprint(self.folder, self.settings.variant)
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
@@ -171,6 +163,19 @@ class BaseModel:
         if config.get("rescale_betas_zero_snr"):
             config["timestep_spacing"] = "trailing"
         return cls.from_config(config)
+
+
+def weights_fingerprint(folder: Path, variant: str = "") -> str:
+    """16 hex digits that depend on the weights of UNet and text encoder, and on nothing else.
+
+    Values are hashed in half precision, so that a model's fp16 and fp32 files agree.
+    """
+    digest = hashlib.sha256()
+    for part in ("unet", "text_encoder"):
+        for name, value in _weights(weights_file(folder, part, variant)):
+            digest.update(f"{part}.{name} {tuple(value.shape)};".encode())
+            digest.update(value.half().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def load_base(

@@ -130,7 +130,7 @@ def _concept_ids(base: "BaseModel", adapters: Sequence["Adapter"]) -> dict[str, 
     return {
         word: ids.expand(base.layers)
         for adapter in adapters
-        for word, ids in zip(adapter.words, base.concepts.ids(adapter.name), strict=True)
+        for word, ids in zip(adapter.words, base.concepts.ids(adapter.peft_name), strict=True)
     }
 
 

@@ -72,7 +72,7 @@ class Adapter:
 
     @property
     def peft_name(self) -> str:
-        """Name of the LoRA inside peft; no weight's name contains it."""
+        """Its name inside peft and among the word tables: no weight or attribute is called so."""
         return f"edlora_{self.name}"
 
 
@@ -267,7 +267,7 @@ def detach(base: BaseModel, adapter: Adapter) -> None:
     set_active(base, [name for name in base.adapters if name != adapter.name])
     base.unet.delete_adapters(adapter.peft_name)
     base.text_encoder.delete_adapter(adapter.peft_name)
-    del base.concepts.tables[adapter.name], base.adapters[adapter.name]
+    del base.concepts.tables[adapter.peft_name], base.adapters[adapter.name]
     set_active(base, ())
 
 
@@ -288,7 +288,7 @@ def _attach(base: BaseModel, adapter: Adapter) -> Adapter:
     for _, parameter in _lora_parameters(base, adapter):
         parameter.data = parameter.data.float()  # peft follows the base, which may be half
     adapter.embeddings.requires_grad_(adapter.trainable)
-    base.concepts.tables[adapter.name] = adapter.embeddings
+    base.concepts.tables[adapter.peft_name] = adapter.embeddings
     base.adapters[adapter.name] = adapter
     set_active(base, [adapter.name])
     return adapter

@@ -70,12 +70,14 @@ def cache_folder() -> Path:
 def linear_decoder(base: "BaseModel", cache: Path | None = None) -> LinearDecoder:
     """The map of a base's autoencoder, from the folder `cache` if it was fitted before.
 
-    The file's name is a hash of the autoencoder's weights; a file that cannot be read is made anew,
-    and one that cannot be written is done without: a fit takes seconds.
+    The file's name is a hash of the autoencoder's weights and the precision they compute in; a file
+    that cannot be read is made anew, and one that cannot be written is done without: a fit takes
+    seconds.
     """
     cache = cache or cache_folder()
     digest = file_hash(weights_file(base.folder, "vae", base.settings.variant))[:16]
-    path = cache / f"latent-rgb-{digest}.safetensors"
+    precision = str(base.dtype).removeprefix("torch.")
+    path = cache / f"latent-rgb-{digest}-{precision}.safetensors"
     try:
         kept = load_file(path)
         return LinearDecoder(**{**kept, "fit": float(kept["fit"])})

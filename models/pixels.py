@@ -22,6 +22,12 @@ def flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     return Image.alpha_composite(white, rgba).convert("RGB"), alpha if telling else None
 
 
+def is_animated(image: Image.Image) -> bool:
+    """Say whether an opened file holds several pictures that are meant to be seen in turn."""
+    # Phones hide a second picture in a JPEG (MPO), which Pillow counts as a frame.
+    return getattr(image, "n_frames", 1) > 1 and image.format != "MPO"
+
+
 def to_pixels(image: Tensor) -> np.ndarray:
     """Image [3, H, W], nominally in [0, 1] -> 8-bit pixels [H, W, 3]."""
     levels = (image.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)

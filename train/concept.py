@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..configs.errors import InputError
+from ..models.pixels import is_animated
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -77,8 +78,10 @@ def load_concept(folder: Path | str, class_word: str = "") -> Concept:
     usable, warnings = _usable_images(paths)
     _check_count(folder, len(paths), len(usable), warnings)
     images = tuple(_read_item(path, warnings) for path in usable)
-    word = class_word or read_class_word(folder) or "thing"
-    return Concept(name, folder, word, images, tuple(warnings))
+    word = class_word or read_class_word(folder)
+    if not word:
+        warnings.append("No class word, so it is a thing. Say what it is, as in --class-word cup.")
+    return Concept(name, folder, word or "thing", images, tuple(warnings))
 
 
 def concept_name(folder: Path) -> str:
@@ -134,6 +137,10 @@ def _check_sidecars(files: Iterable[Path], images: Iterable[Path]) -> None:
     """Refuse captions and masks without image: the sign of a renamed or forgotten file."""
     stems = {image.stem for image in images}
     for path in files:
+        masked = path.stem.lower().endswith(".mask") and path.suffix.lower() in IMAGE_SUFFIXES
+        if masked and not path.name.endswith(MASK_SUFFIX):
+            name = path.stem[: -len(".mask")] + MASK_SUFFIX
+            raise InputError(f"The mask {path} is not named like one; save it as {name}.")
         if path.name.lower().endswith(MASK_SUFFIX):
             kind, stem = "mask", path.name[: -len(MASK_SUFFIX)]
         elif path.suffix.lower() == ".txt" and not path.stem.lower().startswith(OTHER_TEXTS):
@@ -164,8 +171,7 @@ def _image_fault(path: Path) -> str:
 
     try:
         with Image.open(path) as image:
-            # Phones hide a second picture in a JPEG (MPO), which Pillow counts as a frame.
-            if getattr(image, "is_animated", False) and image.format != "MPO":
+            if is_animated(image):
                 return "is animated"
             if min(image.size) < MIN_SIDE:
                 size = f"{image.width}x{image.height}"

@@ -11,7 +11,9 @@ import torch
 
 from ..configs.errors import InputError
 from ..configs.settings import Settings
+from ..models.base import weights_fingerprint
 from ..models.concepts import ADAPTER_FILE, WORK_FOLDER
+from ..models.files import is_present, locate
 from .checkpoint import check_identity, read_facts, run_identity
 from .concept import Concept, load_concept
 from .dataset import data_digest
@@ -31,15 +33,24 @@ def with_class_word(settings: Settings, concept: Concept) -> Settings:
 def finished_steps(concept: Concept, settings: Settings, work: Path, processes: int) -> int:
     """Return the steps of the finished run in `work`, or 0 when something is left to do.
 
-    Loads no model. Raises InputError when what lies there was begun with other settings or images.
+    Loads no model. Raises InputError when what lies there was begun with other settings, images or
+    weights.
     """
     facts = read_facts(work / "checkpoints")
     if facts is None:
         return 0
     saved = facts["identity"]
-    # The base model's fingerprint is compared once the model is loaded.
-    check_identity(identity_of(concept, settings, saved["base"], processes), saved)
+    check_identity(_identity_now(concept, settings, processes, saved), saved)
     return facts["step"] if facts["step"] >= settings.train.steps else 0
+
+
+def _identity_now(
+    concept: Concept, settings: Settings, processes: int, saved: dict[str, Any]
+) -> dict[str, Any]:
+    """`identity_of` today; a base that is not here yet is compared once it is loaded."""
+    base = settings.base
+    known = weights_fingerprint(locate(base), base.variant) if is_present(base) else saved["base"]
+    return identity_of(concept, settings, known, processes)
 
 
 def identity_of(
@@ -84,7 +95,7 @@ def _steps_done(concept: Concept, settings: Settings) -> tuple[int, list[str]]:
         return 0, []
     saved = facts["identity"]
     try:
-        check_identity(identity_of(concept, settings, saved["base"], saved["processes"]), saved)
+        check_identity(_identity_now(concept, settings, saved["processes"], saved), saved)
     except InputError as error:
         return 0, [str(error)]
     return min(facts["step"], settings.train.steps), []

@@ -228,7 +228,7 @@ def word_positions(run: Run, prompt: str) -> Tensor:
     """
     if prompt not in run.positions:
         ids = prompt_ids(run.base, [prompt], [run.adapter])[0, 0]
-        words = run.base.concepts.ids(run.adapter.name)[:, 0]
+        words = run.base.concepts.ids(run.adapter.peft_name)[:, 0]
         found = [(ids == word).nonzero() for word in words]
         if any(len(places) == 0 for places in found):
             raise InputError(

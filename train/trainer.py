@@ -74,17 +74,18 @@ def train_concept(
     talkative = accelerator.is_main_process and progress is None
     work, out = concept.folder / WORK_FOLDER, concept.folder / ADAPTER_FILE
     ensure_writable(work)
-    if accelerator.is_main_process and restart:
-        remove(work / "checkpoints")
-    accelerator.wait_for_everyone()
     for warning in concept.warnings if talkative else ():
         say(f"Note: {warning}")
-    done = finished_steps(concept, settings, work, accelerator.num_processes)
+    done = 0 if restart else finished_steps(concept, settings, work, accelerator.num_processes)
     if done and holds_steps(out, done):
         if talkative:
             say(_finished_message(concept.name, done))
         return out
     run = prepare(concept, settings, accelerator, work, tell_encoding if talkative else None)
+    if accelerator.is_main_process and restart:  # not before: what can fail has not
+        remove(work / "checkpoints")
+    accelerator.wait_for_everyone()
+    resume(run, load_latest(work / "checkpoints"))
     if accelerator.is_main_process:
         save_settings(settings, work / "settings.toml")
     fit(run, concept, work, progress)
@@ -121,7 +122,7 @@ def prepare(
     work: Path,
     report: Callable[[int, int], None] | None = None,
 ) -> Run:
-    """Load the base, encode the images, attach the adapter and take up the last checkpoint.
+    """Load the base, encode the images and attach a fresh adapter.
 
     `report(done, total)` is called after each encoded image.
     """
@@ -154,7 +155,6 @@ def prepare(
         frozen_words=[False] * adapter.embeddings.shape[0],
         identity=identity_of(concept, settings, base.fingerprint, accelerator.num_processes),
     )
-    resume(run, load_latest(work / "checkpoints"))
     for caption in {caption for caption in data.captions if caption}:
         word_positions(run, fill(caption, adapter.trigger, train.class_word))
     return run

@@ -10,6 +10,7 @@ from pathlib import Path
 from ...configs.errors import InputError
 from ...configs.files import file_hash, write_text
 from ..files import read_json, write_json
+from ..plan import NOT_IN_PICTURE
 from .metrics import RESOLUTIONS
 from .protocol import Job, Protocol
 from .table import COSTS, MISSING, PYRAMID, TILES, Cell
@@ -39,7 +40,7 @@ def claim(folder: Path, protocol: Protocol, lpips: Path | None) -> None:
         raise InputError(
             f"{folder} holds something that is no evaluation; give --out a new or empty folder."
         )
-    new = json.loads(json.dumps(asdict(protocol)))
+    new = json.loads(json.dumps({**asdict(protocol), "overrides": _in_pictures(protocol)}))
     if lpips:
         new["lpips"] = file_hash(lpips)[:16]
     if old is None:
@@ -49,6 +50,12 @@ def claim(folder: Path, protocol: Protocol, lpips: Path | None) -> None:
     elif "lpips" in old and new.get("lpips", old["lpips"]) != old["lpips"]:
         raise InputError(_other(folder, "LPIPS weights", old["lpips"], new["lpips"]))
     write_json(folder / RECORD, {**old, **new})
+
+
+def _in_pictures(protocol: Protocol) -> list[str]:
+    """The further settings that change pictures: one may run out of memory and go on smaller."""
+    free = {f"mosaic.{name}" for name in NOT_IN_PICTURE}
+    return [text for text in protocol.overrides if text.partition("=")[0].strip() not in free]
 
 
 def _other(folder: Path, name: str, old: object, new: object) -> str:

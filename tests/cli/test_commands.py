@@ -286,7 +286,7 @@ def test_ctrl_c_says_that_work_is_saved_and_how_to_go_on(studio: Path):
         "sys.argv[0] = '/somewhere/mosaic-train'\n"
         "from smalti.cli.train import run; run()"
     )
-    command = [sys.executable, "-c", code, "concepts/sylvie", "--rank", "2"]
+    command = [sys.executable, "-c", code, "concepts/sylvie", "--restart", "--rank", "2"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, cwd=studio, **pipes)
     assert process.stdout.readline() == "ready\n"
@@ -295,5 +295,5 @@ def test_ctrl_c_says_that_work_is_saved_and_how_to_go_on(studio: Path):
     _, message = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "saved" in message
-    assert "mosaic-train concepts/sylvie --rank 2" in message
+    assert "mosaic-train concepts/sylvie --rank 2" in message  # to restart again would lose it
     assert "Traceback" not in message

@@ -227,8 +227,12 @@ def test_a_local_folder_stands_for_a_base_preset(tmp_path: Path):
     }.items():
         (folder / part).mkdir(parents=True)
         (folder / part / "config.json").write_text(json.dumps(config))
+    (folder / "unet/one.fp16.safetensors").write_bytes(bytes(2000))
+    (folder / "unet/one.safetensors").write_bytes(bytes(4000))
+    (folder / "vae/one.safetensors").write_bytes(bytes(500))
     base = resolve(base=str(folder)).base
     assert (base.name, base.source, base.resolution) == ("my-model", str(folder), 768)
+    assert base.size_gb == pytest.approx(4.5e-6), "weights once, though they are there twice"
     settings = resolve(base=str(folder))
     save_settings(settings, tmp_path / "s.toml")
     assert resolve(config=tmp_path / "s.toml").base == base

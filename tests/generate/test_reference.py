@@ -49,6 +49,13 @@ def test_colour_profiles_are_converted(tmp_path):
     assert torch.allclose(photo.mean((1, 2)), expected, atol=0.01)
 
 
+def test_phone_jpegs_with_a_second_picture_serve(tmp_path):
+    first, second = Image.new("RGB", (80, 70), "red"), Image.new("RGB", (80, 70), "blue")
+    first.save(tmp_path / "phone.jpg", format="MPO", save_all=True, append_images=[second])
+    photo = load_photo(tmp_path / "phone.jpg")
+    assert photo.shape == (3, 70, 80) and photo[0].min() > 0.95 and photo[2].max() < 0.05
+
+
 def test_files_that_cannot_serve(tmp_path):
     (tmp_path / "text.jpg").write_text("no image")
     noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)

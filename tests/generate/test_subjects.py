@@ -41,6 +41,12 @@ def test_defaults_from_a_reference_concept():
     assert fill_defaults(MosaicSettings(ref_lora="eileen")).tile_lora == ("eileen",)
 
 
+def test_a_reference_names_no_blocks_colour():
+    filled = fill_defaults(MosaicSettings(tile_prompt=("a cup on a <color> background", "a cup")))
+    assert filled.ref_prompt == "a cup on a background"
+    assert filled.tile_prompt[0] == "a cup on a <color> background"
+
+
 def test_prompts_without_the_placeholder_get_it():
     filled = fill_defaults(MosaicSettings(tile_lora=("sylvie",), tile_prompt=("in the rain",)))
     assert filled.tile_prompt == ("a <concept>, in the rain",)

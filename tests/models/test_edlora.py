@@ -241,6 +241,13 @@ def test_unknown_adapter_and_detaching(base, trained, predict):
     torch.testing.assert_close(predict(base, "a girl"), plain)
 
 
+@pytest.mark.parametrize("name", ["train", "type", "keys", "half"])
+def test_a_concept_may_be_named_like_a_method_of_torch(base, name):
+    adapter = attach_new(base, name, "girl", TrainSettings())
+    assert base.concepts.ids(adapter.peft_name).shape == (2, base.layers)
+    detach(base, adapter)
+
+
 # --- fused for sampling -----------------------------------------------------------------------
 
 

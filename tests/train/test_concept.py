@@ -95,7 +95,7 @@ def test_bad_images_are_named_and_the_rest_goes_on(folder: Path):
 def test_phone_jpegs_with_a_second_picture_are_not_animated(folder: Path):
     first, second = Image.new("RGB", (80, 80), "red"), Image.new("RGB", (40, 40), "blue")
     first.save(folder / "mpo.jpg", format="MPO", save_all=True, append_images=[second])
-    concept = load_concept(folder)
+    concept = load_concept(folder, "mug")
     assert concept.warnings == () and len(concept.images) == 9
 
 
@@ -106,6 +106,19 @@ def test_too_few_images(folder: Path):
     assert len(concept.images) == 3 and "Only 3 images" in concept.warnings[0]
     (folder / "p5.jpg").write_bytes(b"broken")
     refused(folder, "2 usable images", "at least 3", "p5.jpg")
+
+
+def test_a_concept_without_class_word_is_a_thing_and_says_so(folder: Path):
+    (folder / "concept.toml").unlink(missing_ok=True)
+    concept = load_concept(folder)
+    assert concept.class_word == "thing" and "--class-word" in concept.warnings[-1]
+    assert not load_concept(folder, "mug").warnings
+
+
+@pytest.mark.parametrize("name", ["p0.mask.jpg", "p0.MASK.PNG"])
+def test_a_mask_under_another_name_is_no_photo(folder: Path, name: str):
+    Image.new("L", (80, 80), 255).save(folder / name)
+    refused(folder, name, "save it as p0.mask.png")
 
 
 @pytest.mark.parametrize(("name", "kind"), [("p9.txt", "caption"), ("p9.mask.png", "mask")])

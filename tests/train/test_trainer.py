@@ -178,6 +178,32 @@ def test_finished_training_says_so_extends_and_restarts(folder, settings, capsys
     assert all(torch.equal(first[key], again[key]) for key in first)
 
 
+def test_a_restart_that_fails_has_deleted_nothing(folder, settings, monkeypatch):
+    out = train_concept(folder, settings, progress=quiet)
+    before = out.read_bytes()
+
+    def offline(*_, **__):
+        raise InputError("no network")
+
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="no network"):
+        patch.setattr(trainer, "load_base", offline)
+        train_concept(folder, settings, progress=quiet, restart=True)
+    steps = []
+    train_concept(folder, settings, progress=lambda step, *_: steps.append(step))
+    assert not steps and out.read_bytes() == before
+
+
+def test_a_finished_training_is_not_that_of_another_base(folder, settings, tmp_path):
+    from tiny import make_tiny_sd
+
+    train_concept(folder, settings, progress=quiet)
+    other = replace(settings.base, source=str(make_tiny_sd(tmp_path / "other", seed=1)))
+    with pytest.raises(InputError, match=r"base \(then .*--restart"):
+        train_concept(folder, replace(settings, base=other), progress=quiet)
+    (told,) = trainer.dry_run(folder, replace(settings, base=other))["warnings"]
+    assert "base (then" in told
+
+
 def test_a_lost_adapter_is_written_again_from_the_last_checkpoint(folder, settings):
     out = train_concept(folder, settings, progress=quiet)
     before = load_file(out)

@@ -80,24 +80,24 @@ def fit(
     if next(model.parameters()).is_cuda:
         model.to(memory_format=torch.channels_last)  # what a GPU's bf16 convolutions run on
     optimizer, ema = _optimizer(model, settings), Ema(model, settings.ema_decay)
-    start = _resume(work / f"{name}.pt", model, optimizer, ema)
+    start, seconds = _resume(work / f"{name}.pt", model, optimizer, ema)
     if settings.compile:
         model.compile()
-    began = time.perf_counter()
+    began = time.perf_counter() - seconds
     with _Log(work, name, settings) as log:
         for step in range(start, settings.steps):
-            elapsed = (time.perf_counter() - began) / 60
-            spent = elapsed / settings.minutes if settings.minutes else 0.0
+            spent = seconds / 60 / settings.minutes if settings.minutes else 0.0
+            if spent >= 1:
+                break
             terms, norm = _descend(model, optimizer, loss, settings, step, spent)
             ema.update(model, step)
             log.step(step + 1, terms, norm)
-            last = step + 1 == settings.steps or spent >= 1
+            seconds = time.perf_counter() - began
+            last = step + 1 == settings.steps or 0 < settings.minutes <= seconds / 60
             if last or (step + 1) % settings.checkpoint_every == 0:
-                _save(work / f"{name}.pt", step + 1, model, optimizer, ema)
+                _save(work / f"{name}.pt", step + 1, seconds, model, optimizer, ema)
             if last or (step + 1) % settings.sample_every == 0:
                 sample(ema.averaged(model), work / f"{name}_{step + 1:06d}.png")
-            if last:
-                break
     return ema.averaged(model)
 
 
@@ -129,22 +129,25 @@ def _descend(
     return terms, norm
 
 
-def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema) -> int:
-    """Load what `_save` wrote, if anything; returns the number of steps done."""
+def _resume(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema
+) -> tuple[int, float]:
+    """Load what `_save` wrote, if anything; returns the steps done and the seconds they took."""
     if not path.is_file():
-        return 0
+        return 0, 0.0
     state = torch.load(path, map_location=next(model.parameters()).device, weights_only=True)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     ema.shadow = state["ema"]
-    return state["step"]
+    return state["step"], state["seconds"]
 
 
 def _save(
-    path: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema
+    path: Path, step: int, seconds: float, model: nn.Module, optimizer: torch.optim.Optimizer,
+    ema: Ema,
 ) -> None:
-    state = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict(),
-             "ema": ema.shadow}
+    state = {"step": step, "seconds": seconds, "model": model.state_dict(),
+             "optimizer": optimizer.state_dict(), "ema": ema.shadow}
     with replacing(path) as temporary:
         torch.save(state, temporary)
 

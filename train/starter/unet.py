@@ -91,10 +91,12 @@ def encode_latents(prepared: Prepared, vae: AutoencoderKL, count: int) -> Tensor
 
 
 def _kept_latents(prepared: Prepared, vae: AutoencoderKL, count: int, work: Path) -> Tensor:
-    """`encode_latents`, through a file of this VAE's, so that a resumed run need not encode."""
+    """`encode_latents`, through a file of this VAE's and plan's: a resumed run need not encode."""
     digest = hashlib.sha256()
-    for weight in vae.encoder.state_dict().values():
+    for weight in (*vae.encoder.state_dict().values(), *vae.quant_conv.state_dict().values()):
         digest.update(weight.cpu().contiguous().numpy().tobytes())
+    for column in vars(prepared.compositions).values():
+        digest.update(column.tobytes())
     path = work / f"latents-{digest.hexdigest()[:16]}-{count}.pt"
     if not path.is_file():
         with replacing(path) as temporary:

@@ -77,6 +77,7 @@ def test_a_folder_belongs_to_one_evaluation(tmp_path: Path):
     for other in (Protocol(grid="4x4"), Protocol(base="sd21"), more):
         with pytest.raises(InputError, match="holds another evaluation.*--out"):
             claim(folder, other, None)
+    claim(folder, Protocol(overrides=("mosaic.batch_size=1",)), None)  # as advised
     weights.write_bytes(b"others")
     with pytest.raises(InputError, match="LPIPS weights"):
         claim(folder, Protocol(), weights)

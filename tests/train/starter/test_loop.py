@@ -1,6 +1,7 @@
-"""The shared loop's schedule and average against their formulas."""
+"""The shared loop: schedule and average against their formulas, and time limits."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import nn
 
 from smalti.configs.errors import InputError
 from smalti.configs.recipe import LoopSettings, read_recipe
-from smalti.train.starter.loop import Ema, rate, step_seed
+from smalti.train.starter.loop import Ema, fit, rate, step_seed
 
 SETTINGS = LoopSettings(steps=1000, warmup=100, learning_rate=2e-3)
 
@@ -63,3 +64,25 @@ def test_an_unknown_setting_names_the_nearest() -> None:
         read_recipe("tpu")
     with pytest.raises(InputError, match="batch_size must be at least 1"):
         read_recipe("cpu", ["clip.batch_size=0"])
+
+
+def test_a_stage_that_used_up_its_minutes_stays_finished(tmp_path: Path) -> None:
+    """The limit counts over all runs: a second one descends no more, until it gets more minutes."""
+
+    def run(minutes: float) -> tuple[nn.Module, list[int]]:
+        torch.manual_seed(0)
+        model, steps = nn.Linear(2, 1), []
+
+        def loss(step: int) -> dict[str, torch.Tensor]:
+            steps.append(step)
+            return {"l2": model(torch.ones(1, 2)).square().mean()}
+
+        settings = LoopSettings(steps=3, minutes=minutes, warmup=1, bf16=False)
+        return fit("stage", model, loss, settings, tmp_path, lambda *_: None), steps
+
+    first, steps = run(1e-9)
+    assert steps == [0]
+    again, steps = run(1e-9)
+    assert steps == [] and torch.equal(again.weight, first.weight)
+    longer, steps = run(60)
+    assert steps == [1, 2] and not torch.equal(longer.weight, first.weight)

@@ -18,7 +18,8 @@ from smalti.train.starter import loop, unet
 from smalti.train.starter.corpus import Corpus, load_corpus
 from smalti.train.starter.prepare import Prepared, prepare
 from smalti.train.starter.recipe import run_stage
-from smalti.train.starter.unet import draw
+from smalti.train.starter.unet import _kept_latents, draw, encode_latents
+from smalti.train.starter.vae import new_vae
 
 STAGES = ("vae", "clip", "unet", "color")
 
@@ -92,9 +93,9 @@ def test_a_stopped_stage_ends_as_an_unbroken_one(
         run_stage(stage, recipe, work, out)
     assert torch.load(work / f"{stage}.pt")["step"] == 2
     run_stage(stage, recipe, work, out)
-    expected = torch.load(finished / "work" / f"{stage}.pt")
-    assert expected["step"] == 4
-    assert_same(torch.load(work / f"{stage}.pt"), expected)
+    resumed, expected = (torch.load(f / f"{stage}.pt") for f in (work, finished / "work"))
+    assert expected["step"] == 4 and resumed.pop("seconds") > 0 and expected.pop("seconds") > 0
+    assert_same(resumed, expected)
     written = (work, finished / "work") if stage in ("vae", "clip") else (out, finished / "out")
     part = "../out_color" if stage == "color" else stage
     (path,) = {p.name for p in (written[1] / part).glob("*.safetensors")}
@@ -174,6 +175,16 @@ def test_preparing_again_reads_the_same(prepared: Prepared, recipe, tmp_path: Pa
     files = [(tmp_path / "tokenizer" / name).read_text() for name in ("vocab.json", "merges.txt")]
     folder = prepared.tokenizer_folder
     assert files == [(folder / name).read_text() for name in ("vocab.json", "merges.txt")]
+
+
+def test_latents_of_other_compositions_are_not_taken(prepared: Prepared, recipe, tmp_path) -> None:
+    vae = new_vae(recipe.vae, recipe.corpus.resolution)
+    first = _kept_latents(prepared, vae, 4, tmp_path)
+    turned = replace(prepared, compositions=prepared.compositions.select(np.arange(8)[::-1]))
+    other = _kept_latents(turned, vae, 4, tmp_path)
+    assert not torch.equal(other, first)
+    assert torch.equal(other, encode_latents(turned, vae, 4))
+    assert torch.equal(_kept_latents(prepared, vae, 4, tmp_path), first)
 
 
 def test_the_corpus_in_memory(prepared: Prepared) -> None:

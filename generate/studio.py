@@ -107,11 +107,17 @@ def open_studio(plan: MosaicPlan, store: TileStore, concepts_dir: Path, report: 
 
 
 def load_adapters(base: BaseModel, names: Iterable[str], concepts_dir: Path) -> dict[str, Adapter]:
-    """Attach the adapters of all named concepts, each once; none of them learns here."""
-    adapters = {
-        name: load_adapter(base, find_adapter(name, concepts_dir))
-        for name in dict.fromkeys(filter(None, names))
-    }
+    """Attach the adapters of all named concepts; none of them learns here.
+
+    Each is attached once, also where a concept is named by its name here and by its path there.
+    """
+    adapters: dict[str, Adapter] = {}
+    loaded: dict[Path, Adapter] = {}
+    for name in filter(None, names):
+        path = find_adapter(name, concepts_dir)
+        if path.resolve() not in loaded:
+            loaded[path.resolve()] = load_adapter(base, path)
+        adapters[name] = loaded[path.resolve()]
     for module in (base.unet, base.text_encoder):
         module.requires_grad_(False)
     return adapters

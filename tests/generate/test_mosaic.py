@@ -254,6 +254,14 @@ def test_adapter_scale_zero_leaves_the_words_only(small, make, concepts):
     assert tiles_of(full) != tiles_of(none)
 
 
+def test_a_concept_may_be_named_and_pointed_at(small, make, concepts):
+    options = {"tile_prompt": (), "steps": 1, "concepts": concepts, "ref_lora": "sylvie"}
+    named = make(small, tile_lora=("sylvie",), **options)
+    pointed = make(small, tile_lora=(str(concepts / "sylvie"),), **options)
+    for path in (named / "tiles").iterdir():
+        assert np.array_equal(Image.open(path), Image.open(pointed / "tiles" / path.name))
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [("silvie", "Nearest: sylvie"), ("harry", "not trained yet; type: mosaic-train")],

@@ -110,7 +110,8 @@ def _base_models() -> Iterator[Check]:
             yield Check("missing", label, "weights not in this installation", "make starter")
         else:
             found = f"not cached, {settings.size_gb:g} GB"
-            yield Check("optional", label, found, f"hf download {settings.source}")
+            # No `hf download`: it would take every copy in the repository, smalti takes one.
+            yield Check("optional", label, found, f"--base {name} fetches it at first use")
 
 
 def _extras() -> Iterator[Check]:

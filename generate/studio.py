@@ -115,9 +115,10 @@ def load_adapters(base: BaseModel, names: Iterable[str], concepts_dir: Path) -> 
     loaded: dict[Path, Adapter] = {}
     for name in filter(None, names):
         path = find_adapter(name, concepts_dir)
-        if path.resolve() not in loaded:
-            loaded[path.resolve()] = load_adapter(base, path)
-        adapters[name] = loaded[path.resolve()]
+        key = path.resolve()
+        if key not in loaded:
+            loaded[key] = load_adapter(base, path)
+        adapters[name] = loaded[key]
     for module in (base.unet, base.text_encoder):
         module.requires_grad_(False)
     return adapters

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..configs.errors import InputError
-from ..models.pixels import is_animated
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -141,7 +140,7 @@ def _check_sidecars(files: Iterable[Path], images: Iterable[Path]) -> None:
         if masked and not path.name.endswith(MASK_SUFFIX):
             name = path.stem[: -len(".mask")] + MASK_SUFFIX
             raise InputError(f"The mask {path} is not named like one; save it as {name}.")
-        if path.name.lower().endswith(MASK_SUFFIX):
+        if masked:
             kind, stem = "mask", path.name[: -len(MASK_SUFFIX)]
         elif path.suffix.lower() == ".txt" and not path.stem.lower().startswith(OTHER_TEXTS):
             kind, stem = "caption", path.stem
@@ -168,6 +167,8 @@ def _usable_images(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
 def _image_fault(path: Path) -> str:
     """Say why an image cannot be used, or return ""; decodes it, as truncated files open well."""
     from PIL import Image, UnidentifiedImageError
+
+    from ..models.pixels import is_animated  # which loads torch: `mosaic concepts` needs none
 
     try:
         with Image.open(path) as image:

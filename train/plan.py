@@ -40,8 +40,11 @@ def finished_steps(concept: Concept, settings: Settings, work: Path, processes: 
     if facts is None:
         return 0
     saved = facts["identity"]
+    if facts["step"] < settings.train.steps:  # going on loads the base, and compares it then
+        check_identity(identity_of(concept, settings, saved["base"], processes), saved)
+        return 0
     check_identity(_identity_now(concept, settings, processes, saved), saved)
-    return facts["step"] if facts["step"] >= settings.train.steps else 0
+    return facts["step"]
 
 
 def _identity_now(

@@ -126,6 +126,11 @@ class Job:
         return f"{self.pair.name}, seed {self.seed}, {self.row.label}"
 
 
+def setting_name(override: str) -> str:
+    """The setting that an override such as "mosaic.steps=4" is of."""
+    return override.partition("=")[0].strip()
+
+
 @dataclass(frozen=True)
 class Protocol:
     """What is the same for all mosaics of an evaluation."""
@@ -140,7 +145,7 @@ class Protocol:
     def __post_init__(self) -> None:
         """Refuse overrides of what an evaluation sets itself; raises InputError."""
         for text in self.overrides:
-            name = text.partition("=")[0].strip()
+            name = setting_name(text)
             if name in [f"mosaic.{own}" for own in OWN]:
                 raise InputError(
                     f"--set {name} is no choice here: an evaluation sets it itself. Take --pairs, "

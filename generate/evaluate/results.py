@@ -12,7 +12,7 @@ from ...configs.files import file_hash, write_text
 from ..files import read_json, write_json
 from ..plan import NOT_IN_PICTURE
 from .metrics import RESOLUTIONS
-from .protocol import Job, Protocol
+from .protocol import Job, Protocol, setting_name
 from .table import COSTS, MISSING, PYRAMID, TILES, Cell
 
 RECORD = "evaluation.json"
@@ -55,7 +55,7 @@ def claim(folder: Path, protocol: Protocol, lpips: Path | None) -> None:
 def _in_pictures(protocol: Protocol) -> list[str]:
     """The further settings that change pictures: one may run out of memory and go on smaller."""
     free = {f"mosaic.{name}" for name in NOT_IN_PICTURE}
-    return [text for text in protocol.overrides if text.partition("=")[0].strip() not in free]
+    return [text for text in protocol.overrides if setting_name(text) not in free]
 
 
 def _other(folder: Path, name: str, old: object, new: object) -> str:

@@ -109,11 +109,12 @@ def invoke(app, *words: str):
         ("main", ["eval", "--help"]),
         ("main", ["--version"]),
         ("main", ["bases"]),
+        ("main", ["concepts"]),
     ],
 )
-def test_help_and_listings_do_not_load_torch(module: str, words: list[str]):
-    code = TORCH_FREE.format(module=module)
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+def test_help_and_listings_do_not_load_torch(studio: Path, module: str, words: list[str]):
+    command = [sys.executable, "-c", TORCH_FREE.format(module=module), *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=studio)
     assert done.returncode == 0, done.stderr
     assert done.stdout
 

@@ -86,19 +86,24 @@ def fit(
     began = time.perf_counter() - seconds
     with _Log(work, name, settings) as log:
         for step in range(start, settings.steps):
-            spent = seconds / 60 / settings.minutes if settings.minutes else 0.0
+            spent = _spent(settings, seconds)
             if spent >= 1:
                 break
             terms, norm = _descend(model, optimizer, loss, settings, step, spent)
             ema.update(model, step)
             log.step(step + 1, terms, norm)
             seconds = time.perf_counter() - began
-            last = step + 1 == settings.steps or 0 < settings.minutes <= seconds / 60
+            last = step + 1 == settings.steps or _spent(settings, seconds) >= 1
             if last or (step + 1) % settings.checkpoint_every == 0:
                 _save(work / f"{name}.pt", step + 1, seconds, model, optimizer, ema)
             if last or (step + 1) % settings.sample_every == 0:
                 sample(ema.averaged(model), work / f"{name}_{step + 1:06d}.png")
     return ema.averaged(model)
+
+
+def _spent(settings: LoopSettings, seconds: float) -> float:
+    """The used share of the time limit, 0 without one."""
+    return seconds / 60 / settings.minutes if settings.minutes else 0.0
 
 
 def _optimizer(model: nn.Module, settings: LoopSettings) -> torch.optim.AdamW:

@@ -13,6 +13,7 @@ from ..configs.errors import SmaltiError, is_out_of_memory
 from ..configs.files import NO_ACCESS, NO_SPACE
 
 INTERRUPTED = 130
+_forgotten: set[str] = set()
 _SMALLER = "Close other programs that use memory, or give the command smaller batches."
 
 
@@ -63,10 +64,15 @@ def _interrupted() -> str:
     return f"\nStopped. What was done is saved; {_again()}"
 
 
+def forget_option(flag: str) -> None:
+    """Leave a flag out of the command that goes on: it has done its work, and would undo it."""
+    _forgotten.add(flag)
+
+
 def _again() -> str:
-    """Say how to go on: every long command continues where it was, but would --restart again."""
+    """Say how to go on: every long command continues where it was."""
     program, *words = Path(sys.argv[0]).name, *sys.argv[1:]
-    words = [word for word in words if word != "--restart"]
+    words = [word for word in words if word not in _forgotten]
     return f"the same command goes on from there:\n  {shlex.join([program, *words])}"
 
 

@@ -1,6 +1,8 @@
 """`mosaic-gen`: make a mosaic whose tiles are all newly drawn."""
 
+import hashlib
 import re
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +31,7 @@ EPILOG = examples(
     ('mosaic-gen --tile-prompt "a red flower" --ref photo.jpg --method quilt', "to compare with"),
     ("mosaic-gen --out mosaics/mine --retile 3,5 --seed 7", "row 3, column 5 drawn anew"),
 )
+SLUG_LENGTH = 40
 LESS_MEMORY = "Take --batch-size 1, a smaller --tile-size, or on a GPU --mixed-precision bf16."
 
 app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
@@ -58,7 +61,9 @@ def gen(
     retile: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="ROW,COL", help="Draw only this tile anew, counted from 0; repeatable."
+            metavar="ROW,COL",
+            help="Draw only this tile of a finished mosaic anew, with another --seed; "
+            "counted from 0, repeatable.",
         ),
     ] = None,
     overrides: Overrides = None,
@@ -68,26 +73,34 @@ def gen(
     options: dict[str, Any],
 ) -> None:
     """Make a mosaic: near, each tile shows your concept; from afar, the tiles are the reference."""
-    settings = resolve(
+    tiles = [parse_tile(text) for text in retile or ()]
+    given = partial(
+        resolve,
         base=base,
-        mosaic=preset,
-        config=Path(config) if config else None,
-        options={name: value or None if value == [] else value for name, value in options.items()},
+        options={name: None if value == [] else value for name, value in options.items()},
         overrides=overrides or (),
     )
-    tiles = [parse_tile(text) for text in retile or ()]
-    target = Path(out) if out else default_out(settings.mosaic)
+    if tiles and (preset or config):
+        raise InputError(
+            "--retile draws with the mosaic's own settings; leave out --preset and --config."
+        )
+    settings = given(mosaic=preset, config=Path(config) if config else None)
+    target, concepts = Path(out) if out else default_out(settings.mosaic), Path(concepts_dir)
     from ..generate import mosaic
 
+    if tiles:
+        mosaic.recorded_settings(target)  # says that there is no such mosaic, if so
+        settings = given(config=target / "mosaic.json")
     if dry_run:
-        settings = mosaic.recorded_settings(target) if tiles else settings
-        plan = mosaic.plan_mosaic(settings, concepts_dir=Path(concepts_dir))
+        plan = (
+            mosaic.plan_retile(settings, target, concepts_dir=concepts)
+            if tiles
+            else mosaic.plan_mosaic(settings, concepts_dir=concepts)
+        )
         print_facts(f"Mosaic {target}", plan.facts())
         print_settings(plan.settings, "base", "mosaic")
         return
-    made = mosaic.generate_mosaic(
-        settings, target, concepts_dir=Path(concepts_dir), retile=tiles or None
-    )
+    made = mosaic.generate_mosaic(settings, target, concepts_dir=concepts, retile=tiles or None)
     if told := outcome(made.parent):
         typer.echo(f"mosaic: {told}", err=True)  # standard output has the answer only
     console().print(f"The mosaic: {made}", soft_wrap=True, markup=False)
@@ -119,8 +132,19 @@ def default_out(settings: MosaicSettings) -> Path:
     reference = settings.ref_lora or Path(settings.ref).stem or settings.ref_prompt
     method = "" if settings.method == "smalti" else settings.method
     parts = (tiles or Path(settings.pool).name, reference, method)
-    slugs = [re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") for text in parts]
-    return Path("mosaics") / ("-".join(slug[:40] for slug in slugs if slug) or "mosaic")
+    return Path("mosaics") / ("-".join(slug(text) for text in parts if text) or "mosaic")
+
+
+def slug(text: str) -> str:
+    """A text as part of a folder's name: its letters and digits, of any script.
+
+    Where that cuts it or leaves nothing, a few digits of its hash tell it from others.
+    """
+    plain = re.sub(r"[\W_]+", "-", text.lower()).strip("-")
+    if 0 < len(plain) <= SLUG_LENGTH:
+        return plain
+    digits = hashlib.sha256(text.encode()).hexdigest()[:6]
+    return f"{plain[:SLUG_LENGTH].rstrip('-')}-{digits}".lstrip("-")
 
 
 def run() -> None:

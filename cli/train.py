@@ -1,5 +1,6 @@
 """`mosaic-train`: teach a base model one concept from a folder of images."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,7 +8,7 @@ import typer
 
 from ..configs.loading import preset_names, resolve
 from ..models.concepts import find_concept
-from .boundary import guarded
+from .boundary import forget_option, guarded
 from .console import console, print_facts, print_settings
 from .options import Base, ConceptsDir, Config, DryRun, Overrides, examples, with_settings
 
@@ -70,12 +71,14 @@ def train(
     if dry_run:
         from ..train import trainer
 
-        print_facts(f"Training {folder}", trainer.dry_run(folder, settings))
+        print_facts(f"Training {folder}", trainer.dry_run(folder, settings, restart=restart))
         print_settings(settings, "base", "train")
         return
     from ..train.trainer import train_concept
 
-    adapter = train_concept(folder, settings, restart=restart)
+    adapter = train_concept(
+        folder, settings, restart=restart, restarted=partial(forget_option, "--restart")
+    )
     console().print(f"The adapter: {adapter}", soft_wrap=True, markup=False)
 
 

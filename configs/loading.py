@@ -24,6 +24,12 @@ Tables = dict[str, dict[str, Any]]
 PRESET_KINDS = ("base", "train", "mosaic")
 SECTIONS = {"base": BaseSettings, "train": TrainSettings, "mosaic": MosaicSettings}
 DEFAULT_BASE = "starter"
+ALTERNATIVES = (
+    ({"mosaic.ref"}, {"mosaic.ref_lora", "mosaic.ref_prompt"}),
+    ({"mosaic.level"}, {"mosaic.grid"}),
+    ({"mosaic.pool"}, {"mosaic.tile_lora", "mosaic.tile_prompt"}),
+)
+"""Settings that say the same thing in two ways: a later source's way replaces an earlier one's."""
 _PRESETS = Path(__file__).parent
 
 
@@ -47,7 +53,7 @@ def resolve(
     overrides: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """Put together the settings of one run; later sources win.
+    """Put together the settings of one run; later sources win, also over `ALTERNATIVES`.
 
     Order: `train` and `mosaic` presets, overlays of the base preset, what these presets mean on
     this base (`configs/train/starter/edlora-fast.toml`), `concept_toml`, `config`, `options`
@@ -81,9 +87,7 @@ def resolve(
     if concept_toml is not None and concept_toml.is_file():
         _merge(tables, read_tables(concept_toml, default_section="train"))
     _merge(tables, given)
-    _merge(tables, _from_options(options or {}))
-    for override in overrides:
-        _merge(tables, parse_override(override))
+    _merge(tables, _typed(options or {}, overrides))
     return Settings(*(cls(**tables[section]) for section, cls in SECTIONS.items()))
 
 
@@ -190,15 +194,25 @@ def _nearest_setting(name: str) -> str:
 
 
 def _merge(tables: Tables, more: Tables) -> None:
+    given = {f"{s}.{key}" for s, values in more.items() for key, value in values.items() if value}
+    for one, other in ALTERNATIVES:
+        for chosen, replaced in ((one, other), (other, one)):
+            if chosen & given and not replaced & given:
+                for section, _, key in (name.partition(".") for name in replaced):
+                    tables.get(section, {}).pop(key, None)
     for section, values in more.items():
         tables.setdefault(section, {}).update(values)
 
 
-def _from_options(options: Mapping[str, Any]) -> Tables:
+def _typed(options: Mapping[str, Any], overrides: Sequence[str]) -> Tables:
+    """What stands on the command line, as one source: options, then `--set`."""
     tables: Tables = {}
     for name, value in options.items():
         if value is not None:
             _put(tables, name, value, from_toml, source=f"option {name}")
+    for override in overrides:
+        for section, values in parse_override(override).items():
+            tables.setdefault(section, {}).update(values)
     return tables
 
 

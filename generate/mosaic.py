@@ -17,7 +17,7 @@ from .output import finish
 from .plan import MosaicPlan, plan_mosaic
 from .progress import Report, reporting
 from .studio import Studio, draw_batch, open_studio
-from .tiles import MOSAIC, TileStore, read_record
+from .tiles import MOSAIC, UNFINISHED, TileStore, read_record
 
 __all__ = ["MosaicPlan", "generate_mosaic", "plan_mosaic"]
 
@@ -33,37 +33,49 @@ def generate_mosaic(
     """Draw a mosaic into the folder `out` and return the path of mosaic.png.
 
     Continues an unfinished mosaic, and does nothing for a finished one. retile: tiles (row, col)
-    of a finished mosaic to draw again with `settings.mosaic.seed`; all other settings are those
+    of a finished mosaic to draw again with `settings.mosaic.seed`; all other settings must be those
     the mosaic was made with. progress(done, total, what) replaces the bar on standard error.
 
     Raises InputError for bad input and for a folder that holds another mosaic; SmaltiError when a
     single tile does not fit into memory.
     """
-    seed = settings.mosaic.seed
+    seed, retile = settings.mosaic.seed, list(dict.fromkeys(retile or ()))
     if retile:
-        settings = recorded_settings(out)
-    plan = plan_mosaic(settings, concepts_dir=concepts_dir)
+        plan = plan_retile(settings, out, concepts_dir=concepts_dir)
+    else:
+        plan = plan_mosaic(settings, concepts_dir=concepts_dir)
     store = TileStore(out, plan.grid)
-    if retile:
-        _check_retile(store, retile, seed, settings.mosaic.seed)
     store.claim(plan.identity)
-    retile = list(dict.fromkeys(retile or ()))
-    todo = retile or store.missing()
+    todo = _to_retile(store, retile, seed, plan) if retile else store.missing()
     if todo or store.reference() is None:
+        store.update(state=UNFINISHED)  # until mosaic.png shows the new tiles
         with reporting(progress, "mosaic") as report:
             studio = open_studio(plan, store, concepts_dir, report)
             if plan.settings.mosaic.method in CLASSICAL:
                 studio = with_sources(studio, set(todo), seed, report)
             draw_tiles(studio, retile or plan.grid.tiles, set(todo), seed, report)
-    if todo or not (store.folder / MOSAIC).is_file():
+    if not (store.is_finished and (store.folder / MOSAIC).is_file()):
         finish(store, plan.settings, dict.fromkeys(plan.settings.mosaic.tile_prompt))
     return store.folder / MOSAIC
 
 
+def plan_retile(settings: Settings, out: Path, *, concepts_dir: Path) -> MosaicPlan:
+    """Plan to draw tiles of the mosaic in `out` anew with `settings.mosaic.seed`.
+
+    The photo it was made from need not be there any more: the mosaic keeps it as reference.png.
+    Raises InputError as `plan_mosaic` does, and when the mosaic was never finished.
+    """
+    made = recorded_settings(out).mosaic
+    settings = replace(settings, mosaic=replace(settings.mosaic, seed=made.seed))
+    kept = (read_record(out) or {})["identity"].get("reference")
+    known = kept if settings.mosaic.ref == made.ref else None
+    return plan_mosaic(settings, concepts_dir=concepts_dir, photo_hash=known)
+
+
 def recorded_settings(out: Path) -> Settings:
-    """The settings with which the finished mosaic in `out` was made; raises InputError."""
+    """The settings with which the mosaic in `out` was finished; raises InputError."""
     record = read_record(out)
-    if record is None or record.get("state") != "finished":
+    if record is None or "settings" not in record:
         raise InputError(
             f"{out} holds no finished mosaic to redraw tiles of. Give its folder with --out, or "
             "finish it first with the command that began it."
@@ -79,7 +91,10 @@ def _from_json(cls: type, values: dict[str, Any]) -> Any:
     return cls(**{k: v for k, v in tuples.items() if k in known})
 
 
-def _check_retile(store: TileStore, tiles: Sequence[Tile], seed: int, old_seed: int) -> None:
+def _to_retile(
+    store: TileStore, tiles: Sequence[Tile], seed: int, plan: MosaicPlan
+) -> list[Tile]:
+    """Those of the tiles that were not drawn with this seed yet; raises InputError."""
     grid = store.grid
     for row, col in tiles:
         if not (0 <= row < grid.rows and 0 <= col < grid.cols):
@@ -87,10 +102,12 @@ def _check_retile(store: TileStore, tiles: Sequence[Tile], seed: int, old_seed: 
                 f"--retile {row},{col} is outside the grid; rows run from 0 to {grid.rows - 1}, "
                 f"columns from 0 to {grid.cols - 1}."
             )
-    if seed == old_seed:
+    todo = [tile for tile in tiles if store.seed_of(tile) != seed]
+    if not todo and seed == plan.settings.mosaic.seed and store.is_finished:
         raise InputError(
             f"--retile with seed {seed} would draw the very same tiles; add another --seed."
         )
+    return todo
 
 
 def with_sources(studio: Studio, todo: set[Tile], seed: int, report: Report) -> Studio:

@@ -15,7 +15,7 @@ from ..models.edlora import Adapter
 from ..models.pixels import to_image
 from .evaluate.metrics import psnr, pyramid_errors, ssim
 from .files import write_png
-from .tiles import MOSAIC, TileStore
+from .tiles import FINISHED, MOSAIC, TileStore
 
 PACKAGES = ("smalti", "torch", "diffusers", "transformers", "peft", "pillow")
 SAMPLERS = {"ddim": "DDIM", "dpm++": "DPM++ 2M", "unipc": "UniPC", "lcm": "LCM"}  # the UIs' names
@@ -98,7 +98,7 @@ def finish(store: TileStore, settings: Settings, prompts: Iterable[str]) -> None
     tiles = store.facts(store.grid.tiles)
     energies = [facts.get("correction_energy", 0.0) for facts in tiles.values()]
     store.update(
-        state="finished",
+        state=FINISHED,
         settings=asdict(settings),
         versions=versions(),
         tiles=tiles,

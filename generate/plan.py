@@ -90,9 +90,12 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def plan_mosaic(settings: Settings, *, concepts_dir: Path) -> MosaicPlan:
+def plan_mosaic(
+    settings: Settings, *, concepts_dir: Path, photo_hash: str | None = None
+) -> MosaicPlan:
     """Check everything that can be checked without loading a model, and plan the run.
 
+    photo_hash: the reference photo's, where the photo itself is not needed any more.
     Raises InputError for a bad grid or tile size, contradicting options, an unknown or untrained
     concept, or a reference that cannot be read.
     """
@@ -104,12 +107,14 @@ def plan_mosaic(settings: Settings, *, concepts_dir: Path) -> MosaicPlan:
         check_pool(mosaic, grid)
     if mosaic.method == "color-adapter":
         require_color_adapter(settings.base)
-    identity = _identity(settings, concepts_dir)
+    identity = _identity(settings, concepts_dir, photo_hash)
     device = pick_device()
     return MosaicPlan(settings, grid, identity, device, estimate_seconds(settings, grid, device))
 
 
-def _identity(settings: Settings, concepts_dir: Path) -> dict[str, Any]:
+def _identity(
+    settings: Settings, concepts_dir: Path, photo_hash: str | None
+) -> dict[str, Any]:
     """Settings and hashes of files that a tile's picture depends on."""
     mosaic = settings.mosaic
     left_out = {*NOT_IN_PICTURE, *unused_settings(mosaic)}
@@ -119,11 +124,15 @@ def _identity(settings: Settings, concepts_dir: Path) -> dict[str, Any]:
     if mosaic.method == "color-adapter":
         facts["color_adapter"] = settings.base.color_adapter
     if mosaic.ref:
-        load_photo(Path(mosaic.ref).expanduser())
-        facts["reference"] = file_hash(Path(mosaic.ref).expanduser())[:16]
+        facts["reference"] = photo_hash or _hash_of_photo(Path(mosaic.ref).expanduser())
     for name in dict.fromkeys(filter(None, (mosaic.ref_lora, *mosaic.tile_lora))):
         facts[f"adapter {name}"] = file_hash(find_adapter(name, concepts_dir))[:16]
     return {"base": settings.base.source, **facts}
+
+
+def _hash_of_photo(path: Path) -> str:
+    load_photo(path)  # what cannot be read is refused before anything is loaded
+    return file_hash(path)[:16]
 
 
 def estimate_seconds(settings: Settings, grid: Grid, device: str) -> float:

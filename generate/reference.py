@@ -1,11 +1,12 @@
 """The reference picture: a photo, or drawn from a prompt or with a concept."""
 
-import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from ..configs.errors import InputError
@@ -20,6 +21,16 @@ def load_photo(path: Path, what: str = "reference", smallest: int = MIN_SIDE) ->
     what: its part in the mosaic, for messages. smallest: the shortest side it may have.
     Raises InputError when the file is missing, no image, damaged, animated, tiny or enormous.
     """
+    with opened(path, what, smallest) as image:
+        return to_image(np.asarray(flatten(ImageOps.exif_transpose(image))[0]))
+
+
+@contextmanager
+def opened(path: Path, what: str, smallest: int) -> Iterator[Image.Image]:
+    """Open a photo, its header checked and not decoded yet; raises as `load_photo` does.
+
+    What goes wrong while the caller decodes it becomes the same messages.
+    """
     if not path.is_file():
         fault = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"The {what} {path} {fault}; give --ref the path of an image.")
@@ -28,7 +39,7 @@ def load_photo(path: Path, what: str = "reference", smallest: int = MIN_SIDE) ->
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 _check(image, f"The {what} {path}", smallest)
-                return to_image(np.asarray(_as_rgb(image)))
+                yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"The {what} {path} is too large; scale it to 8000 px.") from error
     except UnidentifiedImageError as error:
@@ -43,23 +54,3 @@ def _check(image: Image.Image, name: str, smallest: int) -> None:
     if min(image.size) < smallest:
         width, height = image.size
         raise InputError(f"{name} is only {width}x{height} px; it needs {smallest} px a side.")
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    """Turn upright, convert an embedded colour profile to sRGB, put transparency over white."""
-    upright = ImageOps.exif_transpose(image)
-    profile = image.info.get("icc_profile")
-    if profile and not upright.has_transparency_data and not upright.mode.startswith("I"):
-        upright = _to_srgb(upright, profile)
-    return flatten(upright)[0]
-
-
-def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        converted = ImageCms.profileToProfile(
-            image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
-    except (ImageCms.PyCMSError, OSError):  # a broken profile is no reason to refuse the photo
-        return image
-    return converted or image

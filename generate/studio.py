@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from ..configs.settings import FROM_REFERENCE, MosaicSettings
 from ..models.base import BaseModel, load_base
 from ..models.concepts import find_adapter
 from ..models.device import DTYPES, resolve_precision
-from ..models.edlora import Adapter, fused, load_adapter, set_active
+from ..models.edlora import Adapter, fused, load_adapter, read_metadata, set_active
 from .color import Align, enlarge, latent_alignment, pixel_alignment
 from .grid import Grid, Tile, fit_reference, split_blocks
 from .guidance import band_cells, goes_through_unet, make_guide, with_strength
@@ -109,7 +110,8 @@ def open_studio(plan: MosaicPlan, store: TileStore, concepts_dir: Path, report: 
 def load_adapters(base: BaseModel, names: Iterable[str], concepts_dir: Path) -> dict[str, Adapter]:
     """Attach the adapters of all named concepts; none of them learns here.
 
-    Each is attached once, also where a concept is named by its name here and by its path there.
+    Each is attached once, also where a concept is named by its name here and by its path there;
+    of two whose folders are both called "mug", the second's words are called "mug-2".
     """
     adapters: dict[str, Adapter] = {}
     loaded: dict[Path, Adapter] = {}
@@ -117,11 +119,19 @@ def load_adapters(base: BaseModel, names: Iterable[str], concepts_dir: Path) -> 
         path = find_adapter(name, concepts_dir)
         key = path.resolve()
         if key not in loaded:
-            loaded[key] = load_adapter(base, path)
+            loaded[key] = load_adapter(base, path, free_name(base, path))
         adapters[name] = loaded[key]
     for module in (base.unet, base.text_encoder):
         module.requires_grad_(False)
     return adapters
+
+
+def free_name(base: BaseModel, path: Path) -> str | None:
+    """A name for an adapter whose own is taken by another one, None where it is not."""
+    own = read_metadata(path).get("name", "")
+    if own not in base.adapters:
+        return None
+    return next(name for n in count(2) if (name := f"{own}-{n}") not in base.adapters)
 
 
 def photo(mosaic: MosaicSettings) -> Tensor:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..configs.errors import InputError
+from ..configs.settings import MosaicSettings
 from ..models.pixels import to_image, to_pixels
 from .files import read_json, write_json, write_png
 from .grid import Grid, Tile
@@ -18,6 +20,7 @@ RECORD = "mosaic.json"
 REFERENCE = "reference.png"
 MOSAIC = "mosaic.png"
 FORMAT = 1  # of mosaic.json
+UNFINISHED, FINISHED = "unfinished", "finished"  # its `state`
 FACTS = "smalti"  # text chunk of a tile's PNG: its seed, concept and prompt as JSON
 
 
@@ -57,7 +60,7 @@ class TileStore:
             )
         else:
             return
-        self._write({"format": FORMAT, "state": "unfinished", "identity": identity})
+        self._write({"format": FORMAT, "state": UNFINISHED, "identity": identity})
 
     def update(self, **facts: Any) -> None:
         """Add facts to the record."""
@@ -89,6 +92,11 @@ class TileStore:
         """One fact from the record, None where it is not there."""
         return (read_record(self.folder) or {}).get(name)
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether mosaic.png and its metrics are those of the tiles that are there."""
+        return self.recorded("state") == FINISHED
+
     def missing(self) -> list[Tile]:
         """Tiles that are not there yet, or damaged, row by row."""
         return [tile for tile in self.grid.tiles if not self._is_whole(tile)]
@@ -114,6 +122,10 @@ class TileStore:
             with Image.open(self.path(tile)) as image:
                 found[tile_name(tile)] = json.loads(image.info.get(FACTS, "{}"))
         return found
+
+    def seed_of(self, tile: Tile) -> int | None:
+        """The seed that a tile was drawn with, None where it is not there or does not say."""
+        return self.facts([tile])[tile_name(tile)].get("seed") if self._is_whole(tile) else None
 
     def canvas(self) -> np.ndarray:
         """All tiles put together: 8-bit pixels [rows*tile, cols*tile, 3]."""
@@ -145,7 +157,12 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """Names and both values of what differs, at most three of them."""
+    """Names and both values of what differs, at most three of them.
+
+    A setting that the smalti which wrote `old` did not have yet counts as its default.
+    """
+    defaults = json.loads(json.dumps(asdict(MosaicSettings())))
+    old = {**{name: defaults[name] for name in defaults if name in new}, **old}
     names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
     names.sort(key=lambda name: name != "method")  # it explains the others
     shown = [f"{name}: {old.get(name)!r}, now {new.get(name)!r}" for name in names[:3]]

@@ -1,13 +1,16 @@
 """Pictures: from Pillow to 8-bit RGB, and between 8-bit pixels and tensors."""
 
+import io
+
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 from torch import Tensor
 
 
 def flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Return the picture as RGB over white, and its alpha channel if that cuts something out."""
+    """Return the picture in sRGB over white, and its alpha channel if that cuts something out."""
+    image = _to_srgb(image)
     if image.mode.startswith("I"):
         # Pillow would clip 16-bit grey instead of scaling it.
         image = Image.fromarray(
@@ -20,6 +23,24 @@ def flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     white = Image.new("RGBA", rgba.size, "white")
     telling = alpha.getextrema()[0] < 255 and alpha.getextrema()[1] > 0
     return Image.alpha_composite(white, rgba).convert("RGB"), alpha if telling else None
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """Convert from the embedded colour profile; without a fitting one, the picture as it is."""
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode.startswith("I"):
+        return image
+    if image.has_transparency_data or image.mode == "P":
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        mode = "RGBA" if image.mode == "RGBA" else "RGB"
+        converted = ImageCms.profileToProfile(
+            image, source, ImageCms.createProfile("sRGB"), outputMode=mode
+        )
+    except (ImageCms.PyCMSError, OSError):  # a broken profile is no reason to refuse the picture
+        return image
+    return converted or image
 
 
 def is_animated(image: Image.Image) -> bool:

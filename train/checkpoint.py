@@ -5,6 +5,7 @@ holds `adapter.safetensors`, `optimizer.pt` (optimiser, gradient scaler and RNG 
 `state.json` (step, sampler position, frozen words, and what the run was begun with).
 """
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -89,7 +90,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
             "scaler": checkpoint.scaler,
             "rng": _rng_state(),
         }
-        torch.save(states, temporary / "optimizer.pt")
+        save_state(states, temporary / "optimizer.pt")
         facts = {
             key: getattr(checkpoint, key)
             for key in ("step", "position", "frozen_words", "identity")
@@ -98,6 +99,13 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     for old in checkpoints(folder)[:-keep]:
         remove(old)
     return path
+
+
+def save_state(state: Mapping[str, Any], path: Path) -> None:
+    """Write a dict of tensors and plain values as `torch.load` reads it; OSError on a full disk."""
+    buffer = io.BytesIO()  # torch's own writer reports a full disk as a bug of its own
+    torch.save(state, buffer)
+    path.write_bytes(buffer.getbuffer())
 
 
 def checkpoints(folder: Path) -> list[Path]:

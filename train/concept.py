@@ -23,6 +23,7 @@ IMAGE_SUFFIXES = {
     *(".heic", ".heif"),
 }
 MASK_SUFFIX = ".mask.png"
+CAPTION_SUFFIXES = (".txt", ".TXT")
 PLACEHOLDER = "<concept>"
 MIN_SIDE = 64
 MIN_IMAGES = 3
@@ -212,9 +213,9 @@ def _read_item(path: Path, warnings: list[str]) -> ImageItem:
     mask = path.with_name(path.stem + MASK_SUFFIX)
     if mask.is_file():
         _check_mask(path, mask)
-    return ImageItem(
-        path, _read_caption(path.with_suffix(".txt"), warnings), mask if mask.is_file() else None
-    )
+    beside = [p for p in map(path.with_suffix, CAPTION_SUFFIXES) if p.is_file()]
+    caption = _read_caption(beside[0], warnings) if beside else None
+    return ImageItem(path, caption, mask if mask.is_file() else None)
 
 
 def _check_mask(path: Path, mask: Path) -> None:
@@ -242,8 +243,6 @@ def _check_mask(path: Path, mask: Path) -> None:
 
 
 def _read_caption(path: Path, warnings: list[str]) -> str | None:
-    if not path.is_file():
-        return None
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except UnicodeDecodeError as error:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..models.base import BaseModel
 
 # Raise it when crops change, so that no latents of an older smalti are taken for ours.
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 # Relit copies of every crop: so many that their colours are not learned by heart.
 LIGHTS = 8
 # Pixels that the encoder takes at once: four images of 512 px.

@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -64,15 +64,19 @@ def identity_of(
     return run_identity(settings.train, data, fingerprint, settings.base.resolution, processes)
 
 
-def dry_run(folder: Path, settings: Settings) -> dict[str, Any]:
+def dry_run(folder: Path, settings: Settings, *, restart: bool = False) -> dict[str, Any]:
     """Return what training would do, for printing; changes nothing.
 
-    Raises InputError as `train_concept` would for the folder.
+    restart: as if earlier work were forgotten. Raises InputError as `train_concept` would for the
+    folder.
     """
     concept = load_concept(folder, settings.train.class_word)
     settings = with_class_word(settings, concept)
     train, size = settings.train, settings.base.resolution
-    done, conflict = _steps_done(concept, settings)
+    before = earlier_work(concept, settings)
+    done = 0 if restart else before.steps
+    conflict = [before.conflict] if before.conflict and not restart else []
+    seconds = estimate_seconds(concept, settings, train.steps - done, logged=before.is_same_run)
     samples = train.batch_size * train.gradient_accumulation
     crops = len(concept.images) * train.crops_per_image
     return {
@@ -86,27 +90,43 @@ def dry_run(folder: Path, settings: Settings) -> dict[str, Any]:
         "crops": f"{crops} of {size}x{size} px, latents {size // 8}x{size // 8}",
         "steps": f"{train.steps} of {samples} samples, {done} done",
         "views_per_image": round(train.steps * samples / len(concept.images)),
-        "estimated_minutes": round(estimate_seconds(concept, settings, train.steps - done) / 60, 1),
+        "estimated_minutes": round(seconds / 60, 1),
         "output": str(concept.folder / ADAPTER_FILE),
     }
 
 
-def _steps_done(concept: Concept, settings: Settings) -> tuple[int, list[str]]:
-    """Return the steps that a run would go on from, or why it would be refused."""
+@dataclass(frozen=True)
+class EarlierWork:
+    """What lies in a concept's work folder, as seen by the run that would come next."""
+
+    steps: int = 0
+    """Steps that the run would go on from."""
+    conflict: str = ""
+    """Why it would be refused."""
+    is_same_run: bool = False
+    """Whether it was begun with the same settings, images and base."""
+
+
+def earlier_work(concept: Concept, settings: Settings) -> EarlierWork:
+    """Look for checkpoints; loads no model."""
     facts = read_facts(concept.folder / WORK_FOLDER / "checkpoints")
     if facts is None:
-        return 0, []
+        return EarlierWork()
     saved = facts["identity"]
     try:
         check_identity(_identity_now(concept, settings, saved["processes"], saved), saved)
     except InputError as error:
-        return 0, [str(error)]
-    return min(facts["step"], settings.train.steps), []
+        return EarlierWork(conflict=str(error))
+    return EarlierWork(min(facts["step"], settings.train.steps), is_same_run=True)
 
 
-def estimate_seconds(concept: Concept, settings: Settings, steps: int) -> float:
-    """Estimate the time of `steps` steps, from this concept's own log or the device's speed."""
-    if measured := _logged_step_seconds(concept.folder / WORK_FOLDER / "log.jsonl"):
+def estimate_seconds(concept: Concept, settings: Settings, steps: int, *, logged: bool) -> float:
+    """Estimate the time of `steps` steps from the device's speed.
+
+    logged: from the durations in this concept's log instead, if there are any.
+    """
+    log = concept.folder / WORK_FOLDER / "log.jsonl"
+    if logged and (measured := _logged_step_seconds(log)):
         return steps * measured
     train, base = settings.train, settings.base
     scale = base.size_gb / SD_SIZE_GB * (base.resolution / 512) ** 2

@@ -49,6 +49,7 @@ def train_concept(
     *,
     progress: ProgressCallback | None = None,
     restart: bool = False,
+    restarted: Callable[[], None] = lambda: None,
 ) -> Path:
     """Train the concept in `folder` and return the path of its `edlora.safetensors`.
 
@@ -61,6 +62,7 @@ def train_concept(
         settings: Resolved settings; `train.class_word`, when empty, comes from concept.toml.
         progress: Called with (steps done, steps in all, loss) instead of showing a progress bar.
         restart: Forget earlier work on this concept and begin anew.
+        restarted: Called once that work is gone, so that nobody asks for it twice.
 
     Raises:
         InputError: The folder, the settings or the base model cannot be used, or differ from those
@@ -82,8 +84,9 @@ def train_concept(
             say(_finished_message(concept.name, done))
         return out
     run = prepare(concept, settings, accelerator, work, tell_encoding if talkative else None)
-    if accelerator.is_main_process and restart:  # not before: what can fail has not
+    if restart and accelerator.is_main_process:  # not before: what can fail has not
         remove(work / "checkpoints")
+        restarted()
     accelerator.wait_for_everyone()
     resume(run, load_latest(work / "checkpoints"))
     if accelerator.is_main_process:

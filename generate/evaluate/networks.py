@@ -8,6 +8,7 @@ from pathlib import Path
 
 CONFIGS = ("config.json", "preprocessor_config.json", "tokenizer_config.json")
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+WITHOUT_COPIES = "--exclude '*.h5' --exclude '*.msgpack'"  # TensorFlow's and Flax's weights
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Network:
 
     def downloads(self) -> list[str]:
         """The commands that bring everything it needs."""
-        own = f"hf download {self.hub_id} {self.file}".rstrip()
+        own = f"hf download {self.hub_id} {self.file or WITHOUT_COPIES}"
         return [own, *(self.reader.downloads() if self.reader else ())]
 
 

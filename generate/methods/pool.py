@@ -14,7 +14,7 @@ from ...configs.files import file_hash
 from ...configs.settings import MosaicSettings
 from ..grid import MIN_TILE, Grid, fit_reference
 from ..palette import COLORS
-from ..reference import load_photo
+from ..reference import load_photo, opened
 from ..subjects import Subject, name_color
 from ..tiles import TileStore
 from .matching import pictures_needed
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..studio import Studio
 
 FOLDER = "pool"  # in the mosaic's
+PICTURE = "pool picture"  # in messages
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
@@ -36,7 +37,7 @@ class Source:
 
     def read(self, side: int) -> Tensor:
         """The picture [3, side, side] in [0, 1], its middle square."""
-        picture = load_photo(self.file, "pool picture", MIN_TILE)
+        picture = load_photo(self.file, PICTURE, MIN_TILE)
         return fit_reference(picture, Grid(1, 1, side, side))
 
 
@@ -45,7 +46,12 @@ def pool_files(mosaic: MosaicSettings) -> list[Path]:
     folder = Path(mosaic.pool).expanduser()
     if not folder.is_dir():
         raise InputError(f"mosaic.pool {folder} is no folder; give the folder of your pictures.")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    files = sorted(
+        path
+        for path in folder.iterdir()
+        # Other systems leave "._photo.jpg" beside photo.jpg, which is none.
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
     if not files:
         raise InputError(
             f"mosaic.pool {folder} holds no pictures ({', '.join(SUFFIXES)}); put some there, or "
@@ -61,8 +67,16 @@ def pool_hash(mosaic: MosaicSettings) -> str:
 
 
 def check_pool(mosaic: MosaicSettings, grid: Grid) -> None:
-    """Raise InputError when "match" has too few pictures to keep its distance between repeats."""
-    count = len(pool_files(mosaic)) if mosaic.pool else mosaic.pool_size
+    """Look at the header of every picture, before anything is loaded.
+
+    Raises InputError when one cannot serve, or when "match" has too few of them to keep its
+    distance between repeats.
+    """
+    files = pool_files(mosaic) if mosaic.pool else []
+    for path in files:
+        with opened(path, PICTURE, MIN_TILE):
+            pass
+    count = len(files) if mosaic.pool else mosaic.pool_size
     needed = pictures_needed(grid, mosaic.repeat_distance)
     if mosaic.method == "match" and count < needed:
         raise InputError(

@@ -6,7 +6,7 @@ import torch
 
 from ..grid import Tile
 from ..noise import keyed_generator
-from ..tiles import TileStore, tile_name
+from ..tiles import TileStore
 from .matching import color_features, near, nearest, nearest_sources
 from .pool import Source
 
@@ -32,7 +32,7 @@ def choose_sources(
         placed = nearest_sources(blocks, features, grid, distance)
     else:
         placed, wanted = shown_sources(store, pool), dict(zip(grid.tiles, blocks, strict=True))
-        for tile in sorted(todo - drawn_with(store, todo, seed)):
+        for tile in sorted(todo):
             placed[tile] = nearest(wanted[tile], features, near(placed, tile, distance))
     return {tile: pool[index] for tile, index in placed.items()}
 
@@ -47,8 +47,3 @@ def shown_sources(store: TileStore, pool: list[Source]) -> dict[Tile, int]:
     index = {source.file.name: number for number, source in enumerate(pool)}
     facts = store.facts(store.grid.tiles).values()
     return dict(zip(store.grid.tiles, (index[fact["source"]] for fact in facts), strict=True))
-
-
-def drawn_with(store: TileStore, tiles: set[Tile], seed: int) -> set[Tile]:
-    """Tiles that a run with this seed has drawn anew already; the same command keeps them."""
-    return {tile for tile in tiles if store.facts([tile])[tile_name(tile)]["seed"] == seed}

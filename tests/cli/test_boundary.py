@@ -8,6 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from smalti.cli import boundary
 from smalti.cli.boundary import explain, guarded
 from smalti.configs.errors import InputError, SmaltiError
 
@@ -56,6 +57,14 @@ def test_known_failures_become_messages(error, code, words, monkeypatch):
     assert "Traceback" not in result.stderr
     for word in words:
         assert word in result.stderr
+
+
+def test_a_flag_that_has_done_its_work_is_not_asked_for_again(monkeypatch):
+    monkeypatch.setattr(boundary, "_forgotten", set())
+    monkeypatch.setattr(sys, "argv", ["mosaic-train", "mug", "--restart", "--rank", "2"])
+    assert "mosaic-train mug --restart --rank 2" in explain(MemoryError())[0]
+    boundary.forget_option("--restart")
+    assert "mosaic-train mug --rank 2" in explain(MemoryError())[0]
 
 
 def test_an_unknown_error_is_not_hidden(monkeypatch):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -84,6 +85,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list:
     trainer.train_concept = recorder("train", Path("concepts/sylvie/edlora.safetensors"))
     trainer.dry_run = recorder("plan", {"images": 15, "estimated_time": "4 min [cpu]"})
     mosaic.generate_mosaic = recorder("gen", Path("mosaics/x/mosaic.png"))
+    mosaic.recorded_settings = lambda out: None
     plan = SimpleNamespace(facts=lambda: {"grid": "8x8", "pixels": (1024, 1024)})
     plan.settings = Settings(mosaic=MosaicSettings(tile_prompt=("a <cat> [x]",)))
     mosaic.plan_mosaic = recorder("plan", plan)
@@ -150,7 +152,7 @@ def test_train_resolves_settings_in_order_and_calls_the_trainer(studio: Path, ca
     assert result.exit_code == 0
     assert "concepts/sylvie/edlora.safetensors" in result.stdout
     [(name, (folder, settings), kwargs)] = calls
-    assert kwargs == {"restart": True}
+    assert kwargs["restart"] is True
     assert (name, folder) == ("train", Path("concepts/sylvie"))
     found = settings.train
     assert (found.class_word, found.crops_per_image, found.steps) == ("girl", 4, 12)
@@ -161,7 +163,7 @@ def test_train_resolves_settings_in_order_and_calls_the_trainer(studio: Path, ca
 def test_gen_passes_options_tiles_and_folder_on(studio: Path, calls: list):
     result = invoke(
         main.app, "gen", "--tile-lora", "sylvie", "--tile-prompt", "a, b", "--tile-prompt", "c",
-        "--ref", "p.jpg", "--no-color", "--retile", "3,5", "--retile", "0, 1", "--seed", "7",
+        "--ref", "p.jpg", "--no-color", "--seed", "7",
     )  # fmt: skip
     assert result.exit_code == 0
     [(_, (settings, out), kwargs)] = calls
@@ -170,7 +172,40 @@ def test_gen_passes_options_tiles_and_folder_on(studio: Path, calls: list):
     assert (mosaic.tile_lora, mosaic.tile_prompt) == (("sylvie",), ("a, b", "c"))
     assert (mosaic.color, mosaic.guidance, mosaic.seed) == (False, True, 7)
     assert out == Path("mosaics/sylvie-p")
-    assert kwargs == {"concepts_dir": Path("concepts"), "retile": [(3, 5), (0, 1)]}
+    assert kwargs == {"concepts_dir": Path("concepts"), "retile": None}
+
+
+def test_retile_takes_what_the_mosaic_was_made_with_but_for_what_is_given(studio, calls):
+    made = Settings(mosaic=MosaicSettings(tile_prompt=("a",), ref="p.jpg", steps=9, seed=3))
+    (studio / "m").mkdir()
+    (studio / "m" / "mosaic.json").write_text(json.dumps({"settings": asdict(made)}))
+    words = ("--out", "m", "--retile", "3,5", "--retile", "0, 1", "--seed", "7")
+    assert invoke(gen.app, *words, "--ref", "moved.jpg", "--batch-size", "2").exit_code == 0
+    [(_, (settings, out), kwargs)] = calls
+    assert settings.mosaic == replace(made.mosaic, seed=7, ref="moved.jpg", batch_size=2)
+    assert (out, kwargs["retile"]) == (Path("m"), [(3, 5), (0, 1)])
+    for more in (("--preset", "draft"), ("--config", "x.toml")):
+        assert "leave out --preset" in invoke(gen.app, *words, *more).stderr
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("A cat, 2 dogs!", "a-cat-2-dogs"),
+        ("ein Mädchen", "ein-mädchen"),
+        ("девушка_у моря", "девушка-у-моря"),
+    ],
+)
+def test_the_default_folder_keeps_the_letters_of_any_script(prompt: str, name: str):
+    settings = MosaicSettings(tile_prompt=(prompt,), ref="фото_1.jpg", method="img2img")
+    assert gen.default_out(settings) == Path(f"mosaics/{name}-фото-1-img2img")
+
+
+def test_default_folders_of_long_or_wordless_prompts_differ():
+    prompts = ("a" * 50, "a" * 60, "!!!", "???")
+    found = {gen.default_out(MosaicSettings(tile_prompt=(p,), ref="p.jpg")).name for p in prompts}
+    assert len(found) == 4 and all(name.endswith("-p") for name in found)
+    assert all(len(name) < 60 for name in found)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +316,8 @@ def test_ctrl_c_says_that_work_is_saved_and_how_to_go_on(studio: Path):
     code = (
         "import sys, time; from types import ModuleType; import smalti.train\n"
         "trainer = ModuleType('trainer')\n"
-        "def train_concept(folder, settings, restart): print('ready', flush=True); time.sleep(30)\n"
+        "def train_concept(folder, settings, restart, restarted):\n"
+        "    restarted(); print('ready', flush=True); time.sleep(30)\n"
         "trainer.train_concept = train_concept\n"
         "sys.modules['smalti.train.trainer'] = trainer\n"
         "sys.argv[0] = '/somewhere/mosaic-train'\n"

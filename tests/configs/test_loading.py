@@ -211,6 +211,34 @@ def test_a_mosaics_record_gives_the_same_run(tmp_path: Path):
             resolve(config=path)
 
 
+@pytest.mark.parametrize(
+    ("kept", "given", "found"),
+    [
+        ({"ref_lora": "a", "ref_prompt": "b"}, {"ref": "p"}, {"ref_lora": "", "ref_prompt": ""}),
+        ({"ref": "p.jpg"}, {"ref_prompt": "b"}, {"ref": "", "ref_prompt": "b"}),
+        ({"grid": "12x16"}, {"level": 4}, {"grid": "", "level": 4}),
+        ({"pool": "pictures"}, {"tile_lora": ["a"]}, {"pool": "", "tile_lora": ("a",)}),
+        # Not where nothing is given, nor within one source: that is for the command to refuse.
+        ({"ref": "p.jpg"}, {"ref_prompt": ""}, {"ref": "p.jpg"}),
+        ({}, {"ref": "p.jpg", "ref_prompt": "b"}, {"ref": "p.jpg", "ref_prompt": "b"}),
+    ],
+    ids=str,
+)
+def test_another_way_to_say_it_replaces_that_of_an_earlier_source(tmp_path, kept, given, found):
+    """A mosaic.json names everything; it still can be the start of a mosaic of another photo."""
+    path = tmp_path / "mosaic.json"
+    record = Settings(mosaic=MosaicSettings(**kept))
+    path.write_text(json.dumps({"settings": asdict(record)}))
+    options = {f"mosaic.{name}": value for name, value in given.items()}
+    mosaic = resolve(config=path, options=options).mosaic
+    assert {name: getattr(mosaic, name) for name in found} == found
+
+
+def test_options_and_overrides_are_one_source():
+    mosaic = resolve(options={"mosaic.ref": "p.jpg"}, overrides=["mosaic.ref_prompt=x"]).mosaic
+    assert (mosaic.ref, mosaic.ref_prompt) == ("p.jpg", "x")
+
+
 def test_a_config_file_may_name_the_base_and_an_option_wins_over_it(tmp_path: Path):
     path = tmp_path / "run.toml"
     path.write_text('[base]\nname = "sd21"\n[train]\nrank = 6\n')

@@ -1,6 +1,7 @@
 """Whole mosaics on the tiny model: restarts, batches, single tiles, switches, errors."""
 
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +13,14 @@ from PIL import Image
 
 from smalti.configs.errors import InputError, SmaltiError
 from smalti.configs.settings import MosaicSettings
-from smalti.generate import mosaic, studio
+from smalti.generate import mosaic, output, studio
 from smalti.generate.evaluate.metrics import psnr, ssim
 from smalti.generate.grid import Grid
 from smalti.generate.guidance.choice import make_guide
 from smalti.generate.mosaic import plan_mosaic
 from smalti.generate.plan import DECODER_COST, bytes_per_tile, unet_calls
 from smalti.models.base import load_base
+from smalti.models.edlora import load_adapter, save_adapter
 from smalti.models.pixels import to_image
 
 
@@ -131,7 +133,7 @@ def test_tiles_without_a_record_are_refused(small, make, tmp_path):
 def test_retile_touches_that_tile_only(finished, small, make, tmp_path):
     out = make(small, tmp_path / "m")
     before = {p: p.stat().st_mtime_ns for p in (out / "tiles").iterdir()}
-    make(small, out, retile=[(1, 2)], seed=7, tile_prompt=())  # settings come from the record
+    make(small, out, retile=[(1, 2)], seed=7)
     changed = [p.name for p, time in before.items() if p.stat().st_mtime_ns != time]
     assert changed == ["r01_c02.png"]
     assert tiles_of(out)["r01_c02.png"] != tiles_of(finished)["r01_c02.png"]
@@ -149,6 +151,75 @@ def test_retile_touches_that_tile_only(finished, small, make, tmp_path):
 def test_bad_retiles_are_refused(finished, small, make, tile, seed, message):
     with pytest.raises(InputError, match=message):
         make(small, finished, retile=[tile], seed=seed)
+
+
+def test_a_tile_goes_back_to_the_mosaics_own_seed(finished, small, make, tmp_path):
+    out = make(small, tmp_path / "m")
+    make(small, out, retile=[(0, 1)], seed=7)
+    assert tiles_of(out) != tiles_of(finished)
+    make(small, out, retile=[(0, 1)])
+    assert tiles_of(out) == tiles_of(finished)
+
+
+def test_retiling_that_was_stopped_goes_on(small, make, tmp_path, killed):
+    """What was drawn stays; the mosaic shows it after the same command, or the first one."""
+    whole = make(small, tmp_path / "whole")
+    tiles = [(0, 0), (0, 2), (1, 0), (1, 1)]  # both prompts, so two batches
+    make(small, whole, retile=tiles, seed=7)
+    for again in ({"retile": tiles, "seed": 7}, {}):
+        out = make(small, tmp_path / f"m{len(again)}", batch_size=2)
+        calls = killed()
+        calls.clear()
+        with pytest.raises(KeyboardInterrupt):
+            make(small, out, retile=tiles, seed=7, batch_size=2)
+        assert json.loads((out / "mosaic.json").read_text())["state"] == "unfinished"
+        make(small, out, batch_size=2, **again)
+        record = json.loads((out / "mosaic.json").read_text())
+        redrawn = {name for name, tile in record["tiles"].items() if tile["seed"] == 7}
+        assert len(redrawn) == (4 if again else 2) and record["state"] == "finished"
+        canvas = np.asarray(Image.open(out / "mosaic.png"))
+        for name in redrawn:
+            row, col = int(name[1:3]), int(name[5:7])
+            shown = canvas[64 * row : 64 * row + 64, 64 * col : 64 * col + 64]
+            assert np.array_equal(shown, np.asarray(Image.open(out / f"tiles/{name}.png")))
+
+
+def test_retile_needs_no_photo_but_takes_no_other(small, make, tmp_path):
+    for name, color in (("photo", "red"), ("other", "blue")):
+        Image.new("RGB", (80, 70), color).save(tmp_path / f"{name}.png")
+    photo = {"ref": str(tmp_path / "photo.png"), "ref_prompt": "", "steps": 1}
+    out = make(small, tmp_path / "m", **photo)
+    with pytest.raises(InputError, match="other settings .reference"):
+        make(small, out, retile=[(0, 0)], seed=7, **{**photo, "ref": str(tmp_path / "other.png")})
+    (tmp_path / "photo.png").rename(tmp_path / "moved.png")
+    make(small, out, retile=[(0, 0)], seed=7, **photo)
+    make(small, out, retile=[(0, 1)], seed=7, **{**photo, "ref": str(tmp_path / "moved.png")})
+    tiles = json.loads((out / "mosaic.json").read_text())["tiles"]
+    assert [tile["seed"] for tile in tiles.values()] == [7, 7, 0, 0, 0, 0]
+
+
+def test_a_setting_that_an_older_smalti_did_not_have_counts_as_its_default(small, make, tmp_path):
+    out = make(small, tmp_path / "m", steps=1)
+    record = json.loads((out / "mosaic.json").read_text())
+    del record["identity"]["tint"]
+    (out / "mosaic.json").write_text(json.dumps(record))
+    make(small, out, steps=1)
+    with pytest.raises(InputError, match=r"tint: 0\.0, now 0\.1"):
+        make(small, out, steps=1, tint=0.1)
+
+
+def test_a_mosaic_stopped_before_its_metrics_is_finished_by_the_same_command(
+    finished, small, make, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(output, "pyramid_errors", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            make(small, tmp_path / "m")
+    assert (tmp_path / "m/mosaic.png").exists()
+    make(small, tmp_path / "m")
+    records = (json.loads((f / "mosaic.json").read_text()) for f in (tmp_path / "m", finished))
+    mine, theirs = ({k: r[k] for k in ("state", "metrics", "tiles")} for r in records)
+    assert mine == theirs
 
 
 def test_retile_needs_a_finished_mosaic(small, make, tmp_path):
@@ -260,6 +331,25 @@ def test_a_concept_may_be_named_and_pointed_at(small, make, concepts):
     pointed = make(small, tile_lora=(str(concepts / "sylvie"),), **options)
     for path in (named / "tiles").iterdir():
         assert np.array_equal(Image.open(path), Image.open(pointed / "tiles" / path.name))
+
+
+def test_two_concepts_of_one_name_serve_together(small, make, concepts, tmp_path):
+    """Folders of two people may both be called "girl"; each tile is what its own would draw."""
+    other = tmp_path / "girls" / "sylvie"
+    shutil.copytree(concepts / "eileen", other)
+    base = load_base(small.base, device="cpu")
+    adapter = load_adapter(base, other / "edlora.safetensors", "sylvie")
+    save_adapter(base, adapter, other / "edlora.safetensors")
+    options = {"tile_prompt": (), "ref_prompt": "a girl", "steps": 1, "concepts": concepts}
+    both = make(small, tile_lora=("sylvie", str(other)), **options)
+    ours, theirs = (make(small, tile_lora=(name,), **options) for name in ("sylvie", str(other)))
+    record = json.loads((both / "mosaic.json").read_text())
+    assert [adapter["trigger"] for adapter in record["adapters"]] == [
+        "<sylvie-1> <sylvie-2>", "<sylvie-2-1> <sylvie-2-2>"
+    ]  # fmt: skip
+    for name, tile in record["tiles"].items():
+        alone = pixels_of(ours if tile["concept"] == "sylvie" else theirs)[f"{name}.png"]
+        assert abs(pixels_of(both)[f"{name}.png"] - alone).max() <= 1
 
 
 @pytest.mark.parametrize(

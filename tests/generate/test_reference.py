@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageCms
+from PIL import Image
 
 from smalti.configs.errors import InputError
 from smalti.generate.evaluate.metrics import psnr, ssim
@@ -39,14 +39,6 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path):
     Image.fromarray(ramp).save(tmp_path / "deep.png")
     photo = load_photo(tmp_path / "deep.png")
     assert photo.mean().item() == pytest.approx(0.5, abs=0.01)
-
-
-def test_colour_profiles_are_converted(tmp_path):
-    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    Image.new("RGB", (64, 64), (10, 120, 250)).save(tmp_path / "p.png", icc_profile=lab)
-    photo = load_photo(tmp_path / "p.png")
-    expected = torch.tensor([10, 120, 250]) / 255
-    assert torch.allclose(photo.mean((1, 2)), expected, atol=0.01)
 
 
 def test_phone_jpegs_with_a_second_picture_serve(tmp_path):

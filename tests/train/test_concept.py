@@ -147,6 +147,11 @@ def test_captions_without_placeholder_empty_or_not_text(folder: Path):
     refused(folder, "p2.txt", "UTF-8")
 
 
+def test_a_caption_may_end_in_capitals(folder: Path):
+    (folder / "p0.TXT").write_text("<concept> on a table")
+    assert load_concept(folder).images[0].caption == "<concept> on a table"
+
+
 def test_orientation_is_honoured_for_images_and_mask_sizes(folder: Path):
     tags = Image.Exif()
     tags[0x0112] = 6  # rotate by 90 degrees to display

@@ -18,7 +18,7 @@ from smalti.configs.errors import InputError, SmaltiError
 from smalti.configs.settings import Settings, TrainSettings
 from smalti.train import step as step_module
 from smalti.train import trainer
-from smalti.train.checkpoint import checkpoints, load_latest
+from smalti.train.checkpoint import checkpoints, load_latest, save_state
 from smalti.train.concept import load_concept
 from smalti.train.lighting import RELIT
 from smalti.train.trainer import dry_run, train_concept
@@ -172,8 +172,10 @@ def test_finished_training_says_so_extends_and_restarts(folder, settings, capsys
     train_concept(folder, with_train(settings, steps=6), progress=note)
     assert steps == [5, 6] and out.read_bytes() != before
     steps.clear()
-    train_concept(folder, settings, progress=note, restart=True)
-    assert steps == [1, 2, 3, 4]
+    told: list[bool] = []
+    gone = lambda: told.append(not (folder / ".training" / "checkpoints").exists())  # noqa: E731
+    train_concept(folder, settings, progress=note, restart=True, restarted=gone)
+    assert steps == [1, 2, 3, 4] and told == [True]
     again = load_file(out)
     assert all(torch.equal(first[key], again[key]) for key in first)
 
@@ -187,7 +189,8 @@ def test_a_restart_that_fails_has_deleted_nothing(folder, settings, monkeypatch)
 
     with monkeypatch.context() as patch, pytest.raises(InputError, match="no network"):
         patch.setattr(trainer, "load_base", offline)
-        train_concept(folder, settings, progress=quiet, restart=True)
+        never = lambda: pytest.fail("nothing is gone")  # noqa: E731
+        train_concept(folder, settings, progress=quiet, restart=True, restarted=never)
     steps = []
     train_concept(folder, settings, progress=lambda step, *_: steps.append(step))
     assert not steps and out.read_bytes() == before
@@ -424,6 +427,12 @@ def test_a_full_disk_is_reported_and_the_last_checkpoint_stays(folder, settings,
     assert [path.name for path in folders] == ["step_000002"]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
+def test_a_disk_that_fills_up_under_torchs_own_file_is_recognised():
+    with pytest.raises(OSError, match="No space left"):
+        save_state({"step": 1, "weights": torch.ones(5)}, Path("/dev/full"))
+
+
 def test_an_unwritable_folder_is_refused_before_any_work(folder, settings, monkeypatch):
     def refuse(self, *args, **options):
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
@@ -431,6 +440,24 @@ def test_an_unwritable_folder_is_refused_before_any_work(folder, settings, monke
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(InputError, match="cannot be written"):
         train_concept(folder, settings, progress=quiet)
+
+
+def test_dry_run_knows_what_a_restart_forgets(folder, settings):
+    train_concept(folder, settings, progress=quiet)
+    assert dry_run(folder, settings)["steps"].endswith("4 done")
+    assert dry_run(folder, settings, restart=True)["steps"].endswith("0 done")
+    other = replace(settings, train=replace(settings.train, rank=2))
+    assert "rank (then 4)" in dry_run(folder, other)["warnings"][-1]
+    assert dry_run(folder, other, restart=True)["warnings"] == []
+
+
+def test_dry_run_takes_times_of_the_same_run_only(folder, settings):
+    train_concept(folder, settings, progress=quiet)
+    log = folder / ".training" / "log.jsonl"
+    log.write_text('{"seconds": 600}\n')
+    assert dry_run(folder, settings, restart=True)["estimated_minutes"] == 40
+    other = replace(settings, train=replace(settings.train, batch_size=1))
+    assert dry_run(folder, other, restart=True)["estimated_minutes"] < 40
 
 
 def test_dry_run_tells_and_does_nothing(folder, settings):

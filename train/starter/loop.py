@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ...configs.files import replacing
 from ...configs.recipe import LoopSettings
 from ...models.device import resolve_precision
+from ..checkpoint import save_state
 
 LOG_EVERY = 50
 
@@ -154,7 +155,7 @@ def _save(
     state = {"step": step, "seconds": seconds, "model": model.state_dict(),
              "optimizer": optimizer.state_dict(), "ema": ema.shadow}
     with replacing(path) as temporary:
-        torch.save(state, temporary)
+        save_state(state, temporary)
 
 
 class _Log:

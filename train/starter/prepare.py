@@ -48,7 +48,7 @@ def prepare(settings: RecipeSettings, work: Path, device: torch.device) -> Prepa
     if not words.is_dir():
         with replacing(words) as temporary:
             train_tokenizer(_texts(corpus, settings), settings.corpus.vocabulary, temporary)
-    wanted = json.dumps(asdict(settings.corpus))
+    wanted = json.dumps({**asdict(settings.corpus), "facts": facts()})
     if not made.is_dir():
         compositions, tokens = _compositions(corpus, settings, words)
         with replacing(made) as temporary:
@@ -58,7 +58,8 @@ def prepare(settings: RecipeSettings, work: Path, device: torch.device) -> Prepa
             (temporary / "settings.json").write_text(wanted, encoding="utf-8")
     if (made / "settings.json").read_text(encoding="utf-8") != wanted:
         raise InputError(
-            f"{work} was begun with other [corpus] settings. Take another --work, or delete {made}."
+            f"{work} was begun with other [corpus] settings or another subjects.toml. Take another "
+            f"--work, or delete {made}."
         )
     plan, tokens = Compositions.load(made / "plan.npz"), np.load(made / "tokens.npy")
     return Prepared(corpus, plan, tokens, words)

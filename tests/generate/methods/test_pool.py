@@ -11,6 +11,7 @@ from PIL import Image
 
 from smalti.configs.errors import InputError
 from smalti.configs.settings import CLASSICAL, MosaicSettings
+from smalti.generate import mosaic as mosaic_module
 from smalti.generate import studio
 from smalti.generate.methods.pool import pool_subjects
 from smalti.generate.mosaic import plan_mosaic
@@ -99,7 +100,7 @@ def test_a_tile_drawn_anew_changes_its_picture_alone(by_method, pool, tmp_path, 
     out = by_method(method, tmp_path / "m", pool=str(pool), **SINGLE)
     old = record_of(out)["tiles"]
     before = {path.name: path.read_bytes() for path in (out / "tiles").iterdir()}
-    by_method(method, out, retile=[(0, 1), (1, 1)], seed=7)
+    by_method(method, out, retile=[(0, 1), (1, 1)], seed=7, pool=str(pool), **SINGLE)
     new = record_of(out)["tiles"]
     after = {path.name: path.read_bytes() for path in (out / "tiles").iterdir()}
     changed = {name for name in before if before[name] != after[name]}
@@ -109,7 +110,8 @@ def test_a_tile_drawn_anew_changes_its_picture_alone(by_method, pool, tmp_path, 
     if method == "match":  # 2 x 3 tiles: all within 1 of the middle ones
         assert len({new[f"r{r:02d}_c{c:02d}"]["source"] for r in (0, 1) for c in (0, 1)}) == 4
         assert len({new[f"r{r:02d}_c{c:02d}"]["source"] for r in (0, 1) for c in (1, 2)}) == 4
-    by_method(method, out, retile=[(0, 1), (1, 1)], seed=7)  # once more: the same picture
+    # Once more: the same picture.
+    by_method(method, out, retile=[(0, 1), (1, 1)], seed=7, pool=str(pool), **SINGLE)
     assert record_of(out)["tiles"] == new
 
 
@@ -146,6 +148,15 @@ def test_plans_know_the_pool(small, pool, photo):
     assert folder.seconds == 0
     six = plan(guidance=False).seconds
     assert plan(method="tone", pool_size=12).seconds == pytest.approx(2 * six)
+
+
+def test_a_bad_picture_is_named_before_anything_is_loaded(by_method, pool, tmp_path, monkeypatch):
+    mine = tmp_path / "pictures"
+    shutil.copytree(pool, mine)
+    Image.new("RGB", (20, 50)).save(mine / "zz.png")
+    monkeypatch.setattr(mosaic_module, "open_studio", lambda *_: pytest.fail("loaded"))
+    with pytest.raises(InputError, match=r"pool picture .*zz\.png is only 20x50 px"):
+        by_method("match", pool=str(mine), **SINGLE)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from transformers import CLIPModel, CLIPTokenizer
 from smalti.configs.errors import InputError
 from smalti.configs.recipe import RecipeSettings
 from smalti.train.starter import loop, unet
+from smalti.train.starter import prepare as prepare_module
+from smalti.train.starter.captions import facts
 from smalti.train.starter.corpus import Corpus, load_corpus
 from smalti.train.starter.prepare import Prepared, prepare
 from smalti.train.starter.recipe import run_stage
@@ -175,6 +177,16 @@ def test_preparing_again_reads_the_same(prepared: Prepared, recipe, tmp_path: Pa
     files = [(tmp_path / "tokenizer" / name).read_text() for name in ("vocab.json", "merges.txt")]
     folder = prepared.tokenizer_folder
     assert files == [(folder / name).read_text() for name in ("vocab.json", "merges.txt")]
+
+
+def test_compositions_of_another_subject_list_are_not_taken(
+    finished, recipe, tmp_path, monkeypatch
+) -> None:
+    shutil.copytree(finished / "work", tmp_path / "work")
+    edited = {**facts(), "often": {"subjects": [["cat"]], "weight": 2}}
+    monkeypatch.setattr(prepare_module, "facts", lambda: edited)
+    with pytest.raises(InputError, match=r"another subjects\.toml"):
+        prepare(recipe, tmp_path / "work", torch.device("cpu"))
 
 
 def test_latents_of_other_compositions_are_not_taken(prepared: Prepared, recipe, tmp_path) -> None:

@@ -2,14 +2,14 @@
 
 import hashlib
 import re
-from functools import partial
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ..configs.errors import InputError
-from ..configs.loading import preset_names, resolve
+from ..configs.loading import overlaid, preset_names, resolve
 from ..configs.settings import MosaicSettings
 from .boundary import guarded
 from .console import console, print_facts, print_settings
@@ -31,7 +31,7 @@ EPILOG = examples(
     ('mosaic-gen --tile-prompt "a red flower" --ref photo.jpg --method quilt', "to compare with"),
     ("mosaic-gen --out mosaics/mine --retile 3,5 --seed 7", "row 3, column 5 drawn anew"),
 )
-SLUG_LENGTH = 40
+SLUG_BYTES = 60  # three of them and a method stay below the 255 that file systems allow
 LESS_MEMORY = "Take --batch-size 1, a smaller --tile-size, or on a GPU --mixed-precision bf16."
 
 app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
@@ -74,33 +74,30 @@ def gen(
 ) -> None:
     """Make a mosaic: near, each tile shows your concept; from afar, the tiles are the reference."""
     tiles = [parse_tile(text) for text in retile or ()]
-    given = partial(
-        resolve,
-        base=base,
-        options={name: None if value == [] else value for name, value in options.items()},
-        overrides=overrides or (),
-    )
     if tiles and (preset or config):
         raise InputError(
             "--retile draws with the mosaic's own settings; leave out --preset and --config."
         )
-    settings = given(mosaic=preset, config=Path(config) if config else None)
+    given = {
+        "base": base,
+        "options": {name: None if value == [] else value for name, value in options.items()},
+        "overrides": overrides or (),
+    }
+    settings = resolve(mosaic=preset, config=Path(config) if config else None, **given)
     target, concepts = Path(out) if out else default_out(settings.mosaic), Path(concepts_dir)
     from ..generate import mosaic
 
     if tiles:
-        mosaic.recorded_settings(target)  # says that there is no such mosaic, if so
-        settings = given(config=target / "mosaic.json")
+        settings = overlaid(mosaic.recorded_settings(target), **given)
     if dry_run:
-        plan = (
-            mosaic.plan_retile(settings, target, concepts_dir=concepts)
-            if tiles
-            else mosaic.plan_mosaic(settings, concepts_dir=concepts)
-        )
+        if tiles:
+            plan = mosaic.plan_retile(settings, target, tiles, concepts_dir=concepts)
+        else:
+            plan = mosaic.plan_mosaic(settings, concepts_dir=concepts)
         print_facts(f"Mosaic {target}", plan.facts())
         print_settings(plan.settings, "base", "mosaic")
         return
-    made = mosaic.generate_mosaic(settings, target, concepts_dir=concepts, retile=tiles or None)
+    made = mosaic.generate_mosaic(settings, target, concepts_dir=concepts, retile=tiles)
     if told := outcome(made.parent):
         typer.echo(f"mosaic: {told}", err=True)  # standard output has the answer only
     console().print(f"The mosaic: {made}", soft_wrap=True, markup=False)
@@ -140,11 +137,14 @@ def slug(text: str) -> str:
 
     Where that cuts it or leaves nothing, a few digits of its hash tell it from others.
     """
-    plain = re.sub(r"[\W_]+", "-", text.lower()).strip("-")
-    if 0 < len(plain) <= SLUG_LENGTH:
+    composed = unicodedata.normalize("NFC", text).lower()
+    kept = [char if unicodedata.category(char)[0] in "LMN" else "-" for char in composed]
+    plain = re.sub("-+", "-", "".join(kept)).strip("-")
+    cut = plain.encode()[:SLUG_BYTES].decode(errors="ignore").rstrip("-")
+    if plain and cut == plain:
         return plain
-    digits = hashlib.sha256(text.encode()).hexdigest()[:6]
-    return f"{plain[:SLUG_LENGTH].rstrip('-')}-{digits}".lstrip("-")
+    digits = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:6]
+    return f"{cut}-{digits}".lstrip("-")
 
 
 def run() -> None:

@@ -1,7 +1,8 @@
 """How one run's settings come about: preset, base overlay, concept.toml, --config file, options.
 
-Each source is a plain table `{"train": {"rank": 8}}`; later ones win, key by key. A key that is no
-field of the settings classes is refused with the name of the nearest one that is.
+Each source is a plain table `{"train": {"rank": 8}}`; later ones win, key by key but for
+`ALTERNATIVES`. A key that is no field of the settings classes is refused with the name of the
+nearest one that is.
 """
 
 import json
@@ -25,11 +26,11 @@ PRESET_KINDS = ("base", "train", "mosaic")
 SECTIONS = {"base": BaseSettings, "train": TrainSettings, "mosaic": MosaicSettings}
 DEFAULT_BASE = "starter"
 ALTERNATIVES = (
-    ({"mosaic.ref"}, {"mosaic.ref_lora", "mosaic.ref_prompt"}),
-    ({"mosaic.level"}, {"mosaic.grid"}),
-    ({"mosaic.pool"}, {"mosaic.tile_lora", "mosaic.tile_prompt"}),
+    ({"ref"}, {"ref_lora", "ref_prompt"}),
+    ({"level"}, {"grid"}),
+    ({"pool"}, {"tile_lora", "tile_prompt"}),
 )
-"""Settings that say the same thing in two ways: a later source's way replaces an earlier one's."""
+"""Mosaic settings that say one thing in two ways: the way of a later source replaces the other."""
 _PRESETS = Path(__file__).parent
 
 
@@ -87,6 +88,21 @@ def resolve(
     if concept_toml is not None and concept_toml.is_file():
         _merge(tables, read_tables(concept_toml, default_section="train"))
     _merge(tables, given)
+    _merge(tables, _typed(options or {}, overrides))
+    return Settings(*(cls(**tables[section]) for section, cls in SECTIONS.items()))
+
+
+def overlaid(
+    settings: Settings,
+    *,
+    base: str | None = None,
+    overrides: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Return settings of an earlier run with what is given now over them; as `resolve` raises."""
+    tables: Tables = {section: dict(vars(getattr(settings, section))) for section in SECTIONS}
+    if base is not None:
+        tables["base"] = load_base_preset(base)["base"]
     _merge(tables, _typed(options or {}, overrides))
     return Settings(*(cls(**tables[section]) for section, cls in SECTIONS.items()))
 
@@ -194,12 +210,12 @@ def _nearest_setting(name: str) -> str:
 
 
 def _merge(tables: Tables, more: Tables) -> None:
-    given = {f"{s}.{key}" for s, values in more.items() for key, value in values.items() if value}
+    given = {key for key, value in more.get("mosaic", {}).items() if value not in ("", ())}
     for one, other in ALTERNATIVES:
         for chosen, replaced in ((one, other), (other, one)):
             if chosen & given and not replaced & given:
-                for section, _, key in (name.partition(".") for name in replaced):
-                    tables.get(section, {}).pop(key, None)
+                for key in replaced:
+                    tables.get("mosaic", {}).pop(key, None)
     for section, values in more.items():
         tables.setdefault(section, {}).update(values)
 

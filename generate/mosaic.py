@@ -10,7 +10,7 @@ from torch import Tensor
 from ..configs.errors import InputError
 from ..configs.settings import CLASSICAL, BaseSettings, MosaicSettings, Settings, TrainSettings
 from .batches import in_batches
-from .grid import Tile
+from .grid import Tile, make_grid
 from .methods.pool import drawn_pool, folder_pool, pool_studio
 from .methods.sources import choose_sources
 from .output import finish
@@ -19,7 +19,7 @@ from .progress import Report, reporting
 from .studio import Studio, draw_batch, open_studio
 from .tiles import MOSAIC, UNFINISHED, TileStore, read_record
 
-__all__ = ["MosaicPlan", "generate_mosaic", "plan_mosaic"]
+__all__ = ["MosaicPlan", "generate_mosaic", "plan_mosaic", "plan_retile", "recorded_settings"]
 
 
 def generate_mosaic(
@@ -39,37 +39,46 @@ def generate_mosaic(
     Raises InputError for bad input and for a folder that holds another mosaic; SmaltiError when a
     single tile does not fit into memory.
     """
-    seed, retile = settings.mosaic.seed, list(dict.fromkeys(retile or ()))
     if retile:
-        plan = plan_retile(settings, out, concepts_dir=concepts_dir)
+        plan = plan_retile(settings, out, retile, concepts_dir=concepts_dir)
     else:
         plan = plan_mosaic(settings, concepts_dir=concepts_dir)
     store = TileStore(out, plan.grid)
     store.claim(plan.identity)
-    todo = _to_retile(store, retile, seed, plan) if retile else store.missing()
+    todo = store.missing()
+    if plan.retile:
+        todo = [tile for tile in plan.retile if store.seed_of(tile) != plan.seed]
     if todo or store.reference() is None:
-        store.update(state=UNFINISHED)  # until mosaic.png shows the new tiles
         with reporting(progress, "mosaic") as report:
             studio = open_studio(plan, store, concepts_dir, report)
             if plan.settings.mosaic.method in CLASSICAL:
-                studio = with_sources(studio, set(todo), seed, report)
-            draw_tiles(studio, retile or plan.grid.tiles, set(todo), seed, report)
+                studio = with_sources(studio, set(todo), plan.seed, report)
+            store.update(state=UNFINISHED)  # until mosaic.png shows the new tiles
+            draw_tiles(studio, plan.retile or plan.grid.tiles, set(todo), plan.seed, report)
     if not (store.is_finished and (store.folder / MOSAIC).is_file()):
         finish(store, plan.settings, dict.fromkeys(plan.settings.mosaic.tile_prompt))
     return store.folder / MOSAIC
 
 
-def plan_retile(settings: Settings, out: Path, *, concepts_dir: Path) -> MosaicPlan:
+def plan_retile(
+    settings: Settings, out: Path, tiles: Sequence[Tile], *, concepts_dir: Path
+) -> MosaicPlan:
     """Plan to draw tiles of the mosaic in `out` anew with `settings.mosaic.seed`.
 
     The photo it was made from need not be there any more: the mosaic keeps it as reference.png.
-    Raises InputError as `plan_mosaic` does, and when the mosaic was never finished.
+    Raises InputError as `plan_mosaic` does, for tiles outside the grid or with this seed already,
+    and when the mosaic is not finished but for a retiling that was stopped.
     """
-    made = recorded_settings(out).mosaic
+    made, seed = recorded_settings(out).mosaic, settings.mosaic.seed
     settings = replace(settings, mosaic=replace(settings.mosaic, seed=made.seed))
-    kept = (read_record(out) or {})["identity"].get("reference")
-    known = kept if settings.mosaic.ref == made.ref else None
-    return plan_mosaic(settings, concepts_dir=concepts_dir, photo_hash=known)
+    store = TileStore(out, make_grid(settings))
+    kept = store.reference() is not None and settings.mosaic.ref == made.ref
+    known = store.recorded("identity").get("reference") if kept else None
+    plan = plan_mosaic(settings, concepts_dir=concepts_dir, photo_hash=known)
+    _check_retile(store, tiles, seed, made.seed)
+    tiles = tuple(dict.fromkeys(tiles))
+    seconds = plan.seconds * len(tiles) / len(plan.grid.tiles)
+    return replace(plan, seed=seed, retile=tiles, seconds=seconds)
 
 
 def recorded_settings(out: Path) -> Settings:
@@ -91,10 +100,7 @@ def _from_json(cls: type, values: dict[str, Any]) -> Any:
     return cls(**{k: v for k, v in tuples.items() if k in known})
 
 
-def _to_retile(
-    store: TileStore, tiles: Sequence[Tile], seed: int, plan: MosaicPlan
-) -> list[Tile]:
-    """Those of the tiles that were not drawn with this seed yet; raises InputError."""
+def _check_retile(store: TileStore, tiles: Sequence[Tile], seed: int, old_seed: int) -> None:
     grid = store.grid
     for row, col in tiles:
         if not (0 <= row < grid.rows and 0 <= col < grid.cols):
@@ -102,12 +108,17 @@ def _to_retile(
                 f"--retile {row},{col} is outside the grid; rows run from 0 to {grid.rows - 1}, "
                 f"columns from 0 to {grid.cols - 1}."
             )
-    todo = [tile for tile in tiles if store.seed_of(tile) != seed]
-    if not todo and seed == plan.settings.mosaic.seed and store.is_finished:
+    if lost := set(store.missing()).difference(tiles):
+        row, col = min(lost)
+        raise InputError(
+            f"The tile {row},{col} is missing in {store.folder} or damaged. First draw it again: "
+            "repeat the command that made the mosaic, without --retile."
+        )
+    same = all(store.seed_of(tile) == seed for tile in tiles)
+    if same and seed == old_seed and store.is_finished:
         raise InputError(
             f"--retile with seed {seed} would draw the very same tiles; add another --seed."
         )
-    return todo
 
 
 def with_sources(studio: Studio, todo: set[Tile], seed: int, report: Report) -> Studio:

@@ -15,7 +15,7 @@ from ..models.color_adapter import require_color_adapter
 from ..models.concepts import find_adapter
 from ..models.device import free_memory, pick_device
 from ..models.files import is_present
-from .grid import Grid, make_grid
+from .grid import Grid, Tile, make_grid
 from .guidance import goes_through_unet
 from .methods.choice import resolve_method, unused_settings
 from .methods.img2img import first_step
@@ -50,6 +50,10 @@ class MosaicPlan:
     """Where the tiles will be drawn."""
     seconds: float
     """A rough estimate of the time that drawing takes."""
+    seed: int
+    """Seed of the tiles that are to be drawn: the mosaic's, but for single tiles drawn anew."""
+    retile: tuple[Tile, ...] = ()
+    """Tiles to draw anew; without any, the whole mosaic is drawn."""
 
     def facts(self) -> dict[str, str]:
         """The plan in words, for --dry-run."""
@@ -70,6 +74,7 @@ class MosaicPlan:
             "guide": _guide_shown(mosaic),
             "batch": str(mosaic.batch_size or "as many tiles as fit into free memory"),
             "time": f"about {duration(self.seconds)} on {self.device} (a rough estimate)",
+            **({"drawn anew": f"{len(self.retile)} with seed {self.seed}"} if self.retile else {}),
         }
 
 
@@ -109,7 +114,8 @@ def plan_mosaic(
         require_color_adapter(settings.base)
     identity = _identity(settings, concepts_dir, photo_hash)
     device = pick_device()
-    return MosaicPlan(settings, grid, identity, device, estimate_seconds(settings, grid, device))
+    seconds = estimate_seconds(settings, grid, device)
+    return MosaicPlan(settings, grid, identity, device, seconds, mosaic.seed)
 
 
 def _identity(

@@ -7,6 +7,9 @@ import torch
 from PIL import Image, ImageCms
 from torch import Tensor
 
+OPAQUE = {"P": "RGB", "PA": "RGB", "RGBA": "RGB", "RGBX": "RGB", "LA": "L"}
+"""Modes of Pillow without palette and transparency."""
+
 
 def flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Return the picture in sRGB over white, and its alpha channel if that cuts something out."""
@@ -28,19 +31,20 @@ def flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 def _to_srgb(image: Image.Image) -> Image.Image:
     """Convert from the embedded colour profile; without a fitting one, the picture as it is."""
     profile = image.info.get("icc_profile")
-    if not profile or image.mode.startswith("I"):
+    if not profile or image.mode[0] in "IF":
         return image
-    if image.has_transparency_data or image.mode == "P":
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    # A profile is one of grey, RGB or CMYK, and knows no palette and no transparency.
+    opaque = image.convert(OPAQUE.get(image.mode, image.mode))
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        mode = "RGBA" if image.mode == "RGBA" else "RGB"
-        converted = ImageCms.profileToProfile(
-            image, source, ImageCms.createProfile("sRGB"), outputMode=mode
-        )
+        target = ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(opaque, source, target, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError):  # a broken profile is no reason to refuse the picture
         return image
-    return converted or image
+    converted.info.pop("transparency", None)
+    if image.has_transparency_data:
+        converted.putalpha(image.convert("RGBA").getchannel("A"))
+    return converted
 
 
 def is_animated(image: Image.Image) -> bool:

@@ -5,7 +5,6 @@ holds `adapter.safetensors`, `optimizer.pt` (optimiser, gradient scaler and RNG 
 `state.json` (step, sampler position, frozen words, and what the run was begun with).
 """
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -103,9 +102,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
 
 def save_state(state: Mapping[str, Any], path: Path) -> None:
     """Write a dict of tensors and plain values as `torch.load` reads it; OSError on a full disk."""
-    buffer = io.BytesIO()  # torch's own writer reports a full disk as a bug of its own
-    torch.save(state, buffer)
-    path.write_bytes(buffer.getbuffer())
+    with path.open("wb") as file:  # given a name, torch reports a full disk as a bug of its own
+        torch.save(state, file)
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,6 @@ IMAGE_SUFFIXES = {
     *(".heic", ".heif"),
 }
 MASK_SUFFIX = ".mask.png"
-CAPTION_SUFFIXES = (".txt", ".TXT")
 PLACEHOLDER = "<concept>"
 MIN_SIDE = 64
 MIN_IMAGES = 3
@@ -213,8 +213,8 @@ def _read_item(path: Path, warnings: list[str]) -> ImageItem:
     mask = path.with_name(path.stem + MASK_SUFFIX)
     if mask.is_file():
         _check_mask(path, mask)
-    beside = [p for p in map(path.with_suffix, CAPTION_SUFFIXES) if p.is_file()]
-    caption = _read_caption(beside[0], warnings) if beside else None
+    captions = sorted(path.parent.glob(f"{escape(path.stem)}.[tT][xX][tT]"))
+    caption = _read_caption(captions[0], warnings) if captions else None
     return ImageItem(path, caption, mask if mask.is_file() else None)
 
 

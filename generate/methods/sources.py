@@ -19,8 +19,9 @@ def choose_sources(
 ) -> dict[Tile, Source]:
     """The picture of every tile.
 
-    "match" takes the nearest; a tile drawn anew (`seed` is another one) changes to the nearest that
-    is not near it now. "tone" and "histogram" take any, keyed by (seed, row, col).
+    "match" takes the nearest. A tile drawn anew changes to the nearest that is not near it now;
+    with the mosaic's own seed to the one it had at first, if that is not near it. "tone" and
+    "histogram" take any, keyed by (seed, row, col).
     """
     mosaic, grid, store = studio.plan.settings.mosaic, studio.plan.grid, studio.store
     if mosaic.method != "match":
@@ -28,12 +29,14 @@ def choose_sources(
     cells, distance = mosaic.low_pass_cells, mosaic.repeat_distance
     blocks = color_features(torch.stack([studio.blocks[tile] for tile in grid.tiles]), cells)
     features = torch.cat([color_features(s.read(grid.tile)[None], cells) for s in pool])
-    if seed == mosaic.seed:
-        placed = nearest_sources(blocks, features, grid, distance)
-    else:
-        placed, wanted = shown_sources(store, pool), dict(zip(grid.tiles, blocks, strict=True))
-        for tile in sorted(todo):
-            placed[tile] = nearest(wanted[tile], features, near(placed, tile, distance))
+    first = nearest_sources(blocks, features, grid, distance)
+    wanted, shown = dict(zip(grid.tiles, blocks, strict=True)), shown_sources(store, pool)
+    placed = {**first, **shown}
+    for tile in sorted(todo):
+        others = {other: source for other, source in placed.items() if other != tile}
+        excluded = near(others, tile, distance) | {shown.get(tile, -1)}
+        again = seed == mosaic.seed and first[tile] not in excluded
+        placed[tile] = first[tile] if again else nearest(wanted[tile], features, excluded - {-1})
     return {tile: pool[index] for tile, index in placed.items()}
 
 
@@ -43,7 +46,8 @@ def any_of(count: int, seed: int, tile: Tile) -> int:
 
 
 def shown_sources(store: TileStore, pool: list[Source]) -> dict[Tile, int]:
-    """Which picture of the pool each tile of a finished mosaic shows, by the tiles' own word."""
+    """Which picture of the pool each tile that is there shows, by the tiles' own word."""
     index = {source.file.name: number for number, source in enumerate(pool)}
-    facts = store.facts(store.grid.tiles).values()
-    return dict(zip(store.grid.tiles, (index[fact["source"]] for fact in facts), strict=True))
+    there = sorted(set(store.grid.tiles).difference(store.missing()))
+    facts = store.facts(there).values()
+    return dict(zip(there, (index[fact["source"]] for fact in facts), strict=True))

@@ -81,14 +81,20 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list:
 
         return call
 
+    def recorded(out: Path) -> Settings:
+        values = json.loads((out / "mosaic.json").read_text())["settings"]["mosaic"]
+        values = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        return Settings(mosaic=MosaicSettings(**values))
+
     trainer, mosaic = ModuleType("trainer"), ModuleType("mosaic")
     trainer.train_concept = recorder("train", Path("concepts/sylvie/edlora.safetensors"))
     trainer.dry_run = recorder("plan", {"images": 15, "estimated_time": "4 min [cpu]"})
     mosaic.generate_mosaic = recorder("gen", Path("mosaics/x/mosaic.png"))
-    mosaic.recorded_settings = lambda out: None
+    mosaic.recorded_settings = recorded
     plan = SimpleNamespace(facts=lambda: {"grid": "8x8", "pixels": (1024, 1024)})
     plan.settings = Settings(mosaic=MosaicSettings(tile_prompt=("a <cat> [x]",)))
     mosaic.plan_mosaic = recorder("plan", plan)
+    mosaic.plan_retile = recorder("plan to retile", plan)
     for name, module in (("train", trainer), ("generate", mosaic)):
         package = sys.modules.get(f"smalti.{name}") or __import__(f"smalti.{name}").__dict__[name]
         monkeypatch.setitem(sys.modules, f"smalti.{name}.{module.__name__}", module)
@@ -172,7 +178,7 @@ def test_gen_passes_options_tiles_and_folder_on(studio: Path, calls: list):
     assert (mosaic.tile_lora, mosaic.tile_prompt) == (("sylvie",), ("a, b", "c"))
     assert (mosaic.color, mosaic.guidance, mosaic.seed) == (False, True, 7)
     assert out == Path("mosaics/sylvie-p")
-    assert kwargs == {"concepts_dir": Path("concepts"), "retile": None}
+    assert kwargs == {"concepts_dir": Path("concepts"), "retile": []}
 
 
 def test_retile_takes_what_the_mosaic_was_made_with_but_for_what_is_given(studio, calls):
@@ -184,6 +190,9 @@ def test_retile_takes_what_the_mosaic_was_made_with_but_for_what_is_given(studio
     [(_, (settings, out), kwargs)] = calls
     assert settings.mosaic == replace(made.mosaic, seed=7, ref="moved.jpg", batch_size=2)
     assert (out, kwargs["retile"]) == (Path("m"), [(3, 5), (0, 1)])
+    assert invoke(gen.app, *words, "-n").exit_code == 0
+    (name, (_, _, tiles), _) = calls[-1]
+    assert (name, tiles) == ("plan to retile", [(3, 5), (0, 1)])
     for more in (("--preset", "draft"), ("--config", "x.toml")):
         assert "leave out --preset" in invoke(gen.app, *words, *more).stderr
 
@@ -194,6 +203,8 @@ def test_retile_takes_what_the_mosaic_was_made_with_but_for_what_is_given(studio
         ("A cat, 2 dogs!", "a-cat-2-dogs"),
         ("ein Mädchen", "ein-mädchen"),
         ("девушка_у моря", "девушка-у-моря"),
+        ("दीन", "दीन"),
+        ("Ma\u0308dchen", "m\u00e4dchen"),  # as macOS writes the names of files
     ],
 )
 def test_the_default_folder_keeps_the_letters_of_any_script(prompt: str, name: str):
@@ -202,10 +213,13 @@ def test_the_default_folder_keeps_the_letters_of_any_script(prompt: str, name: s
 
 
 def test_default_folders_of_long_or_wordless_prompts_differ():
-    prompts = ("a" * 50, "a" * 60, "!!!", "???")
-    found = {gen.default_out(MosaicSettings(tile_prompt=(p,), ref="p.jpg")).name for p in prompts}
-    assert len(found) == 4 and all(name.endswith("-p") for name in found)
-    assert all(len(name) < 60 for name in found)
+    prompts = ("a" * 70, "a" * 80, "!!!", "???", "猫" * 40, "猫" * 41, "\udce4")
+    found = {
+        gen.default_out(MosaicSettings(tile_prompt=(p,), ref_prompt=p, method="noise-blend")).name
+        for p in prompts
+    }
+    assert len(found) == len(prompts)
+    assert all(len(name.encode()) < 160 and "--" not in name for name in found)
 
 
 @pytest.mark.parametrize(

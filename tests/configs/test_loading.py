@@ -9,7 +9,14 @@ import pytest
 
 from smalti.configs import loading
 from smalti.configs.errors import InputError
-from smalti.configs.loading import PRESET_KINDS, SECTIONS, preset_names, resolve, save_settings
+from smalti.configs.loading import (
+    PRESET_KINDS,
+    SECTIONS,
+    overlaid,
+    preset_names,
+    resolve,
+    save_settings,
+)
 from smalti.configs.settings import MosaicSettings, Settings, TrainSettings
 
 PRESETS = Path(loading.__file__).parent
@@ -217,6 +224,7 @@ def test_a_mosaics_record_gives_the_same_run(tmp_path: Path):
         ({"ref_lora": "a", "ref_prompt": "b"}, {"ref": "p"}, {"ref_lora": "", "ref_prompt": ""}),
         ({"ref": "p.jpg"}, {"ref_prompt": "b"}, {"ref": "", "ref_prompt": "b"}),
         ({"grid": "12x16"}, {"level": 4}, {"grid": "", "level": 4}),
+        ({"grid": "12x16"}, {"level": 0}, {"grid": "", "level": 0}),
         ({"pool": "pictures"}, {"tile_lora": ["a"]}, {"pool": "", "tile_lora": ("a",)}),
         # Not where nothing is given, nor within one source: that is for the command to refuse.
         ({"ref": "p.jpg"}, {"ref_prompt": ""}, {"ref": "p.jpg"}),
@@ -232,6 +240,15 @@ def test_another_way_to_say_it_replaces_that_of_an_earlier_source(tmp_path, kept
     options = {f"mosaic.{name}": value for name, value in given.items()}
     mosaic = resolve(config=path, options=options).mosaic
     assert {name: getattr(mosaic, name) for name in found} == found
+
+
+def test_settings_of_an_earlier_run_with_others_over_them():
+    """What is not given stays, also where a base has defaults of its own."""
+    made = Settings(mosaic=MosaicSettings(ref_lora="a", cfg_scale=7.5, steps=9))
+    found = overlaid(made, options={"mosaic.ref": "p.jpg"}, overrides=["mosaic.seed=7"])
+    expected = replace(made.mosaic, ref="p.jpg", ref_lora="", seed=7)
+    assert found == replace(made, mosaic=expected)
+    assert overlaid(made, base="sd15") == replace(made, base=resolve(base="sd15").base)
 
 
 def test_options_and_overrides_are_one_source():

@@ -12,16 +12,20 @@ import torch
 from PIL import Image
 
 from smalti.configs.errors import InputError, SmaltiError
-from smalti.configs.settings import MosaicSettings
+from smalti.configs.settings import MosaicSettings, Settings
 from smalti.generate import mosaic, output, studio
 from smalti.generate.evaluate.metrics import psnr, ssim
 from smalti.generate.grid import Grid
 from smalti.generate.guidance.choice import make_guide
-from smalti.generate.mosaic import plan_mosaic
+from smalti.generate.mosaic import plan_mosaic, plan_retile
 from smalti.generate.plan import DECODER_COST, bytes_per_tile, unet_calls
 from smalti.models.base import load_base
 from smalti.models.edlora import load_adapter, save_adapter
 from smalti.models.pixels import to_image
+
+
+def change(settings: Settings, **mosaic) -> Settings:
+    return replace(settings, mosaic=replace(settings.mosaic, **mosaic))
 
 
 def tiles_of(folder: Path) -> dict[str, bytes]:
@@ -163,17 +167,20 @@ def test_a_tile_goes_back_to_the_mosaics_own_seed(finished, small, make, tmp_pat
 
 def test_retiling_that_was_stopped_goes_on(small, make, tmp_path, killed):
     """What was drawn stays; the mosaic shows it after the same command, or the first one."""
-    whole = make(small, tmp_path / "whole")
-    tiles = [(0, 0), (0, 2), (1, 0), (1, 1)]  # both prompts, so two batches
-    make(small, whole, retile=tiles, seed=7)
+    tiles, two = [(0, 0), (0, 2), (1, 0), (1, 1)], {"batch_size": 2}  # so two batches
+    whole = make(small, make(small, tmp_path / "whole", **two), retile=tiles, seed=7, **two)
     for again in ({"retile": tiles, "seed": 7}, {}):
-        out = make(small, tmp_path / f"m{len(again)}", batch_size=2)
+        out = make(small, tmp_path / f"m{len(again)}", **two)
         calls = killed()
         calls.clear()
         with pytest.raises(KeyboardInterrupt):
-            make(small, out, retile=tiles, seed=7, batch_size=2)
+            make(small, out, retile=tiles, seed=7, **two)
         assert json.loads((out / "mosaic.json").read_text())["state"] == "unfinished"
-        make(small, out, batch_size=2, **again)
+        first = {p: p.stat().st_mtime_ns for p in (out / "tiles").iterdir()}
+        make(small, out, **two, **again)
+        touched = {p.stem for p, time in first.items() if p.stat().st_mtime_ns != time}
+        assert touched == ({"r01_c00", "r01_c01"} if again else set())
+        assert (tiles_of(out) == tiles_of(whole)) == bool(again)
         record = json.loads((out / "mosaic.json").read_text())
         redrawn = {name for name, tile in record["tiles"].items() if tile["seed"] == 7}
         assert len(redrawn) == (4 if again else 2) and record["state"] == "finished"
@@ -196,6 +203,36 @@ def test_retile_needs_no_photo_but_takes_no_other(small, make, tmp_path):
     make(small, out, retile=[(0, 1)], seed=7, **{**photo, "ref": str(tmp_path / "moved.png")})
     tiles = json.loads((out / "mosaic.json").read_text())["tiles"]
     assert [tile["seed"] for tile in tiles.values()] == [7, 7, 0, 0, 0, 0]
+    (out / "reference.png").unlink()  # the mosaic's own copy: now the photo itself is needed
+    (tmp_path / "other.png").rename(tmp_path / "photo.png")
+    with pytest.raises(InputError, match="other settings .reference"):
+        make(small, out, retile=[(0, 0)], seed=8, **photo)
+
+
+def test_a_plan_to_retile_says_what_is_drawn_and_refuses_what_the_run_would(small, finished):
+    whole = plan_mosaic(small, concepts_dir=finished)
+    plan = plan_retile(change(small, seed=7), finished, [(1, 2), (0, 0)], concepts_dir=finished)
+    assert plan.facts()["drawn anew"] == "2 with seed 7" and plan.settings == whole.settings
+    assert plan.identity == whole.identity
+    assert plan.seconds == pytest.approx(whole.seconds / 3)
+    with pytest.raises(InputError, match="outside the grid"):
+        plan_retile(change(small, seed=7), finished, [(2, 0)], concepts_dir=finished)
+
+
+def test_retiling_says_when_another_tile_is_missing(small, make, tmp_path):
+    out = make(small, tmp_path / "m", steps=1)
+    (out / "tiles/r00_c01.png").unlink()
+    with pytest.raises(InputError, match="tile 0,1 is missing.*without --retile"):
+        make(small, out, retile=[(1, 1)], seed=7, steps=1)
+
+
+def test_a_refusal_leaves_a_finished_mosaic_finished(small, make, tmp_path):
+    out = make(small, tmp_path / "m", steps=1)
+    record = json.loads((out / "mosaic.json").read_text())
+    (out / "mosaic.json").write_text(json.dumps({**record, "base_fingerprint": "another"}))
+    with pytest.raises(InputError, match="other weights of the base"):
+        make(small, out, retile=[(1, 1)], seed=7, steps=1)
+    assert json.loads((out / "mosaic.json").read_text())["state"] == "finished"
 
 
 def test_a_setting_that_an_older_smalti_did_not_have_counts_as_its_default(small, make, tmp_path):

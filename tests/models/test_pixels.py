@@ -39,8 +39,33 @@ def test_an_embedded_profile_is_converted(tmp_path, mode):
     assert (alpha is not None) == (mode == "RGBA")
 
 
+def grey_profile(gamma: float) -> bytes:
+    """The smallest ICC profile of a grey scale with this gamma (ICC.1:2001-04)."""
+    gray = b"curv" + bytes(4) + (1).to_bytes(4) + int(gamma * 256).to_bytes(2) + bytes(2)
+    white = b"XYZ " + bytes(4) + b"".join(n.to_bytes(4) for n in (63190, 65536, 54061))
+    at = 128 + 4 + 2 * 12
+    tags = [(b"kTRC", at, len(gray)), (b"wtpt", at + len(gray), len(white))]
+    table = (2).to_bytes(4) + b"".join(n + o.to_bytes(4) + s.to_bytes(4) for n, o, s in tags)
+    body = table + gray + white
+    head = (128 + len(body)).to_bytes(4) + bytes(4) + b"\x02\x10\0\0" + b"mntrGRAYXYZ "
+    return head.ljust(36, b"\0") + b"acsp" + bytes(88) + body
+
+
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_grey_is_converted_by_its_own_profile(mode):
+    """A linear grey of 100 is brighter in sRGB (IEC 61966-2-1): 100 / 255 is 0.66 there, 168."""
+    image = Image.new("L", (8, 8), 100)
+    if mode == "LA":
+        image.putalpha(255)
+    image.info["icc_profile"] = grey_profile(1.0)
+    assert flatten(image)[0].getpixel((0, 0)) == pytest.approx((168,) * 3, abs=1)
+
+
 def test_a_profile_that_does_not_fit_is_passed_over(tmp_path):
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    floats = Image.new("F", (8, 8), 182)
+    floats.info["icc_profile"] = grey_profile(2.2)
+    assert flatten(floats)[0].getpixel((0, 0)) == (182,) * 3
     for number, profile in enumerate((b"no profile", lab)):
         path = tmp_path / f"{number}.png"
         Image.new("RGB", (8, 8), (204, 102, 51)).save(path, icc_profile=profile)

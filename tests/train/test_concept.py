@@ -148,8 +148,9 @@ def test_captions_without_placeholder_empty_or_not_text(folder: Path):
 
 
 def test_a_caption_may_end_in_capitals(folder: Path):
-    (folder / "p0.TXT").write_text("<concept> on a table")
-    assert load_concept(folder).images[0].caption == "<concept> on a table"
+    for number, suffix in enumerate(("TXT", "Txt")):
+        (folder / f"p{number}.{suffix}").write_text("<concept> on a table")
+        assert load_concept(folder).images[number].caption == "<concept> on a table"
 
 
 def test_orientation_is_honoured_for_images_and_mask_sizes(folder: Path):

@@ -48,15 +48,16 @@ def prepare(settings: RecipeSettings, work: Path, device: torch.device) -> Prepa
     if not words.is_dir():
         with replacing(words) as temporary:
             train_tokenizer(_texts(corpus, settings), settings.corpus.vocabulary, temporary)
-    wanted = json.dumps({**asdict(settings.corpus), "facts": facts()})
+    wanted = json.loads(json.dumps({**asdict(settings.corpus), "facts": facts()}))
     if not made.is_dir():
         compositions, tokens = _compositions(corpus, settings, words)
         with replacing(made) as temporary:
             temporary.mkdir()
             compositions.save(temporary / "plan.npz")
             np.save(temporary / "tokens.npy", tokens)
-            (temporary / "settings.json").write_text(wanted, encoding="utf-8")
-    if (made / "settings.json").read_text(encoding="utf-8") != wanted:
+            (temporary / "settings.json").write_text(json.dumps(wanted), encoding="utf-8")
+    begun = json.loads((made / "settings.json").read_text(encoding="utf-8"))
+    if {"facts": facts(), **begun} != wanted:  # an older smalti did not write down the facts
         raise InputError(
             f"{work} was begun with other [corpus] settings or another subjects.toml. Take another "
             f"--work, or delete {made}."

@@ -115,6 +115,21 @@ def test_a_tile_drawn_anew_changes_its_picture_alone(by_method, pool, tmp_path, 
     assert record_of(out)["tiles"] == new
 
 
+def test_no_tile_drawn_anew_repeats_a_neighbour(by_method, pool, tmp_path):
+    """Also not with the mosaic's own seed, after the neighbour took what the tile had at first."""
+    options = {"pool": str(pool), **SINGLE}
+    out = by_method("match", tmp_path / "m", **options)
+    first = record_of(out)["tiles"]
+    for tile, seed in (((0, 0), 7), ((0, 1), 8), ((1, 0), 9), ((0, 0), 0), ((0, 1), 0)):
+        by_method("match", out, retile=[tile], seed=seed, **options)
+        shown = {name: facts["source"] for name, facts in record_of(out)["tiles"].items()}
+        for columns in ((0, 1), (1, 2)):  # 2 x 3 tiles
+            near = [shown[f"r{row:02d}_c{col:02d}"] for row in (0, 1) for col in columns]
+            assert len(set(near)) == 4
+    by_method("match", out, retile=[(1, 0)], **options)
+    assert record_of(out)["tiles"]["r01_c00"]["source"] == first["r01_c00"]["source"]
+
+
 def test_a_mosaic_of_own_pictures_says_so(by_method, pool):
     out = by_method("match", pool=str(pool), **SINGLE)
     with Image.open(out / "mosaic.png") as image:

@@ -11,7 +11,6 @@ that it is good; only the contact sheets do.
 
 import json
 import os
-import resource
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -32,6 +31,7 @@ from torch import Tensor
 
 from smalti.configs.errors import SmaltiError
 from smalti.configs.recipe import CorpusSettings
+from smalti.generate.evaluate.drawing import peak_bytes
 from smalti.generate.evaluate.judge import Judge
 from smalti.generate.evaluate.protocol import PAIRS
 from smalti.models.lpips import Lpips
@@ -303,7 +303,7 @@ def timed_draw(model: Path, count: int) -> tuple[float, float]:
     began = time.perf_counter()
     draw(pipeline, ["a cat"], each=count, steps=SPEED_STEPS)
     seconds = time.perf_counter() - began
-    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return seconds, peak_bytes("cpu") / 2**30
 
 
 SECTIONS: dict[str, Callable[[Bench], Iterator[Row]]] = {

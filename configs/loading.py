@@ -210,14 +210,19 @@ def _nearest_setting(name: str) -> str:
 
 
 def _merge(tables: Tables, more: Tables) -> None:
-    given = {key for key, value in more.get("mosaic", {}).items() if value not in ("", ())}
-    for one, other in ALTERNATIVES:
-        for chosen, replaced in ((one, other), (other, one)):
-            if chosen & given and not replaced & given:
-                for key in replaced:
-                    tables.get("mosaic", {}).pop(key, None)
+    for name in _replaced(more.get("mosaic", {})):
+        tables.get("mosaic", {}).pop(name, None)
     for section, values in more.items():
         tables.setdefault(section, {}).update(values)
+
+
+def _replaced(given: Mapping[str, Any]) -> Iterator[str]:
+    """Mosaic settings of earlier sources that `given` says in another way."""
+    said = {name for name, value in given.items() if value not in ("", ())}
+    for pair in ALTERNATIVES:
+        for way, other in (pair, pair[::-1]):
+            if way & said and not other & said:
+                yield from other
 
 
 def _typed(options: Mapping[str, Any], overrides: Sequence[str]) -> Tables:

@@ -34,9 +34,9 @@ def choose_sources(
     placed = {**first, **shown}
     for tile in sorted(todo):
         others = {other: source for other, source in placed.items() if other != tile}
-        excluded = near(others, tile, distance) | {shown.get(tile, -1)}
+        excluded = near(others, tile, distance) | ({shown[tile]} if tile in shown else set())
         again = seed == mosaic.seed and first[tile] not in excluded
-        placed[tile] = first[tile] if again else nearest(wanted[tile], features, excluded - {-1})
+        placed[tile] = first[tile] if again else nearest(wanted[tile], features, excluded)
     return {tile: pool[index] for tile, index in placed.items()}
 
 

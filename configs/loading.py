@@ -89,7 +89,7 @@ def resolve(
         _merge(tables, read_tables(concept_toml, default_section="train"))
     _merge(tables, given)
     _merge(tables, _typed(options or {}, overrides))
-    return Settings(*(cls(**tables[section]) for section, cls in SECTIONS.items()))
+    return _settings(tables)
 
 
 def overlaid(
@@ -104,6 +104,10 @@ def overlaid(
     if base is not None:
         tables["base"] = load_base_preset(base)["base"]
     _merge(tables, _typed(options or {}, overrides))
+    return _settings(tables)
+
+
+def _settings(tables: Tables) -> Settings:
     return Settings(*(cls(**tables[section]) for section, cls in SECTIONS.items()))
 
 
@@ -148,14 +152,12 @@ def read_tables(path: Path, default_section: str | None = None) -> Tables:
     return tables
 
 
-def parse_override(text: str) -> Tables:
-    """Read one dotted override such as "train.rank=8" or "base.source=/models/mine"."""
+def _put_override(tables: Tables, text: str) -> None:
+    """Add one dotted override such as "train.rank=8" or "base.source=/models/mine"."""
     name, equals, value = text.partition("=")
     if not equals:
         raise InputError(f'--set needs SECTION.KEY=VALUE, for example train.rank=8, not "{text}".')
-    tables: Tables = {}
     _put(tables, name.strip(), value.strip(), from_text, source="--set")
-    return tables
 
 
 def settings_toml(settings: Settings) -> str:
@@ -232,8 +234,7 @@ def _typed(options: Mapping[str, Any], overrides: Sequence[str]) -> Tables:
         if value is not None:
             _put(tables, name, value, from_toml, source=f"option {name}")
     for override in overrides:
-        for section, values in parse_override(override).items():
-            tables.setdefault(section, {}).update(values)
+        _put_override(tables, override)
     return tables
 
 

@@ -45,9 +45,10 @@ def generate_mosaic(
         plan = plan_mosaic(settings, concepts_dir=concepts_dir)
     store = TileStore(out, plan.grid)
     store.claim(plan.identity)
-    todo = store.missing()
     if plan.retile:
         todo = [tile for tile in plan.retile if store.seed_of(tile) != plan.seed]
+    else:
+        todo = store.missing()
     if todo or store.reference() is None:
         with reporting(progress, "mosaic") as report:
             studio = open_studio(plan, store, concepts_dir, report)

@@ -33,8 +33,8 @@ def choose_sources(
     wanted, shown = dict(zip(grid.tiles, blocks, strict=True)), shown_sources(store, pool)
     placed = {**first, **shown}
     for tile in sorted(todo):
-        others = {other: source for other, source in placed.items() if other != tile}
-        excluded = near(others, tile, distance) | ({shown[tile]} if tile in shown else set())
+        placed.pop(tile)  # its own picture is no neighbour's
+        excluded = near(placed, tile, distance) | ({shown[tile]} if tile in shown else set())
         again = seed == mosaic.seed and first[tile] not in excluded
         placed[tile] = first[tile] if again else nearest(wanted[tile], features, excluded)
     return {tile: pool[index] for tile, index in placed.items()}

@@ -10,6 +10,7 @@ from random import Random
 
 import numpy as np
 
+from ...configs.errors import InputError
 from .corpus import Corpus
 
 PHOTO_STYLES = ("photo", "painting or photo")
@@ -41,13 +42,16 @@ def find_subjects(corpus: Corpus, tables: Sequence[str], few: bool = False) -> l
 
     With `few`, each keeps only its table's number of pictures, the plainest of every style, and
     where the table `clear` names some, of those only.
+
+    Raises:
+        InputError: there is no such table.
     """
     others = set(facts()["others"]["captions"])
     endings = [set() if corpus.texts["caption"][i] in others else _endings(corpus.names(i))
                for i in range(len(corpus))]
     subjects = []
     for name in tables:
-        table = facts()[name]
+        table = _table(name)
         for words in table["subjects"]:
             found = [i for i, ends in enumerate(endings) if not ends.isdisjoint(words)]
             if few:
@@ -56,6 +60,14 @@ def find_subjects(corpus: Corpus, tables: Sequence[str], few: bool = False) -> l
                 near = table.get("near", NEAR_SHARE)
                 subjects.append(Subject(tuple(words), table["weight"], np.array(found), near))
     return subjects
+
+
+def _table(name: str) -> dict:
+    """A table of subjects, by its name."""
+    tables = {key: table for key, table in facts().items() if "subjects" in table}
+    if name not in tables:
+        raise InputError(f'No table of subjects is called "{name}", only {", ".join(tables)}.')
+    return tables[name]
 
 
 def _clear(corpus: Corpus, pictures: list[int], noun: str) -> list[int]:

@@ -8,6 +8,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPModel
 
+from ...configs.errors import InputError
 from ...configs.files import replacing
 from ...configs.recipe import RecipeSettings
 from .clip import train_clip
@@ -55,6 +56,13 @@ def _fit_color(
 
 
 def _earlier(work: Path, device: torch.device) -> tuple[AutoencoderKL, CLIPModel]:
-    """The VAE and the CLIP pair that their stages left in `work`."""
+    """The VAE and the CLIP pair that their stages left in `work`; InputError where they did not."""
+    for stage in ("vae", "clip"):
+        if not (work / stage).is_dir():
+            raise InputError(f'{work} has no {stage} yet; run the stage "{stage}" first.')
     vae = AutoencoderKL.from_pretrained(work / "vae").to(device).requires_grad_(False)
-    return vae, CLIPModel.from_pretrained(work / "clip")
+    try:
+        return vae, CLIPModel.from_pretrained(work / "clip")
+    except FileNotFoundError as error:  # copied from a model, without its text half
+        missing = str(error).split()[-1]
+        raise InputError(f"{work / 'clip'} needs {missing}; copy that, too.") from None

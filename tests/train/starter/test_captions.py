@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from smalti.configs.errors import InputError
 from smalti.train.starter import captions as words
 from smalti.train.starter.corpus import Corpus
 
@@ -45,6 +46,13 @@ def test_a_caption_that_means_something_else_is_no_subject() -> None:
     corpus = corpus_of(["dog", "hot dog", "guide dog"])
     (dog,) = words.find_subjects(corpus, ("often",))
     assert dog.pictures.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("name", ["oftne", "colors"])
+def test_an_unknown_table_of_subjects_is_an_input_error(name: str) -> None:
+    """`colors` is a table of subjects.toml, but lists no subjects."""
+    with pytest.raises(InputError, match=f'"{name}".*often, scenes'):
+        words.find_subjects(corpus_of(["cat"]), ("often", name))
 
 
 def test_few_keeps_the_plainest_of_every_style(monkeypatch: pytest.MonkeyPatch) -> None:

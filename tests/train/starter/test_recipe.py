@@ -82,6 +82,27 @@ def assert_same(left: object, right: object) -> None:
         assert left == right
 
 
+@pytest.mark.parametrize("missing", ["vae", "clip"])
+def test_a_stage_says_which_one_comes_first(
+    missing: str, recipe: RecipeSettings, finished: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished / "work", tmp_path / "work")
+    shutil.rmtree(tmp_path / "work" / missing)
+    with pytest.raises(InputError, match=f'run the stage "{missing}" first'):
+        run_stage("unet", recipe, tmp_path / "work", tmp_path / "out")
+
+
+def test_a_clip_without_its_text_half_is_an_input_error(
+    recipe: RecipeSettings, finished: Path, tmp_path: Path
+) -> None:
+    """The shipped CLIP's text half lies beside it, as the pipeline's text encoder."""
+    shutil.copytree(finished / "work", tmp_path / "work")
+    shutil.rmtree(tmp_path / "work" / "clip")
+    shutil.copytree(finished / "out" / "clip", tmp_path / "work" / "clip")
+    with pytest.raises(InputError, match="text_encoder/model.safetensors; copy that, too"):
+        run_stage("unet", recipe, tmp_path / "work", tmp_path / "out")
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stopped_stage_ends_as_an_unbroken_one(
     stage: str, recipe: RecipeSettings, finished: Path, tmp_path: Path

@@ -49,20 +49,25 @@ def _fit_color(
 ) -> None:
     """Train the colour adapter for the finished UNet in `out`, into a folder beside it."""
     vae, clip = _earlier(work, device)
-    unet = UNet2DConditionModel.from_pretrained(out / "unet")
+    unet = UNet2DConditionModel.from_pretrained(_left_by("unet", out))
     adapter = train_color(settings, prepared, vae, text_half(clip), unet, work)
     with replacing(out.with_name(f"{out.name}_color")) as building:
         adapter.to("cpu", torch.float16).save_pretrained(building)
 
 
 def _earlier(work: Path, device: torch.device) -> tuple[AutoencoderKL, CLIPModel]:
-    """The VAE and the CLIP pair that their stages left in `work`; InputError where they did not."""
-    for stage in ("vae", "clip"):
-        if not (work / stage).is_dir():
-            raise InputError(f'{work} has no {stage} yet; run the stage "{stage}" first.')
-    vae = AutoencoderKL.from_pretrained(work / "vae").to(device).requires_grad_(False)
+    """The VAE and the CLIP pair that their stages left in `work`."""
+    vae, clip = _left_by("vae", work), _left_by("clip", work)
+    vae = AutoencoderKL.from_pretrained(vae).to(device).requires_grad_(False)
     try:
-        return vae, CLIPModel.from_pretrained(work / "clip")
+        return vae, CLIPModel.from_pretrained(clip)
     except FileNotFoundError as error:  # copied from a model, without its text half
-        missing = str(error).split()[-1]
-        raise InputError(f"{work / 'clip'} needs {missing}; copy that, too.") from None
+        missing = str(error).partition(": ")[2]
+        raise InputError(f"{clip} needs {missing}; copy that, too.") from None
+
+
+def _left_by(stage: str, folder: Path) -> Path:
+    """What a stage left in `folder`; InputError where it has not run."""
+    if not (folder / stage).is_dir():
+        raise InputError(f'{folder} has no {stage} yet; run the stage "{stage}" first.')
+    return folder / stage

@@ -92,15 +92,24 @@ def test_a_stage_says_which_one_comes_first(
         run_stage("unet", recipe, tmp_path / "work", tmp_path / "out")
 
 
+def test_colours_want_a_finished_unet(
+    recipe: RecipeSettings, finished: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match='run the stage "unet" first'):
+        run_stage("color", recipe, finished / "work", tmp_path / "nothing")
+
+
 def test_a_clip_without_its_text_half_is_an_input_error(
     recipe: RecipeSettings, finished: Path, tmp_path: Path
 ) -> None:
     """The shipped CLIP's text half lies beside it, as the pipeline's text encoder."""
-    shutil.copytree(finished / "work", tmp_path / "work")
-    shutil.rmtree(tmp_path / "work" / "clip")
-    shutil.copytree(finished / "out" / "clip", tmp_path / "work" / "clip")
-    with pytest.raises(InputError, match="text_encoder/model.safetensors; copy that, too"):
-        run_stage("unet", recipe, tmp_path / "work", tmp_path / "out")
+    work = tmp_path / "two words"
+    shutil.copytree(finished / "work", work)
+    shutil.rmtree(work / "clip")
+    shutil.copytree(finished / "out" / "clip", work / "clip")
+    with pytest.raises(InputError, match="text_encoder/model.safetensors; copy that, too") as told:
+        run_stage("unet", recipe, work, tmp_path / "out")
+    assert str(told.value).count(str(work)) == 2  # spaces and all
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -123,8 +123,16 @@ class UnetSettings(LoopSettings):
     """Lower bound of the Min-SNR weight, so that the zero-terminal timesteps learn too."""
     start: str = ""
     """Folder of a finished UNet to go on from; empty starts from random weights."""
+    anew: str = ""
+    """Table of `subjects.toml` whose words `start` learns anew, keeping all else; empty: all."""
     caption_dropout: float = 0.1
     """Share of empty captions, for classifier-free guidance."""
+
+    def __post_init__(self) -> None:
+        """Check values; raises InputError."""
+        super().__post_init__()
+        if self.anew:
+            _require(bool(self.start), "unet.anew needs unet.start, a UNet to learn them in.")
 
 
 @dataclass(frozen=True)

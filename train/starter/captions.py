@@ -70,6 +70,11 @@ def _table(name: str) -> dict:
     return tables[name]
 
 
+def words_of(table: str) -> list[str]:
+    """All words of a table's subjects; InputError where there is no such table."""
+    return [word for subject in _table(table)["subjects"] for word in subject]
+
+
 def _clear(corpus: Corpus, pictures: list[int], noun: str) -> list[int]:
     """The pictures that `clear` gives for this noun, by a name or digest; all without any."""
     wanted = set(facts()["clear"].get(noun, ()))

@@ -20,6 +20,8 @@ from ...configs.recipe import RecipeSettings, UnetSettings
 from ...models.attention import attention_kernel
 from ...models.device import resolve_precision
 from ..losses import min_snr_weight
+from .anew import Former, train_text_layers_only
+from .captions import words_of
 from .compose import render
 from .grids import save_grid
 from .loop import fit, step_seed
@@ -106,13 +108,17 @@ def _kept_latents(prepared: Prepared, vae: AutoencoderKL, count: int, work: Path
 
 @dataclass
 class Batch:
-    """Noised latents `[B, 4, h, w]`, their timesteps, text, v, and the compositions they show."""
+    """Noised latents `[B, 4, h, w]`, their timesteps, text, v, and the compositions they show.
+
+    `told` `[B]` is false where the caption was dropped.
+    """
 
     noisy: Tensor
     times: Tensor
     context: Tensor
     target: Tensor
     chosen: Tensor
+    told: Tensor
 
 
 class Denoising:
@@ -146,7 +152,11 @@ class Denoising:
         with torch.no_grad():
             context = self.text(words).last_hidden_state
         noisy, target = signal * clean + sigma * noise, signal * noise - sigma * clean
-        return Batch(noisy, times, context, target, chosen)
+        return Batch(noisy, times, context, target, chosen, ~drop[:, 0])
+
+    def captions(self) -> list[str]:
+        """What the samples say, as the tokenizer reads it."""
+        return self.tokenizer.batch_decode(self.tokens.long(), skip_special_tokens=True)
 
     def error(self, predicted: Tensor, batch: Batch) -> Tensor:
         """Min-SNR weighted error of v; the weights are in how timesteps are drawn."""
@@ -166,9 +176,15 @@ def train_unet(
     model = model.to(prepared.corpus.images.device)
     model.set_attn_processor(attention_kernel(model, "sdpa"))
     task = Denoising(ours, prepared, vae, text, work)
+    former = None
+    if ours.anew:
+        former = Former(model, task.captions(), words_of(ours.anew))
+        train_text_layers_only(model)
 
     def loss(step: int) -> dict[str, Tensor]:
         b = task.batch(ours.batch_size, step_seed(ours.seed, step))
+        if former:
+            b.target = former.target(b)
         return {"loss": task.error(model(b.noisy, b.times, b.context, return_dict=False)[0], b)}
 
     def sample(average: nn.Module, path: Path) -> None:

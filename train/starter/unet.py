@@ -15,6 +15,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from ...configs.errors import InputError
 from ...configs.files import replacing
 from ...configs.recipe import RecipeSettings, UnetSettings
 from ...models.attention import attention_kernel
@@ -172,7 +173,7 @@ def train_unet(
     torch.manual_seed(ours.seed)
     model = new_unet(ours, settings.clip.width, settings.corpus.resolution)
     if ours.start:
-        model.load_state_dict(UNet2DConditionModel.from_pretrained(ours.start).state_dict())
+        _go_on_from(ours.start, model)
     model = model.to(prepared.corpus.images.device)
     model.set_attn_processor(attention_kernel(model, "sdpa"))
     task = Denoising(ours, prepared, vae, text, work)
@@ -192,6 +193,18 @@ def train_unet(
         save_grid(draw(pipeline, list(SAMPLE_PROMPTS), each=6, steps=30), path, columns=12)
 
     return fit("unet", model, loss, ours, work, sample)
+
+
+def _go_on_from(folder: str, model: UNet2DConditionModel) -> None:
+    """Load a finished UNet's weights; InputError where there is none, or one of another shape."""
+    if not (Path(folder) / "config.json").is_file():
+        raise InputError(f"unet.start: there is no UNet in {folder}.")
+    try:
+        model.load_state_dict(UNet2DConditionModel.from_pretrained(folder).state_dict())
+    except RuntimeError as error:
+        raise InputError(
+            f"unet.start: the UNet in {folder} has other channels or heads than the recipe."
+        ) from error
 
 
 def assemble(

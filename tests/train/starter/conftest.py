@@ -1,6 +1,8 @@
 """A synthetic corpus of 20 pictures and settings small enough to run the recipe in a test."""
 
 import io
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +18,7 @@ from smalti.configs.recipe import (
     UnetSettings,
     VaeSettings,
 )
+from smalti.train.starter import loop
 
 SIDE = 64
 NOUNS = ("cat", "dog", "car", "bird", "flower", "fish", "chair", "robot", "hamburger", "owl")
@@ -74,3 +77,23 @@ def recipe(parquet: Path, lpips_weights: Path) -> RecipeSettings:
         unet=UnetSettings(channels=(16, 16, 16, 16), heads=(1, 1, 1, 1), **loop),
         color=ColorSettings(**loop),
     )
+
+
+@pytest.fixture
+def stopped_before() -> Callable[[int], AbstractContextManager]:
+    """Runs a stage until someone presses Ctrl+C as a step begins."""
+
+    @contextmanager
+    def stopped(step: int) -> Iterator[None]:
+        descend = loop._descend
+
+        def stopping(model, optimizer, loss, settings, present, spent):
+            if present == step:
+                raise KeyboardInterrupt
+            return descend(model, optimizer, loss, settings, present, spent)
+
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(loop, "_descend", stopping)
+            yield
+
+    return stopped

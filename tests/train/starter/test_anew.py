@@ -82,21 +82,43 @@ def test_a_batch_of_nothing_but_the_words_is_left_alone(unet: UNet2DConditionMod
     assert torch.equal(Former(unet, ["a flower"], ["flower"]).target(batch), target)
 
 
-def test_the_stage_changes_no_other_weight(
-    recipe: RecipeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def finished(recipe: RecipeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a finished UNet in `out/`, and its stages' work without the UNet's own."""
     monkeypatch.setattr(unet_stage, "SAMPLE_PROMPTS", ("a cat",))
-    work, out = tmp_path / "work", tmp_path / "out"
     for stage in ("vae", "clip", "unet"):
-        run_stage(stage, recipe, work, out)
-    before = UNet2DConditionModel.from_pretrained(out / "unet").state_dict()
+        run_stage(stage, recipe, tmp_path / "work", tmp_path / "out")
+    (tmp_path / "work" / "unet.pt").unlink()
+    return tmp_path
+
+
+def test_the_stage_changes_no_other_weight_and_can_be_stopped(
+    recipe: RecipeSettings, finished: Path, stopped_before
+) -> None:
+    former, work = finished / "out" / "unet", finished / "work"
+    again = replace(recipe, unet=replace(recipe.unet, start=str(former), anew="often"))
+    with stopped_before(3):
+        run_stage("unet", again, work, finished / "stopped")
+    run_stage("unet", again, work, finished / "stopped")
     (work / "unet.pt").unlink()
-    again = replace(recipe, unet=replace(recipe.unet, start=str(out / "unet"), anew="often"))
-    run_stage("unet", again, work, tmp_path / "again")
-    after = UNet2DConditionModel.from_pretrained(tmp_path / "again" / "unet").state_dict()
-    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    run_stage("unet", again, work, finished / "unbroken")
+    before, stopped, unbroken = (
+        UNet2DConditionModel.from_pretrained(folder).state_dict()
+        for folder in (former, finished / "stopped" / "unet", finished / "unbroken" / "unet")
+    )
+    changed = {name for name in before if not torch.equal(before[name], unbroken[name])}
     assert changed
     assert all(name.endswith(("attn2.to_k.weight", "attn2.to_v.weight")) for name in changed)
+    assert all(torch.equal(stopped[name], unbroken[name]) for name in before)
+
+
+def test_a_start_that_is_none_or_of_another_shape(recipe: RecipeSettings, finished: Path) -> None:
+    narrow = replace(recipe.unet, channels=(16, 16, 16, 16))
+    new_unet(narrow, 16, 64).save_pretrained(finished / "narrow")
+    for wrong in ("nowhere", "narrow"):
+        settings = replace(recipe, unet=replace(recipe.unet, start=str(finished / wrong)))
+        with pytest.raises(InputError, match=rf"unet\.start: .*{wrong}"):
+            run_stage("unet", settings, finished / "work", finished / "again")
 
 
 def test_words_are_learned_in_some_unet() -> None:

@@ -14,8 +14,8 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from smalti.configs.errors import InputError
 from smalti.configs.recipe import RecipeSettings
-from smalti.train.starter import loop, unet
 from smalti.train.starter import prepare as prepare_module
+from smalti.train.starter import unet
 from smalti.train.starter.captions import facts
 from smalti.train.starter.corpus import Corpus, load_corpus
 from smalti.train.starter.prepare import Prepared, prepare
@@ -53,18 +53,6 @@ def pipeline(finished: Path) -> StableDiffusionPipeline:
     loaded = StableDiffusionPipeline.from_pretrained(finished / "out")
     loaded.set_progress_bar_config(disable=True)
     return loaded
-
-
-def stop_before(step: int, patch: pytest.MonkeyPatch) -> None:
-    """Press Ctrl+C when `step` begins."""
-    descend = loop._descend
-
-    def stopping(model, optimizer, loss, settings, present, spent):
-        if present == step:
-            raise KeyboardInterrupt
-        return descend(model, optimizer, loss, settings, present, spent)
-
-    patch.setattr(loop, "_descend", stopping)
 
 
 def assert_same(left: object, right: object) -> None:
@@ -114,14 +102,13 @@ def test_a_clip_without_its_text_half_is_an_input_error(
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stopped_stage_ends_as_an_unbroken_one(
-    stage: str, recipe: RecipeSettings, finished: Path, tmp_path: Path
+    stage: str, recipe: RecipeSettings, finished: Path, tmp_path: Path, stopped_before
 ) -> None:
     work, out = tmp_path / "work", tmp_path / "out"
     shutil.copytree(finished / "work", work)
     shutil.copytree(finished / "out", out)
     (work / f"{stage}.pt").unlink()
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        stop_before(3, patch)
+    with stopped_before(3):
         run_stage(stage, recipe, work, out)
     assert torch.load(work / f"{stage}.pt")["step"] == 2
     run_stage(stage, recipe, work, out)

@@ -18,7 +18,7 @@ from smalti.configs.recipe import (
     UnetSettings,
     VaeSettings,
 )
-from smalti.train.starter import loop
+from smalti.train.starter import loop, unet
 
 SIDE = 64
 NOUNS = ("cat", "dog", "car", "bird", "flower", "fish", "chair", "robot", "hamburger", "owl")
@@ -77,6 +77,14 @@ def recipe(parquet: Path, lpips_weights: Path) -> RecipeSettings:
         unet=UnetSettings(channels=(16, 16, 16, 16), heads=(1, 1, 1, 1), **loop),
         color=ColorSettings(**loop),
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_prompt() -> Iterator[None]:
+    """Sample grids of one prompt, so that they take no time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unet, "SAMPLE_PROMPTS", ("a cat",))
+        yield
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from diffusers import UNet2DConditionModel
 
 from smalti.configs.errors import InputError
 from smalti.configs.recipe import RecipeSettings, read_recipe
-from smalti.train.starter import unet as unet_stage
 from smalti.train.starter.anew import Former, names_any, train_text_layers_only
 from smalti.train.starter.captions import words_of
 from smalti.train.starter.recipe import run_stage
@@ -30,7 +29,7 @@ def test_all_words_of_a_table() -> None:
         words_of("agian")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def recipe(recipe: RecipeSettings) -> RecipeSettings:
     """Wide enough that a single latent, whose lowest level is one cell here, can be normalised."""
     return replace(recipe, unet=replace(recipe.unet, channels=(32, 32, 32, 32)))
@@ -81,14 +80,14 @@ def test_a_batch_of_nothing_but_the_words_is_left_alone(unet: UNet2DConditionMod
     assert torch.equal(Former(unet, ["a flower"], ["flower"]).target(batch), target)
 
 
-@pytest.fixture
-def finished(recipe: RecipeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def finished(recipe: RecipeSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished UNet in `out/`, and its stages' work without the UNet's own."""
-    monkeypatch.setattr(unet_stage, "SAMPLE_PROMPTS", ("a cat",))
+    folder = tmp_path_factory.mktemp("finished")
     for stage in ("vae", "clip", "unet"):
-        run_stage(stage, recipe, tmp_path / "work", tmp_path / "out")
-    (tmp_path / "work" / "unet.pt").unlink()
-    return tmp_path
+        run_stage(stage, recipe, folder / "work", folder / "out")
+    (folder / "work" / "unet.pt").unlink()
+    return folder
 
 
 def test_the_stage_changes_no_other_weight_and_can_be_stopped(

@@ -15,7 +15,6 @@ from transformers import CLIPModel, CLIPTokenizer
 from smalti.configs.errors import InputError
 from smalti.configs.recipe import RecipeSettings
 from smalti.train.starter import prepare as prepare_module
-from smalti.train.starter import unet
 from smalti.train.starter.captions import facts
 from smalti.train.starter.corpus import Corpus, load_corpus
 from smalti.train.starter.prepare import Prepared, prepare
@@ -24,14 +23,6 @@ from smalti.train.starter.unet import _kept_latents, draw, encode_latents
 from smalti.train.starter.vae import new_vae
 
 STAGES = ("vae", "clip", "unet", "color")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_prompt():
-    """Sample grids of one prompt, so that they take no time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(unet, "SAMPLE_PROMPTS", ("a cat",))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,10 @@ class Subject:
     pictures: np.ndarray
     near: float
     """Share of its pictures that are close-ups."""
+    styles: tuple[str, ...] = ()
+    """The styles of its pictures, if every sample is to tell its style or colour."""
+    colors: tuple[str, ...] = ()
+    """Named colours that such a sample may be painted in."""
 
 
 @cache
@@ -41,7 +45,7 @@ def find_subjects(corpus: Corpus, tables: Sequence[str], few: bool = False) -> l
     """The subjects in these tables of `subjects.toml` that the corpus shows.
 
     With `few`, each keeps only its table's number of pictures, the plainest of every style, and
-    where the table `clear` names some, of those only.
+    where the table `clear` names some, of those only. A table that names styles keeps only those.
 
     Raises:
         InputError: there is no such table.
@@ -50,16 +54,26 @@ def find_subjects(corpus: Corpus, tables: Sequence[str], few: bool = False) -> l
     endings = [set() if corpus.texts["caption"][i] in others else _endings(corpus.names(i))
                for i in range(len(corpus))]
     subjects = []
-    for name in tables:
-        table = _table(name)
-        for words in table["subjects"]:
-            found = [i for i, ends in enumerate(endings) if not ends.isdisjoint(words)]
-            if few:
-                found = _plainest(corpus, _clear(corpus, found, words[0]), words)[: table["few"]]
-            if found:
-                near = table.get("near", NEAR_SHARE)
-                subjects.append(Subject(tuple(words), table["weight"], np.array(found), near))
+    for table in map(_table, tables):
+        for nouns in table["subjects"]:
+            found = [i for i, ends in enumerate(endings) if not ends.isdisjoint(nouns)]
+            if kept := _kept(corpus, found, nouns, table, few):
+                subjects.append(Subject(
+                    tuple(nouns), table["weight"], np.array(kept), table.get("near", NEAR_SHARE),
+                    tuple(table.get("styles", ())), tuple(table.get("colors", ())),
+                ))
     return subjects
+
+
+def _kept(
+    corpus: Corpus, pictures: list[int], nouns: list[str], table: dict, few: bool
+) -> list[int]:
+    """Those of a subject's pictures that its table wants; see `find_subjects`."""
+    if few:
+        pictures = _plainest(corpus, _clear(corpus, pictures, nouns[0]), nouns)[: table["few"]]
+    if styles := table.get("styles"):
+        pictures = [i for i in pictures if corpus.texts["style"][i] in styles]
+    return pictures
 
 
 def _table(name: str) -> dict:
@@ -71,8 +85,13 @@ def _table(name: str) -> dict:
 
 
 def words_of(table: str) -> list[str]:
-    """All words of a table's subjects; InputError where there is no such table."""
-    return [word for subject in _table(table)["subjects"] for word in subject]
+    """What a table's samples alone say; InputError where there is no such table.
+
+    All words of its subjects, or, where it has styles and colours, those and "blue cat".
+    """
+    words = [word for subject in _table(table)["subjects"] for word in subject]
+    styles, colors = (_table(table).get(kind, []) for kind in ("styles", "colors"))
+    return [*styles, *(f"{color} {word}" for color in colors for word in words)] or words
 
 
 def _clear(corpus: Corpus, pictures: list[int], noun: str) -> list[int]:
@@ -149,6 +168,15 @@ def dressed(phrase: str, style: str, random: Random, near: bool) -> str:
         (0.10, f"{with_article(medium)} of {noun}"), (0.05, f"{phrase}, {medium}"),
     )
     return random.choices([t for _, t in templates], [w for w, _ in templates])[0]
+
+
+def in_style(phrase: str, style: str, random: Random) -> str:
+    """"a 3d render of a cat", "cat, 3d render"."""
+    noun = with_article(phrase)
+    return random.choice((
+        f"{with_article(style)} of {noun}", f"{style} of {noun}", f"{phrase}, {style}",
+        f"{noun}, {style}", f"{style} {phrase}",
+    ))
 
 
 def detailed(phrase: str, corpus: Corpus, random: Random) -> str:

@@ -5,6 +5,7 @@ of another picture, or a second subject; it may be absent. Samples are rows of a
 million of them are planned once, and rendered in batches on any device.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from random import Random
@@ -18,6 +19,7 @@ from ...configs.recipe import CorpusSettings
 from ..lighting import centres, ramp
 from . import captions as words
 from .corpus import Corpus
+from .paint import OWN_COLORS, painted
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ TOLD_SHARE = 0.7
 TINT_SHARE = 0.06
 FLOWER_SHARE = 0.35  # of patterns are flowers
 ICON_WEIGHT = 0.25  # of flat icons beside fuller drawings of the same subject
+STYLE_SHARE = 0.5  # of samples in some manner tell a style, the others a colour
 NO_BACK = (-1, (1, 1, 0, 0), False)  # back layer's index, place and wrap where there is none
 
 
@@ -59,13 +62,15 @@ class Compositions:
 
     `front` and `back` are picture indices, `back` is -1 where there is no back layer. Places
     `[N, 4]` are (x scale, y scale, x shift, y shift) in units of half a side; a negative x scale
-    mirrors. `wrap` repeats the back layer over the whole picture. `colors` `[N, 2, 3]` in [0, 1]
-    are the ends of the ramp behind everything, which runs at `angle` radians; `tint` `[N, 3]`
-    multiplies the finished picture.
+    mirrors. `paint` `[N, 3]` is the colour in [0, 1] that the front picture is repainted in, -1
+    where it keeps its own. `wrap` repeats the back layer over the whole picture. `colors`
+    `[N, 2, 3]` in [0, 1] are the ends of the ramp behind everything, which runs at `angle` radians;
+    `tint` `[N, 3]` multiplies the finished picture.
     """
 
     front: np.ndarray
     front_place: np.ndarray
+    paint: np.ndarray
     back: np.ndarray
     back_place: np.ndarray
     wrap: np.ndarray
@@ -103,7 +108,7 @@ def compose(
     """Plan `count` samples and their captions; the same seed gives the same samples."""
     planner = _Planner(corpus, settings, Random(seed))
     *columns, captions = zip(*(planner.sample() for _ in range(count)), strict=True)
-    types = (np.int32, np.float32, np.int32, np.float32, np.bool_, *(np.float32,) * 3)
+    types = (np.int32, *(np.float32,) * 2, np.int32, np.float32, np.bool_, *(np.float32,) * 3)
     arrays = (np.asarray(c, dtype=t) for c, t in zip(columns, types, strict=True))
     return Compositions(*arrays), list(captions)
 
@@ -154,11 +159,15 @@ class _Planner:
 
     def sample(self) -> tuple:
         """One row of Compositions."""
-        random = self.random
+        random, paint = self.random, OWN_COLORS
         index, subject = self._picture()
-        phrase = words.subject_phrase(self.corpus, index, subject, random)
-        near = random.random() < (words.NEAR_SHARE if subject is None else subject.near)
-        text = words.dressed(phrase, self.corpus.texts["style"][index], random, near)
+        if subject is not None and subject.styles:
+            near = False
+            index, paint, text = self._in_some_manner(subject)
+        else:
+            phrase = words.subject_phrase(self.corpus, index, subject, random)
+            near = random.random() < (words.NEAR_SHARE if subject is None else subject.near)
+            text = words.dressed(phrase, self.corpus.texts["style"][index], random, near)
         text = words.detailed(text, self.corpus, random)
         tint = [1.0, 1.0, 1.0]
         if random.random() < TINT_SHARE:
@@ -167,7 +176,8 @@ class _Planner:
             row = (self._crop(), *NO_BACK, ((0, 0, 0),) * 2, 0.0, text)
         else:
             row = self._before(text, near)
-        return index, *row[:-1], tint, words.finished(row[-1], random)
+        place, *rest, text = row
+        return index, place, paint, *rest, tint, words.finished(text, random)
 
     def _picture(self) -> tuple[int, words.Subject | None]:
         """A picture, and the subject it was chosen for, if any."""
@@ -179,6 +189,23 @@ class _Planner:
             index = random.choices(subject.pictures, cum_weights=self.within[position])[0]
             return int(index), subject
         return random.choices(range(len(self.corpus)), cum_weights=self.everything)[0], None
+
+    def _in_some_manner(self, subject: words.Subject) -> tuple[int, tuple, str]:
+        """A picture of the subject, and the style or colour that the caption tells.
+
+        Every style that it has comes as often as any other, whatever the number of its pictures.
+        """
+        styles: dict[str, list[int]] = {}
+        for picture in subject.pictures.tolist():
+            styles.setdefault(self.corpus.texts["style"][picture], []).append(picture)
+        style = self.random.choice(sorted(styles))
+        index = self.random.choice(styles[style])
+        if not subject.colors or self.random.random() < STYLE_SHARE:
+            phrase = words.subject_phrase(self.corpus, index, subject, self.random)
+            return index, OWN_COLORS, words.in_style(phrase, style, self.random)
+        name, color = self._named_color(subject.colors)
+        phrase = f"{name} {self.random.choice(subject.words)}"
+        return index, color, words.dressed(phrase, "photo", self.random, near=False)
 
     def _crop(self) -> tuple[float, float, float, float]:
         """A window of a full picture: enlarged, shifted no further than its rim, maybe mirrored."""
@@ -254,9 +281,9 @@ class _Planner:
         subject = self.random.choice(pool)
         return int(self.random.choice(subject.pictures)), subject.words[0]
 
-    def _named_color(self) -> tuple[str, tuple[float, ...]]:
-        """A colour's name and one of its shades, slightly varied, RGB in [0, 1]."""
-        name = self.random.choice(self.color_names)
+    def _named_color(self, names: Sequence[str] = ()) -> tuple[str, tuple[float, ...]]:
+        """The name of one of these or all colours and a shade, slightly varied, RGB in [0, 1]."""
+        name = self.random.choice(names or self.color_names)
         shade = self.random.choice(words.facts()["colors"][name])
         return name, tuple(min(1, max(0, (c + self.random.uniform(-10, 10)) / 255)) for c in shade)
 
@@ -274,6 +301,7 @@ def render(corpus: Corpus, plan: Compositions) -> Tensor:
     picture = ramp(points, tensor(plan.colors), whole_side)
     back = _layer(corpus, plan.back, tensor(plan.back_place), tensor(plan.wrap), points)
     front = _layer(corpus, plan.front, tensor(plan.front_place), None, points)
+    front = painted(front, tensor(plan.paint))
     for layer in (back, front):
         picture = layer[:, :3] + picture * (1 - layer[:, 3:])
     return (picture * tensor(plan.tint)[:, :, None, None]).clamp(0, 1)

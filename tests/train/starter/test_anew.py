@@ -29,6 +29,14 @@ def test_all_words_of_a_table() -> None:
         words_of("agian")
 
 
+def test_a_table_of_styles_and_colours_says_those() -> None:
+    """A red background and a bare cat keep what they were."""
+    captions = ["clipart of a cat", "a red cat", "a cat, 3d render", "a photo of a blue kitten",
+                "a cat", "a cat on a red background", "a red castle", "red"]
+    found = names_any(captions, words_of("manners"))
+    assert found.tolist() == [True] * 4 + [False] * 4
+
+
 @pytest.fixture(scope="module")
 def recipe(recipe: RecipeSettings) -> RecipeSettings:
     """Wide enough that a single latent, whose lowest level is one cell here, can be normalised."""

@@ -111,6 +111,12 @@ def test_without_a_subject_the_pictures_own_captions_are_used() -> None:
     assert said == {"windmill", "old mill", "mill"}
 
 
+def test_a_style_is_told_before_or_behind() -> None:
+    said = {words.in_style("owl", "3d render", Random(i)) for i in range(200)}
+    assert {"a 3d render of an owl", "owl, 3d render", "3d render owl"} <= said
+    assert all("owl" in phrase and "3d render" in phrase for phrase in said)
+
+
 def test_dressed() -> None:
     random = Random(1)
     said = [words.dressed("cat", "clipart", random, near=False) for _ in range(3000)]

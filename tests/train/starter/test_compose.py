@@ -12,6 +12,7 @@ from smalti.configs.recipe import CorpusSettings, RecipeSettings
 from smalti.train.starter import captions as words
 from smalti.train.starter.compose import Compositions, compose, plain, render
 from smalti.train.starter.corpus import Corpus, _halved, load_corpus
+from smalti.train.starter.paint import OWN_COLORS
 
 SIDE = 16
 
@@ -28,8 +29,8 @@ def noise_corpus() -> Corpus:
 def one(**changes) -> Compositions:
     """A single sample: picture 0 at full size on mid grey, but for `changes`."""
     values = {
-        "front": 0, "front_place": (1, 1, 0, 0), "back": -1, "back_place": (1, 1, 0, 0),
-        "wrap": False, "colors": ((0.5, 0.5, 0.5),) * 2, "angle": 0.0, "tint": (1, 1, 1), **changes,
+        "front": 0, "front_place": (1, 1, 0, 0), "paint": OWN_COLORS, "back": -1,
+        "back_place": (1, 1, 0, 0), "wrap": False, "colors": ((0.5, 0.5, 0.5),) * 2, "angle": 0.0, "tint": (1, 1, 1), **changes,
     }
     kinds = {"front": np.int32, "back": np.int32, "wrap": np.bool_}
     return Compositions(
@@ -175,3 +176,30 @@ def test_a_subject_table_says_how_often_it_is_seen_close_up(corpus: Corpus, monk
     assert near.mean() == pytest.approx(0.4, abs=0.04)
     assert (plan.front_place[near, 1] > 1.1).all()
     assert (plan.front_place[~near, 1] < 1.1).all()
+
+
+def test_every_sample_of_a_table_with_styles_tells_a_style_or_a_colour(
+    corpus: Corpus, monkeypatch
+) -> None:
+    """What it tells is what it shows; half and half, pictures of other styles never."""
+    table = {"weight": 1.0, "few": 9, "subjects": [["cat"], ["dog"], ["mountain"]],
+             "styles": ["clipart", "ink drawing"], "colors": ["red", "blue"]}
+    facts = words.facts() | {"manners": table}
+    monkeypatch.setattr(words, "facts", lambda: facts)
+    settings = replace(CorpusSettings(), subject_share=1.0, subjects=("manners",))
+    plan, captions = compose(corpus, settings, 600, seed=0)
+    assert {corpus.texts["style"][i] for i in plan.front} == {"clipart"}  # mountains are photos
+    painted = (plan.paint >= 0).all(1)
+    assert (plan.paint[~painted] == OWN_COLORS).all()
+    assert painted.mean() == pytest.approx(0.5, abs=0.07)
+    for caption, paint, has_paint in zip(captions, plan.paint, painted, strict=True):
+        if not has_paint:
+            assert "clipart" in caption
+            continue
+        (color,) = {c for c in ("red", "blue") if f"{c} cat" in caption or f"{c} dog" in caption}
+        shades = np.array(facts["colors"][color]) / 255
+        assert np.abs(shades - paint).max(1).min() <= 10 / 255 + 1e-6
+
+
+def test_other_tables_leave_pictures_their_colours(planned) -> None:
+    assert (planned[0].paint == OWN_COLORS).all()

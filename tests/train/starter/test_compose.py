@@ -30,7 +30,8 @@ def one(**changes) -> Compositions:
     """A single sample: picture 0 at full size on mid grey, but for `changes`."""
     values = {
         "front": 0, "front_place": (1, 1, 0, 0), "paint": OWN_COLORS, "back": -1,
-        "back_place": (1, 1, 0, 0), "wrap": False, "colors": ((0.5, 0.5, 0.5),) * 2, "angle": 0.0, "tint": (1, 1, 1), **changes,
+        "back_place": (1, 1, 0, 0), "wrap": False, "colors": ((0.5, 0.5, 0.5),) * 2,
+        "angle": 0.0, "tint": (1, 1, 1), **changes,
     }
     kinds = {"front": np.int32, "back": np.int32, "wrap": np.bool_}
     return Compositions(

@@ -11,6 +11,7 @@ from transformers import CLIPModel
 from ...configs.errors import InputError
 from ...configs.files import replacing
 from ...configs.recipe import RecipeSettings
+from .captions import words_of
 from .clip import train_clip
 from .color import train_color
 from .package import text_half, write_starter
@@ -20,7 +21,11 @@ from .vae import train_vae
 
 
 def run_stage(stage: str, settings: RecipeSettings, work: Path, out: Path) -> None:
-    """Run one stage, or all; earlier stages must have left their results in `work`."""
+    """Run one stage, or all; earlier stages must have left their results in `work`.
+
+    Raises InputError for what is missing or misspelt, before the corpus is read.
+    """
+    _check(stage, settings, work, out)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     prepared = prepare(settings, work, device)
@@ -33,6 +38,22 @@ def run_stage(stage: str, settings: RecipeSettings, work: Path, out: Path) -> No
         _finish(settings, prepared, work, out, device)
     if stage in ("color", "all"):
         _fit_color(settings, prepared, work, out, device)
+
+
+def _check(stage: str, settings: RecipeSettings, work: Path, out: Path) -> None:
+    """What a stage needs of earlier ones, and the names of tables; raises InputError."""
+    for earlier in ("vae", "clip") if stage in ("unet", "color") else ():
+        _find(earlier, work)
+    if stage == "color":
+        _find("unet", out)
+    for table in filter(None, (*settings.corpus.subjects, settings.unet.anew)):
+        words_of(table)
+
+
+def _find(stage: str, folder: Path) -> None:
+    """Raise InputError where a stage has left nothing in `folder`."""
+    if not (folder / stage).is_dir():
+        raise InputError(f'{folder} has no {stage} yet; run the stage "{stage}" first.')
 
 
 def _finish(
@@ -49,7 +70,7 @@ def _fit_color(
 ) -> None:
     """Train the colour adapter for the finished UNet in `out`, into a folder beside it."""
     vae, clip = _earlier(work, device)
-    unet = UNet2DConditionModel.from_pretrained(_left_by("unet", out))
+    unet = UNet2DConditionModel.from_pretrained(out / "unet")
     adapter = train_color(settings, prepared, vae, text_half(clip), unet, work)
     with replacing(out.with_name(f"{out.name}_color")) as building:
         adapter.to("cpu", torch.float16).save_pretrained(building)
@@ -57,17 +78,9 @@ def _fit_color(
 
 def _earlier(work: Path, device: torch.device) -> tuple[AutoencoderKL, CLIPModel]:
     """The VAE and the CLIP pair that their stages left in `work`."""
-    vae, clip = _left_by("vae", work), _left_by("clip", work)
-    vae = AutoencoderKL.from_pretrained(vae).to(device).requires_grad_(False)
+    vae = AutoencoderKL.from_pretrained(work / "vae").to(device).requires_grad_(False)
     try:
-        return vae, CLIPModel.from_pretrained(clip)
+        return vae, CLIPModel.from_pretrained(work / "clip")
     except FileNotFoundError as error:  # copied from a model, without its text half
         missing = str(error).partition(": ")[2]
-        raise InputError(f"{clip} needs {missing}; copy that, too.") from None
-
-
-def _left_by(stage: str, folder: Path) -> Path:
-    """What a stage left in `folder`; InputError where it has not run."""
-    if not (folder / stage).is_dir():
-        raise InputError(f'{folder} has no {stage} yet; run the stage "{stage}" first.')
-    return folder / stage
+        raise InputError(f"{work / 'clip'} needs {missing}; copy that, too.") from None

@@ -63,12 +63,15 @@ def assert_same(left: object, right: object) -> None:
 
 @pytest.mark.parametrize("missing", ["vae", "clip"])
 def test_a_stage_says_which_one_comes_first(
-    missing: str, recipe: RecipeSettings, finished: Path, tmp_path: Path
+    missing: str, recipe: RecipeSettings, tmp_path: Path
 ) -> None:
-    shutil.copytree(finished / "work", tmp_path / "work")
-    shutil.rmtree(tmp_path / "work" / missing)
+    """Before the corpus is read and samples are composed, which takes minutes."""
+    work = tmp_path / "work"
+    for stage in {"vae", "clip"} - {missing}:
+        (work / stage).mkdir(parents=True)
     with pytest.raises(InputError, match=f'run the stage "{missing}" first'):
-        run_stage("unet", recipe, tmp_path / "work", tmp_path / "out")
+        run_stage("unet", recipe, work, tmp_path / "out")
+    assert not (work / "compositions").exists()
 
 
 def test_colours_want_a_finished_unet(
@@ -76,6 +79,18 @@ def test_colours_want_a_finished_unet(
 ) -> None:
     with pytest.raises(InputError, match='run the stage "unet" first'):
         run_stage("color", recipe, finished / "work", tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("section", ["corpus", "unet"])
+def test_a_misspelt_table_is_named_before_anything_is_made(
+    section: str, recipe: RecipeSettings, tmp_path: Path
+) -> None:
+    corpus, unet = recipe.corpus, recipe.unet
+    wrong = {"corpus": replace(recipe, corpus=replace(corpus, subjects=("oftn",))),
+             "unet": replace(recipe, unet=replace(unet, start="former", anew="oftn"))}  # fmt: skip
+    with pytest.raises(InputError, match='No table of subjects is called "oftn"'):
+        run_stage("all", wrong[section], tmp_path / "work", tmp_path / "out")
+    assert not (tmp_path / "work").exists()
 
 
 def test_a_clip_without_its_text_half_is_an_input_error(

@@ -100,6 +100,8 @@ def main(
     }
     for folder in mosaics:
         tiles = read_images(sorted((folder / "tiles").glob("*.png")))
+        if not tiles:
+            raise typer.BadParameter(f"{folder} holds no mosaic")
         rows[str(folder)] = [clarity(details(tile), opened) for tile in tiles]
     table = Table("tiles of", "eyes, mean", "standard error", "worst tenth below")
     for name, values in rows.items():

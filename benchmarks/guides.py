@@ -29,7 +29,7 @@ from smalti.configs.settings import Settings
 
 PAPER_20 = "paper+steps=20,scheduler=dpm++,guidance_decay=0.88"
 # One pull for rows that differ in something else; `fast` chooses its own for every reference.
-PULLED = "fast+guidance_strength=0.29"
+PULLED = "fast+guidance_strength=0.25"
 ROWS = {
     "paper": "paper",
     "paper, 20 steps": PAPER_20,
@@ -49,17 +49,17 @@ ROWS = {
     "4 cells, strength 0.4": "fast+low_pass_cells=4,guidance_strength=0.4",
     "6 cells, strength 0.4": "fast+low_pass_cells=6,guidance_strength=0.4",
     "16 cells, strength 0.4": "fast+low_pass_cells=16,guidance_strength=0.4",
+    "strength 0.15": "fast+guidance_strength=0.15",
     "strength 0.2": "fast+guidance_strength=0.2",
-    "strength 0.25": "fast+guidance_strength=0.25",
-    "strength 0.29": PULLED,
+    "strength 0.25": PULLED,
+    "strength 0.32": "fast+guidance_strength=0.32",
     "strength 0.4": "fast+guidance_strength=0.4",
-    "strength 0.5": "fast+guidance_strength=0.5",
     "strength 0.7": "fast+guidance_strength=0.7",
     "with colour": f"{PULLED},color=true",
     "no corrections": f"{PULLED},corrections=0",
     "two corrections": f"{PULLED},corrections=2",
     "CFG 3": f"{PULLED},cfg_scale=3.0",
-    "CFG 5": f"{PULLED},cfg_scale=5.0",
+    "CFG 6": f"{PULLED},cfg_scale=6.0",
     "CFG 7.5": f"{PULLED},cfg_scale=7.5",
     "guided from the start": f"{PULLED},guidance_start=0.0",
     "guided to 60 %": f"{PULLED},guidance_end=0.6",

@@ -104,7 +104,7 @@ def main(
     *,
     base: Base = None,
     chosen: Annotated[str, typer.Option("--scenes", help="Names, comma-separated.")] = "",
-    pulls: Annotated[str, typer.Option(help="Comma-separated.")] = "0.2,0.25,0.29,0.35",
+    pulls: Annotated[str, typer.Option(help="Comma-separated.")] = "0.15,0.2,0.25,0.32",
     grid: Annotated[str, typer.Option(help="ROWSxCOLS.")] = "8x8",
     out: Annotated[Path, typer.Option(help="Where mosaics stay.")] = Path("runs/benchmarks/pull"),
 ) -> None:

@@ -248,8 +248,8 @@ class MosaicSettings:
     guidance_strength: float = 0.0
     """Share of the low-frequency error that "projection", "filtered-difference" and "x0-gradient"
     remove at a step: more comes nearer to the reference, less leaves the tile more of its own.
-    0 takes as little as `target_ssim` allows, between 0.23 and 0.4."""
-    target_ssim: float = 0.75
+    0 takes as little as `target_ssim` allows, between 0.17 and 0.4."""
+    target_ssim: float = 0.7
     """SSIM@64 that a mosaic should about reach where no guidance_strength is given: references of
     little contrast are pulled more."""
     corrections: int = 1

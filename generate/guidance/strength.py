@@ -13,7 +13,7 @@ to be
 
 Pulls of strength s leave about the share g = (1 - s)^p: the look at the last step counts for three,
 and the network undoes most of the earlier ones. p and T were fitted on earlier weights of the
-starter, and hold for today's as well (`benchmarks/pull.py`, docs/guidance.md).
+starter at CFG 6, and hold for today's at 5 as well (`benchmarks/pull.py`, docs/guidance.md).
 """
 
 from dataclasses import replace
@@ -27,7 +27,7 @@ from ...configs.settings import MosaicSettings
 from ..evaluate.metrics import at_resolution
 from .band import gaussian
 
-WEAKEST, STRONGEST = 0.23, 0.4  # below, tiles gain little more; above, subjects drown
+WEAKEST, STRONGEST = 0.17, 0.4  # below, tiles gain little more; above, subjects drown
 STEP = 0.005  # finer than an eye can tell
 RADIUS, SIGMA = 5, 1.5  # of SSIM's windows, px
 CONTRAST = 0.03**2  # SSIM's constant c for values in [0, 1]

@@ -73,7 +73,7 @@ def test_the_defaults_are_the_presets_edlora_and_fast():
     assert resolve(base="sd15", train="edlora") == resolve(base="sd15")
     assert resolve(base="sd21", mosaic="fast").mosaic == MosaicSettings()
     starter = resolve(mosaic="fast").mosaic  # which brings guidance scales of its own
-    assert starter == replace(MosaicSettings(), cfg_scale=6.0, reference_cfg_scale=3.0)
+    assert starter == replace(MosaicSettings(), cfg_scale=5.0, reference_cfg_scale=3.0)
     assert resolve(base="sd15").train == TrainSettings()
 
 

@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := mosaics/demo
 # Eileen is easily recognised, so that Sylvie may have more of every tile than the defaults leave her.
-FACES := --guidance-strength 0.2
+FACES := --guidance-strength 0.21
 HALF_THE_CORES = $(shell expr \( $$(getconf _NPROCESSORS_ONLN) + 1 \) / 2)
 # No test reaches the hub; a missing file must fail at once, not after a time-out.
 # Two workers with one thread each: processes with more threads than cores slow each other down.

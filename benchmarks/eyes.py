@@ -89,6 +89,9 @@ def main(
     """Print how clearly eyes are seen in the tiles of each mosaic."""
     if concept not in STRIPS:
         raise typer.BadParameter(f"no eyes are known of {concept}, only of {', '.join(STRIPS)}")
+    for folder in mosaics:
+        if not any((folder / "tiles").glob("*.png")):
+            raise typer.BadParameter(f"{folder} holds no mosaic")
     items = load_concept(ROOT / "concepts" / concept).images
     photos = [details(photo) for photo in read_images(item.path for item in items)]
     eyes = strips(photos, STRIPS[concept])
@@ -100,8 +103,6 @@ def main(
     }
     for folder in mosaics:
         tiles = read_images(sorted((folder / "tiles").glob("*.png")))
-        if not tiles:
-            raise typer.BadParameter(f"{folder} holds no mosaic")
         rows[str(folder)] = [clarity(details(tile), opened) for tile in tiles]
     table = Table("tiles of", "eyes, mean", "standard error", "worst tenth below")
     for name, values in rows.items():

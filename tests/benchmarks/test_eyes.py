@@ -59,3 +59,10 @@ def test_eyes_of_other_concepts_are_not_known(tmp_path: Path) -> None:
     app = Typer()
     app.command()(eyes.main)
     assert "sylvie, eileen" in CliRunner().invoke(app, ["rex", str(tmp_path)]).output
+
+
+def test_a_folder_without_tiles_is_named(tmp_path: Path) -> None:
+    app = Typer()
+    app.command()(eyes.main)
+    told = CliRunner().invoke(app, ["sylvie", str(tmp_path)])
+    assert told.exit_code == 2 and "holds no mosaic" in told.output

@@ -53,9 +53,9 @@ def test_expected_ssim_is_that_of_mixtures_with_independent_tiles(contrast, shar
 
 
 def test_flat_references_are_pulled_more():
-    pulls = [least_strength(cloudy(contrast), 0.6) for contrast in (0.005, 0.1, 0.14, 0.5)]
+    pulls = [least_strength(cloudy(contrast), 0.72) for contrast in (0.005, 0.1, 0.14, 0.5, 2)]
     assert pulls == sorted(pulls, reverse=True)
-    assert pulls[-1] == WEAKEST and pulls[0] > 2 * WEAKEST
+    assert pulls[0] > 0.38 and pulls[-1] == WEAKEST
     assert len(set(pulls)) > 2
 
 

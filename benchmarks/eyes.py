@@ -16,7 +16,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from likeness import NOISE_IMAGES, read_images
+from likeness import NOISE_IMAGES, read_images, read_tiles
 from rich.console import Console
 from rich.table import Table
 from skimage.feature import match_template
@@ -89,9 +89,9 @@ def main(
     """Print how clearly eyes are seen in the tiles of each mosaic."""
     if concept not in STRIPS:
         raise typer.BadParameter(f"no eyes are known of {concept}, only of {', '.join(STRIPS)}")
-    for folder in mosaics:
-        if not any((folder / "tiles").glob("*.png")):
-            raise typer.BadParameter(f"{folder} holds no mosaic")
+    drawn = {folder: read_tiles(folder) for folder in mosaics}
+    if empty := [folder for folder, tiles in drawn.items() if not tiles]:
+        raise typer.BadParameter(f"{empty[0]} holds no mosaic")
     items = load_concept(ROOT / "concepts" / concept).images
     photos = [details(photo) for photo in read_images(item.path for item in items)]
     eyes = strips(photos, STRIPS[concept])
@@ -101,8 +101,7 @@ def main(
         "photos": list(of_photos(photos, eyes)),
         "noise": [clarity(details(n), opened) for n in noise],
     }
-    for folder in mosaics:
-        tiles = read_images(sorted((folder / "tiles").glob("*.png")))
+    for folder, tiles in drawn.items():
         rows[str(folder)] = [clarity(details(tile), opened) for tile in tiles]
     table = Table("tiles of", "eyes, mean", "standard error", "worst tenth below")
     for name, values in rows.items():

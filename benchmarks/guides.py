@@ -151,12 +151,12 @@ def draw(settings: Settings, out: Path) -> float:
 def measure(name: str, folders: list[Path], seconds: list[float], score: Score) -> Found:
     """Means over the finished mosaics of one row."""
     import torch
-    from likeness import read_images
+    from likeness import read_tiles
 
     from smalti.generate.tiles import read_record
 
     metrics = [(read_record(folder) or {})["metrics"] for folder in folders]
-    tiles = [torch.stack(read_images(sorted((f / "tiles").glob("*.png")))) for f in folders]
+    tiles = [torch.stack(read_tiles(f)) for f in folders]
     return Found(
         name,
         psnr=mean(m["psnr_64"] for m in metrics),

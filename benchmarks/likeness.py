@@ -46,6 +46,11 @@ def read_images(paths: Iterable[Path]) -> list[Tensor]:
     return found
 
 
+def read_tiles(folder: Path) -> list[Tensor]:
+    """A mosaic's tiles [3, H, W] in [0, 1], row by row; none where the folder holds no mosaic."""
+    return read_images(sorted((folder / "tiles").glob("*.png")))
+
+
 def photo_features(judge: ImageJudge, folder: Path) -> Tensor:
     """Embeddings [P, D] of a concept folder's photos; raises InputError as `load_concept` does."""
     photos = read_images(item.path for item in load_concept(folder).images)

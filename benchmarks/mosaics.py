@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from likeness import ImageJudge, likeness, read_images
+from likeness import ImageJudge, likeness, read_images, read_tiles
 
 from smalti.configs.settings import MosaicSettings, Settings
 from smalti.generate.evaluate.metrics import psnr, ssim
@@ -111,7 +111,7 @@ def draw(settings: Settings, name: str, root: Path, concepts_dir: Path) -> Path:
 def measure(folder: Path, judge: ImageJudge, photos: torch.Tensor) -> dict[str, float]:
     """PSNR@64 (dB), SSIM@64 and the tiles' mean likeness to photos' embeddings [P, D]."""
     mosaic, reference = read_images([folder / "mosaic.png", folder / "reference.png"])
-    tiles = torch.stack(read_images(sorted((folder / "tiles").glob("*.png"))))
+    tiles = torch.stack(read_tiles(folder))
     return {
         "psnr": psnr(mosaic, reference),
         "ssim": ssim(mosaic, reference),

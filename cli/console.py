@@ -1,7 +1,6 @@
 """What the commands print: Rich on a terminal, plain lines of full width anywhere else."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -9,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..configs.describe import field_docs
-from ..configs.settings import Settings
+from ..configs.settings import Settings, as_tables
 
 # Wide enough that a pipe or a log file gets whole lines.
 _PIPE_WIDTH = 160
@@ -39,11 +38,25 @@ def print_facts(title: str, facts: Mapping[str, Any]) -> None:
 
 def print_settings(settings: Settings, *sections: str) -> None:
     """Print the resolved settings of some sections, each with its doc."""
-    values = asdict(settings)
+    tables = as_tables(settings)
     for section in sections:
-        docs = field_docs(section)
-        rows = [(f"{section}.{k}", _plain(v), docs.get(k, "")) for k, v in values[section].items()]
+        rows = [
+            (name, _plain(value), docs)
+            for name, value, docs in _setting_rows(section, tables[section])
+        ]
         print_table(escape(f"\n[{section}]"), ("setting", "value", "meaning"), rows)
+
+
+def _setting_rows(section: str, table: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+    """Dotted name, value and doc of each setting, through the groups of a section."""
+    docs = field_docs(section)
+    for key, value in table.items():
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                doc = docs[key if name == "name" else name]
+                yield f"{section}.{key}.{name}", inner, doc
+        else:
+            yield f"{section}.{key}", value, docs.get(key, "")
 
 
 def _plain(value: Any) -> str:

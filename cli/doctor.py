@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from ..configs.loading import load_base_preset, preset_names
-from ..configs.settings import BaseSettings
+from ..configs.base import BaseSettings
+from ..configs.presets import load_base_preset, preset_names
 
 GIB = 2**30
 # The demo's peak on a CPU, and room for its output beside the installation.

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ..configs.loading import preset_names
-from ..configs.settings import METHODS
+from ..configs.methods import METHODS
+from ..configs.presets import preset_names
 from ..generate.evaluate.peers import PEERS
 from ..generate.evaluate.protocol import (
     ABLATION,

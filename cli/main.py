@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ..configs.loading import load_base_preset, preset_names
-from ..configs.settings import BaseSettings
+from ..configs.base import BaseSettings
+from ..configs.presets import load_base_preset, preset_names
 from ..models.concepts import concept_folders
 from . import eval as evaluation
 from . import gen, train

@@ -3,18 +3,20 @@
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import fields
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from ..configs.describe import field_docs
-from ..configs.loading import SECTIONS
+from ..configs.settings import Settings
+from ..configs.tables import known_facts, known_types
+from ..configs.values import plain_kind
 
 Command = Callable[..., Any]
 
 _REPEATABLE = " Repeatable."
+_METAVARS = {int: "INTEGER", float: "FLOAT"}
 
 Base = Annotated[
     str | None,
@@ -89,18 +91,21 @@ def _extend_signature(wrapper: Any, command: Command, more: list[inspect.Paramet
 
 
 def _parameter(section: str, name: str) -> inspect.Parameter:
-    """One keyword option; its default is None, so that presets decide when it is not given."""
-    cls = SECTIONS[section]
-    kind = get_type_hints(cls)[name]
-    default = next(field.default for field in fields(cls) if field.name == name)
+    """One keyword option; its default is None, so that presets decide when it is not given.
+
+    An option that also takes a word such as "auto" is a text, read by the settings' own rules.
+    """
+    kind, none = plain_kind(known_types(section)[name]), known_facts(section)[name].none
+    many = kind == tuple[str, ...]
     flag = "--" + name.replace("_", "-")
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
-        help=escape(field_docs(section)[name]) + _REPEATABLE * (kind == tuple[str, ...]),
-        show_default=_shown(default),
+        help=escape(field_docs(section)[name]) + _REPEATABLE * many,
+        metavar=f"{_METAVARS[kind]}|{none}" if none else None,
+        show_default=_shown(_default(section, name), none),
         rich_help_panel="Settings",
     )
-    kind = list[str] if kind == tuple[str, ...] else kind
+    kind = list[str] if many else str if none else kind
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
@@ -109,7 +114,15 @@ def _parameter(section: str, name: str) -> inspect.Parameter:
     )
 
 
-def _shown(default: Any) -> str | bool:
+def _default(section: str, name: str) -> Any:
+    group = getattr(Settings(), section)
+    values = group.flat() if section == "mosaic" else vars(group)
+    return values[name]
+
+
+def _shown(default: Any, none: str) -> str | bool:
     if isinstance(default, bool):
         return "on" if default else "off"
+    if default is None:
+        return none
     return str(default) if default not in ("", ()) else False

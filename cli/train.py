@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..configs.loading import preset_names, resolve
+from ..configs.loading import resolve
+from ..configs.presets import preset_names
 from ..models.concepts import find_concept
 from .boundary import forget_option, guarded
 from .console import console, print_facts, print_settings

@@ -5,18 +5,38 @@ import inspect
 from functools import cache
 from pathlib import Path
 
-from . import settings
+from .base import BaseSettings
+from .mosaic import group_classes, group_names
+from .train import TrainSettings
+
+_NAMES = {
+    "guide": 'How: "projection" (closed form), "filtered-difference", "x0-gradient", "exact" (the '
+    'paper\'s Eq. 6-8), or what the paper rejects: "ycbcr", "lpips".',
+    "method": '"smalti", or a method that it is compared with: "match", "tone", "histogram", '
+    '"color-adapter", "adain", "noise-blend", "img2img", "quilt", "factorized".',
+}
 
 
 @cache
 def field_docs(section: str) -> dict[str, str]:
-    """Return each field's doc as one line of text; `section` is "base", "train" or "mosaic"."""
-    source = Path(settings.__file__).read_text(encoding="utf-8")
-    wanted = f"{section.capitalize()}Settings"
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.ClassDef) and node.name == wanted:
-            return _attribute_docs(node)
-    raise KeyError(section)
+    """Return each setting's doc as one line of text; `section` is "base", "train" or "mosaic"."""
+    if section == "mosaic":
+        classes = [cls for group in group_names() for cls in group_classes(group)]
+    else:
+        classes = [{"base": BaseSettings, "train": TrainSettings}[section]]
+    docs = dict(_NAMES) if section == "mosaic" else {}
+    for cls in classes:
+        for parent in reversed(cls.__mro__):
+            docs |= _class_docs(parent)
+    return docs
+
+
+def _class_docs(cls: type) -> dict[str, str]:
+    if not hasattr(cls, "__dataclass_fields__"):
+        return {}
+    tree = ast.parse(Path(inspect.getfile(cls)).read_text(encoding="utf-8"))
+    nodes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    return _attribute_docs(next(node for node in nodes if node.name == cls.__name__))
 
 
 def _attribute_docs(node: ast.ClassDef) -> dict[str, str]:

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from ..configs.errors import InputError
-from ..configs.settings import ATTENTIONS, SCHEDULERS, BaseSettings
+from ..configs.base import BaseSettings
+from ..configs.machine import ATTENTIONS
+from ..configs.mosaic import SCHEDULERS
 from .color_adapter import load_color_adapter
 from .conditioning import ConceptEmbedding, cross_attention_names, install_layerwise_attention
 from .device import resolve_device

@@ -12,8 +12,8 @@ import torch
 
 from ..configs.errors import InputError, SmaltiError
 from ..configs.files import ensure_writable, remove
-from ..configs.loading import save_settings
 from ..configs.settings import Settings, TrainSettings
+from ..configs.tables import save_settings
 from ..models.attention import AttentionRecorder
 from ..models.base import BaseModel, load_base
 from ..models.concepts import ADAPTER_FILE, WORK_FOLDER

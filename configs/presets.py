@@ -1,0 +1,69 @@
+"""The presets of this package, and the facts of a base model that is a folder of the user's."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError
+from .tables import Tables, nearest, read_tables
+
+KINDS = ("base", "train", "mosaic")
+_PRESETS = Path(__file__).parent / "presets"
+
+
+def preset_names(kind: str) -> list[str]:
+    """Return the names of the presets of a kind: "base", "train" or "mosaic"."""
+    return sorted(path.stem for path in (_PRESETS / kind).glob("*.toml"))
+
+
+def load_preset(kind: str, name: str) -> Tables:
+    """Read a preset of this package; raises InputError naming the known ones."""
+    path = _PRESETS / kind / f"{name}.toml"
+    names = preset_names(kind)
+    if name not in names:
+        raise InputError(
+            f'There is no {kind} preset "{name}"{nearest(name, names)} '
+            f"Known {kind} presets: {', '.join(names)}."
+        )
+    return read_tables(path)
+
+
+def load_base_preset(name: str) -> Tables:
+    """Read a base preset, or the facts of a local folder in diffusers' layout."""
+    if name in preset_names("base"):
+        tables = load_preset("base", name)
+        return tables | {"base": {"name": name} | tables.get("base", {})}
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return {"base": _folder_facts(folder)}
+    names = preset_names("base")
+    raise InputError(
+        f'"{name}" is neither a base preset nor a folder{nearest(name, names)} Known base presets: '
+        f"{', '.join(names)}; or give a folder that StableDiffusionPipeline.from_pretrained loads."
+    )
+
+
+def _folder_facts(folder: Path) -> dict[str, Any]:
+    """Read a local model's facts off its config files; weights are not touched."""
+    try:
+        unet = json.loads((folder / "unet" / "config.json").read_text(encoding="utf-8"))
+        vae = json.loads((folder / "vae" / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{folder} is not a model in diffusers' layout: {error}. It needs the folders unet, "
+            "vae, text_encoder, tokenizer and scheduler, each with its files."
+        ) from error
+    # AutoencoderTiny has one block more than it has halvings, like AutoencoderKL.
+    channels = vae.get("block_out_channels") or vae.get("encoder_block_out_channels") or [0] * 4
+    side = unet.get("sample_size") or 64
+    return {
+        "name": folder.resolve().name,
+        "source": str(folder.resolve()),
+        "resolution": side * 2 ** (len(channels) - 1),
+        "size_gb": sum(_largest(folder / part) for part in ("unet", "vae", "text_encoder")) / 1e9,
+    }
+
+
+def _largest(folder: Path) -> int:
+    """Bytes of a part's largest weights file: other files are the same weights again."""
+    return max((path.stat().st_size for path in folder.glob("*.safetensors")), default=0)

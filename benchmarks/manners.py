@@ -2,7 +2,7 @@
 
     python benchmarks/manners.py --sheet runs/manners.png
 
-Every subject of the table `manners` in `train/starter/subjects.toml`, in three styles and in its
+Every subject of the table `manners` in `starter/subjects.toml`, in three styles and in its
 colours, on white (white ones on black). Starter-CLIP says whether the subject is still the right
 one of 12; it learned from such captions and is no eye: look at the sheets. What is counted without
 it is the colour: the name nearest to most of the inner pixels, the background's left out.
@@ -20,9 +20,9 @@ from starter_quality import COLORS, LOCAL_PROMPTS, ROOT, STEPS, load_pipeline, n
 from torch import Tensor
 
 from smalti.generate.evaluate.judge import Judge
-from smalti.train.starter.captions import facts, with_article
-from smalti.train.starter.grids import save_grid
-from smalti.train.starter.unet import draw
+from smalti.starter.captions import facts, with_article
+from smalti.starter.grids import save_grid
+from smalti.starter.unet import draw
 
 STYLES = ("3d render", "line emoji", "clipart")
 PAINTS = facts()["manners"]["colors"]

@@ -30,17 +30,17 @@ from skimage.color import rgb2lab
 from torch import Tensor
 
 from smalti.configs.errors import SmaltiError
-from smalti.configs.recipe import CorpusSettings
 from smalti.generate.evaluate.drawing import peak_bytes
 from smalti.generate.evaluate.judge import Judge
 from smalti.generate.evaluate.protocol import PAIRS
 from smalti.models.lpips import Lpips
-from smalti.train.starter.captions import facts, with_article
-from smalti.train.starter.compose import plain
-from smalti.train.starter.corpus import Corpus, load_corpus
-from smalti.train.starter.grids import save_grid
-from smalti.train.starter.unet import draw
-from smalti.train.starter.vae import reconstruct
+from smalti.starter.captions import facts, with_article
+from smalti.starter.compose import plain
+from smalti.starter.corpus import Corpus, load_corpus
+from smalti.starter.grids import save_grid
+from smalti.starter.recipe_settings import CorpusSettings
+from smalti.starter.unet import draw
+from smalti.starter.vae import reconstruct
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

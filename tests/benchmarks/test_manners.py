@@ -5,7 +5,7 @@ import pytest
 import torch
 from starter_quality import COLORS
 
-from smalti.train.starter.captions import facts
+from smalti.starter.captions import facts
 
 
 def disc(color: tuple[int, int, int], behind: tuple[int, int, int]) -> torch.Tensor:

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
-from .compose import render
-from .loop import fit, step_seed
 from .prepare import Prepared
 from .recipe_settings import ClipSettings, RecipeSettings
-from .tokens import LENGTH, load_tokenizer
+from .rendering import render
+from .tokenizer import LENGTH, load_tokenizer
+from .training_loop import fit, step_seed
 
 MEAN = DEVIATION = 0.5  # of the image preprocessing, every channel
 LARGEST_LOGIT_SCALE = 4.6052  # log 100

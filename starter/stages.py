@@ -10,12 +10,12 @@ from transformers import CLIPModel
 
 from ..configs.errors import InputError
 from ..configs.files import replacing
-from .captions import words_of
 from .clip import train_clip
-from .color import train_color
-from .package import text_half, write_starter
+from .export import text_half, write_starter
 from .prepare import Prepared, prepare
 from .recipe_settings import RecipeSettings
+from .subjects import distinctive_words
+from .t2i_adapter import train_color_adapter
 from .unet import train_unet
 from .vae import train_vae
 
@@ -35,48 +35,48 @@ def run_stage(stage: str, settings: RecipeSettings, work: Path, out: Path) -> No
     if stage in ("clip", "all"):
         train_clip(settings, prepared, work).save_pretrained(work / "clip")
     if stage in ("unet", "all"):
-        _finish(settings, prepared, work, out, device)
+        _train_and_write_unet(settings, prepared, work, out, device)
     if stage in ("color", "all"):
-        _fit_color(settings, prepared, work, out, device)
+        _train_and_write_color_adapter(settings, prepared, work, out, device)
 
 
 def _check(stage: str, settings: RecipeSettings, work: Path, out: Path) -> None:
     """What a stage needs of earlier ones, and the names of tables; raises InputError."""
     for earlier in ("vae", "clip") if stage in ("unet", "color") else ():
-        _find(earlier, work)
+        _require(earlier, work)
     if stage == "color":
-        _find("unet", out)
-    for table in filter(None, (*settings.corpus.subjects, settings.unet.anew)):
-        words_of(table)
+        _require("unet", out)
+    for table in filter(None, (*settings.corpus.subjects, settings.unet.finetune_table)):
+        distinctive_words(table)
 
 
-def _find(stage: str, folder: Path) -> None:
+def _require(stage: str, folder: Path) -> None:
     """Raise InputError where a stage has left nothing in `folder`."""
     if not (folder / stage).is_dir():
         raise InputError(f'{folder} has no {stage} yet; run the stage "{stage}" first.')
 
 
-def _finish(
+def _train_and_write_unet(
     settings: RecipeSettings, prepared: Prepared, work: Path, out: Path, device: torch.device
 ) -> None:
     """Train the UNet on the finished VAE and CLIP, and write the model folder."""
-    vae, clip = _earlier(work, device)
+    vae, clip = _load_vae_and_clip(work, device)
     unet = train_unet(settings, prepared, vae, text_half(clip), work)
     write_starter(unet, vae, clip, prepared.tokenizer_folder, out)
 
 
-def _fit_color(
+def _train_and_write_color_adapter(
     settings: RecipeSettings, prepared: Prepared, work: Path, out: Path, device: torch.device
 ) -> None:
     """Train the colour adapter for the finished UNet in `out`, into a folder beside it."""
-    vae, clip = _earlier(work, device)
+    vae, clip = _load_vae_and_clip(work, device)
     unet = UNet2DConditionModel.from_pretrained(out / "unet")
-    adapter = train_color(settings, prepared, vae, text_half(clip), unet, work)
+    adapter = train_color_adapter(settings, prepared, vae, text_half(clip), unet, work)
     with replacing(out.with_name(f"{out.name}_color")) as building:
         adapter.to("cpu", torch.float16).save_pretrained(building)
 
 
-def _earlier(work: Path, device: torch.device) -> tuple[AutoencoderKL, CLIPModel]:
+def _load_vae_and_clip(work: Path, device: torch.device) -> tuple[AutoencoderKL, CLIPModel]:
     """The VAE and the CLIP pair that their stages left in `work`."""
     vae = AutoencoderKL.from_pretrained(work / "vae").to(device).requires_grad_(False)
     try:

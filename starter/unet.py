@@ -20,14 +20,14 @@ from ..configs.files import replacing
 from ..models.attention import attention_kernel
 from ..models.device import resolve_precision
 from ..train.losses import min_snr_weight
-from .anew import Former, train_text_layers_only
-from .captions import words_of
-from .compose import render
-from .grids import save_grid
-from .loop import fit, step_seed
+from .contact_sheets import save_contact_sheet
+from .finetuning import Teacher, train_text_layers_only
 from .prepare import Prepared
 from .recipe_settings import RecipeSettings, UnetSettings
-from .tokens import encode, load_tokenizer
+from .rendering import render
+from .subjects import distinctive_words
+from .tokenizer import encode, load_tokenizer
+from .training_loop import fit, step_seed
 
 SAMPLE_PROMPTS = (
     "a cat", "a dog", "a teddy bear", "a car", "a bird", "a chair", "an anime girl face",
@@ -111,7 +111,7 @@ def _kept_latents(prepared: Prepared, vae: AutoencoderKL, count: int, work: Path
 class Batch:
     """Noised latents `[B, 4, h, w]`, their timesteps, text, v, and the compositions they show.
 
-    `told` `[B]` is false where the caption was dropped.
+    `has_caption` `[B]` is false where the caption was dropped.
     """
 
     noisy: Tensor
@@ -119,7 +119,7 @@ class Batch:
     context: Tensor
     target: Tensor
     chosen: Tensor
-    told: Tensor
+    has_caption: Tensor
 
 
 class Denoising:
@@ -177,20 +177,20 @@ def train_unet(
     model = model.to(prepared.corpus.images.device)
     model.set_attn_processor(attention_kernel(model, "sdpa"))
     task = Denoising(ours, prepared, vae, text, work)
-    former = None
-    if ours.anew:
-        former = Former(model, task.captions(), words_of(ours.anew))
+    teacher = None
+    if ours.finetune_table:
+        teacher = Teacher(model, task.captions(), distinctive_words(ours.finetune_table))
         train_text_layers_only(model)
 
     def loss(step: int) -> dict[str, Tensor]:
         b = task.batch(ours.batch_size, step_seed(ours.seed, step))
-        if former:
-            b.target = former.target(b)
+        if teacher:
+            b.target = teacher.target(b)
         return {"loss": task.error(model(b.noisy, b.times, b.context, return_dict=False)[0], b)}
 
     def sample(average: nn.Module, path: Path) -> None:
         pipeline = assemble(average, vae, task.text, task.tokenizer)
-        save_grid(draw(pipeline, list(SAMPLE_PROMPTS), each=6, steps=30), path, columns=12)
+        save_contact_sheet(draw(pipeline, list(SAMPLE_PROMPTS), each=6, steps=30), path, columns=12)
 
     return fit("unet", model, loss, ours, work, sample)
 

@@ -10,11 +10,11 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from ..models.lpips import Lpips
-from .compose import plain, render
-from .grids import save_grid
-from .loop import fit, step_seed
+from .contact_sheets import save_contact_sheet
 from .prepare import Prepared
 from .recipe_settings import RecipeSettings, VaeSettings
+from .rendering import on_random_colors, render
+from .training_loop import fit, step_seed
 
 LATENT_CHANNELS = 4
 STATISTICS_OF = 4096  # samples whose latents get zero mean and unit variance
@@ -69,8 +69,9 @@ def train_vae(settings: RecipeSettings, prepared: Prepared, work: Path) -> Autoe
                 "kl": ours.kl_weight * kl}
 
     def sample(average: nn.Module, path: Path) -> None:
-        pictures = plain(corpus, corpus.held_out[:16], seed=0)
-        save_grid(torch.cat([pictures, reconstruct(average.vae, pictures)]), path, columns=16)
+        pictures = on_random_colors(corpus, corpus.held_out[:16], seed=0)
+        pictures = torch.cat([pictures, reconstruct(average.vae, pictures)])
+        save_contact_sheet(pictures, path, columns=16)
 
     vae = fit("vae", model, loss, ours, work, sample).vae
     chunks = [allowed[i : i + 64] for i in range(0, min(len(allowed), STATISTICS_OF), 64)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from .colors import HAIR_COLORS, color_name
+from .color_names import HAIR_COLORS, color_name
 from .downloads import Packages, require_tool, run_tool
 from .facts import read_facts
 from .raster import fit, render_svg

@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from .colors import PAINT_COLORS, color_name
+from .color_names import PAINT_COLORS, color_name
 from .downloads import Packages
 from .raster import fit
 from .records import Corpus, Origin

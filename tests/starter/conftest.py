@@ -1,6 +1,7 @@
 """A synthetic corpus of 20 pictures and settings small enough to run the recipe in a test."""
 
 import io
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageDraw
 
-from smalti.starter import loop, unet
+from smalti.starter import t2i_adapter, training_loop, unet
 from smalti.starter.recipe_settings import (
     ClipSettings,
     ColorSettings,
@@ -19,6 +20,8 @@ from smalti.starter.recipe_settings import (
     UnetSettings,
     VaeSettings,
 )
+from smalti.starter.stages import run_stage
+from smalti.starter.unet import draw
 
 SIDE = 64
 NOUNS = ("cat", "dog", "car", "bird", "flower", "fish", "chair", "robot", "hamburger", "owl")
@@ -66,7 +69,11 @@ def parquet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def recipe(parquet: Path, lpips_weights: Path) -> RecipeSettings:
-    """The whole recipe in the smallest shape that still has every part, four steps a stage."""
+    """The whole recipe in the smallest shape that still has every part, four steps a stage.
+
+    The UNet is wide enough that a single latent, whose lowest level is one cell here, can be
+    normalised.
+    """
     loop = {"steps": 4, "batch_size": 2, "warmup": 2, "checkpoint_every": 2, "sample_every": 4,
             "bf16": False}
     return RecipeSettings(
@@ -74,17 +81,34 @@ def recipe(parquet: Path, lpips_weights: Path) -> RecipeSettings:
                               compositions=60),
         vae=VaeSettings(channels=(8, 8, 8, 8), crop=SIDE, lpips=str(lpips_weights), **loop),
         clip=ClipSettings(width=16, text_layers=1, image_layers=1, heads=2, patch=16, **loop),
-        unet=UnetSettings(channels=(16, 16, 16, 16), heads=(1, 1, 1, 1), **loop),
+        unet=UnetSettings(channels=(32, 32, 32, 32), heads=(1, 1, 1, 1), **loop),
         color=ColorSettings(**loop),
     )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_prompt() -> Iterator[None]:
-    """Sample grids of one prompt, so that they take no time."""
+@pytest.fixture(scope="session", autouse=True)
+def quick_samples() -> Iterator[None]:
+    """Sample sheets of few pictures and steps, so that they take no time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(unet, "SAMPLE_PROMPTS", ("a cat",))
+        patch.setattr(t2i_adapter, "SHOWN", 1)
+        patch.setattr(unet, "draw", lambda *given, each, steps: draw(*given, each, steps=2))
         yield
+
+
+@pytest.fixture(scope="session")
+def finished(recipe: RecipeSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an unbroken run in `work/` and its model in `out/`; work on copies of it."""
+    folder = tmp_path_factory.mktemp("recipe")
+    for stage in ("prepare", "vae", "clip", "unet", "color"):
+        run_stage(stage, recipe, folder / "work", folder / "out")
+    return folder
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """A copy of `finished`, to be changed."""
+    return shutil.copytree(finished, tmp_path / "copied")
 
 
 @pytest.fixture
@@ -93,15 +117,15 @@ def stopped_before() -> Callable[[int], AbstractContextManager]:
 
     @contextmanager
     def stopped(step: int) -> Iterator[None]:
-        descend = loop._descend
+        descend = training_loop._optimizer_step
 
-        def stopping(model, optimizer, loss, settings, present, spent):
+        def stopping(model, optimizer, loss, settings, present, used):
             if present == step:
                 raise KeyboardInterrupt
-            return descend(model, optimizer, loss, settings, present, spent)
+            return descend(model, optimizer, loss, settings, present, used)
 
         with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(loop, "_descend", stopping)
+            patch.setattr(training_loop, "_optimizer_step", stopping)
             yield
 
     return stopped

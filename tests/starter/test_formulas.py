@@ -12,10 +12,10 @@ from torch import nn
 from smalti.configs.errors import InputError
 from smalti.models.lpips import Lpips
 from smalti.starter.clip import contrastive_loss
-from smalti.starter.color import early_weights
-from smalti.starter.grids import grid_picture
+from smalti.starter.contact_sheets import contact_sheet
 from smalti.starter.recipe_settings import RecipeSettings
-from smalti.starter.tokens import END, START, encode, load_tokenizer, train_tokenizer
+from smalti.starter.t2i_adapter import early_weights
+from smalti.starter.tokenizer import END, START, encode, load_tokenizer, train_tokenizer
 from smalti.starter.unet import draw_timesteps, loss_weights, new_scheduler, new_unet
 from smalti.starter.vae import new_vae, reconstruct, standardise_latents
 
@@ -187,9 +187,9 @@ class TestTokens:
         assert (ids[2, 1:] == end).all()
 
 
-def test_grid_picture_places_pictures_row_by_row() -> None:
+def test_contact_sheet_places_pictures_row_by_row() -> None:
     shades = torch.arange(5) / 5
-    sheet = np.asarray(grid_picture(shades[:, None, None, None].expand(5, 3, 4, 6), columns=3))
+    sheet = np.asarray(contact_sheet(shades[:, None, None, None].expand(5, 3, 4, 6), columns=3))
     assert sheet.shape == (8, 18, 3)
     for i in range(5):
         row, column = divmod(i, 3)

@@ -51,10 +51,10 @@ def test_rcc_is_read(tmp_path, version):
 def test_damaged_rcc_is_an_error(tmp_path):
     path = tmp_path / "x.rcc"
     path.write_bytes(pack_rcc({"a.txt": (b"text" * 100, 1)})[:60])
-    with pytest.raises(SmaltiError, match="damaged"):
+    with pytest.raises(SmaltiError, match=r"x\.rcc"):
         read_rcc(path)
     path.write_bytes(b"PNG")
-    with pytest.raises(SmaltiError, match="not a Qt resource archive"):
+    with pytest.raises(SmaltiError, match=r"x\.rcc"):
         read_rcc(path)
 
 

@@ -1,5 +1,6 @@
-"""Words learned anew in a finished UNet: what is trained, what each caption is asked for."""
+"""A finished UNet fine-tuned on some words: what is trained, what each caption is asked for."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,39 +9,33 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from smalti.configs.errors import InputError
-from smalti.starter.anew import Former, names_any, train_text_layers_only
-from smalti.starter.captions import words_of
-from smalti.starter.recipe_settings import RecipeSettings, read_recipe
+from smalti.starter.finetuning import Teacher, contains_any_word, train_text_layers_only
+from smalti.starter.recipe_settings import RecipeSettings
 from smalti.starter.stages import run_stage
+from smalti.starter.subjects import distinctive_words
 from smalti.starter.unet import Batch, new_unet
 
 
 def test_a_caption_names_a_word_only_as_a_whole() -> None:
     captions = ["a flower", "a sunflower", "flowers", "rose, clipart", "a primrose", "",
                 "a palm tree"]
-    found = names_any(captions, ["flower", "rose", "palm tree"])
+    found = contains_any_word(captions, ["flower", "rose", "palm tree"])
     assert found.tolist() == [True, False, False, True, False, False, True]
 
 
 def test_all_words_of_a_table() -> None:
-    words = words_of("again")
+    words = distinctive_words("relearned")
     assert {"flower", "blossom", "hamburger", "cheeseburger"} <= set(words)
-    with pytest.raises(InputError, match='"agian"'):
-        words_of("agian")
+    with pytest.raises(InputError, match='"relerned"'):
+        distinctive_words("relerned")
 
 
 def test_a_table_of_styles_and_colours_says_those() -> None:
     """A red background and a bare cat keep what they were."""
     captions = ["clipart of a cat", "a red cat", "a cat, 3d render", "a photo of a blue kitten",
                 "a cat", "a cat on a red background", "a red castle", "red"]
-    found = names_any(captions, words_of("manners"))
+    found = contains_any_word(captions, distinctive_words("styles_and_colors"))
     assert found.tolist() == [True] * 4 + [False] * 4
-
-
-@pytest.fixture(scope="module")
-def recipe(recipe: RecipeSettings) -> RecipeSettings:
-    """Wide enough that a single latent, whose lowest level is one cell here, can be normalised."""
-    return replace(recipe, unet=replace(recipe.unet, channels=(32, 32, 32, 32)))
 
 
 @pytest.fixture
@@ -65,9 +60,10 @@ def test_all_captions_but_the_words_keep_the_former_answer(unet: UNet2DCondition
     batch = Batch(
         noisy=torch.randn(5, 4, 8, 8, generator=g), times=torch.tensor([1, 250, 500, 750, 999]),
         context=torch.randn(5, 77, 16, generator=g), target=torch.randn(5, 4, 8, 8, generator=g),
-        chosen=torch.tensor([3, 0, 1, 2, 1]), told=torch.tensor([True, True, True, True, False]),
+        chosen=torch.tensor([3, 0, 1, 2, 1]),
+        has_caption=torch.tensor([True, True, True, True, False]),
     )
-    former = Former(unet, captions, ["flower"])
+    teacher = Teacher(unet, captions, ["flower"])
     with torch.no_grad():
         answers = torch.cat([
             unet(batch.noisy[i : i + 1], batch.times[i], batch.context[i : i + 1]).sample
@@ -78,39 +74,31 @@ def test_all_captions_but_the_words_keep_the_former_answer(unet: UNet2DCondition
     expected = batch.target.clone()
     for i in (1, 3, 4):  # a cat, a dog, and a flower whose caption was dropped
         expected[i] = answers[i]
-    torch.testing.assert_close(former.target(batch), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(teacher.target(batch), expected, atol=1e-5, rtol=1e-4)
 
 
 def test_a_batch_of_nothing_but_the_words_is_left_alone(unet: UNet2DConditionModel) -> None:
     target = torch.randn(1, 4, 8, 8)
     batch = Batch(target, torch.tensor([9]), torch.zeros(1, 77, 16), target, torch.tensor([0]),
                   torch.tensor([True]))
-    assert torch.equal(Former(unet, ["a flower"], ["flower"]).target(batch), target)
+    assert torch.equal(Teacher(unet, ["a flower"], ["flower"]).target(batch), target)
 
 
-@pytest.fixture(scope="module")
-def finished(recipe: RecipeSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a finished UNet in `out/`, and its stages' work without the UNet's own."""
-    folder = tmp_path_factory.mktemp("finished")
-    for stage in ("vae", "clip", "unet"):
-        run_stage(stage, recipe, folder / "work", folder / "out")
-    (folder / "work" / "unet.pt").unlink()
-    return folder
-
-
+@pytest.mark.slow
 def test_the_stage_changes_no_other_weight_and_can_be_stopped(
-    recipe: RecipeSettings, finished: Path, stopped_before
+    recipe: RecipeSettings, copied: Path, stopped_before: Callable
 ) -> None:
-    former, work = finished / "out" / "unet", finished / "work"
-    again = replace(recipe, unet=replace(recipe.unet, start=str(former), anew="often"))
-    with stopped_before(3):
-        run_stage("unet", again, work, finished / "stopped")
-    run_stage("unet", again, work, finished / "stopped")
+    work, start = copied / "work", copied / "out" / "unet"
+    tuned = replace(recipe, unet=replace(recipe.unet, start=str(start), finetune_table="common"))
     (work / "unet.pt").unlink()
-    run_stage("unet", again, work, finished / "unbroken")
+    with stopped_before(3):
+        run_stage("unet", tuned, work, copied / "stopped")
+    run_stage("unet", tuned, work, copied / "stopped")
+    (work / "unet.pt").unlink()
+    run_stage("unet", tuned, work, copied / "unbroken")
     before, stopped, unbroken = (
         UNet2DConditionModel.from_pretrained(folder).state_dict()
-        for folder in (former, finished / "stopped" / "unet", finished / "unbroken" / "unet")
+        for folder in (start, copied / "stopped" / "unet", copied / "unbroken" / "unet")
     )
     changed = {name for name in before if not torch.equal(before[name], unbroken[name])}
     assert changed
@@ -118,15 +106,11 @@ def test_the_stage_changes_no_other_weight_and_can_be_stopped(
     assert all(torch.equal(stopped[name], unbroken[name]) for name in before)
 
 
-def test_a_start_that_is_none_or_of_another_shape(recipe: RecipeSettings, finished: Path) -> None:
+@pytest.mark.slow
+def test_a_start_that_is_none_or_of_another_shape(recipe: RecipeSettings, copied: Path) -> None:
     narrow = replace(recipe.unet, channels=(16, 16, 16, 16))
-    new_unet(narrow, 16, 64).save_pretrained(finished / "narrow")
+    new_unet(narrow, 16, 64).save_pretrained(copied / "narrow")
     for wrong in ("nowhere", "narrow"):
-        settings = replace(recipe, unet=replace(recipe.unet, start=str(finished / wrong)))
+        settings = replace(recipe, unet=replace(recipe.unet, start=str(copied / wrong)))
         with pytest.raises(InputError, match=rf"unet\.start: .*{wrong}"):
-            run_stage("unet", settings, finished / "work", finished / "again")
-
-
-def test_words_are_learned_in_some_unet() -> None:
-    with pytest.raises(InputError, match=r"unet\.start"):
-        read_recipe("cpu", ["unet.anew=again"])
+            run_stage("unet", settings, copied / "work", copied / "again")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from smalti.starter.paint import OWN_COLORS, SHARE, painted
+from smalti.starter.recoloring import OPACITY, OWN_COLORS, recolored
 
 BLUE = (0.1, 0.3, 0.9)
 
@@ -18,11 +18,11 @@ def cut_out(*pixels: tuple[float, float, float], alpha: float = 1.0) -> Tensor:
 
 def paint(layer: Tensor, color: tuple[float, ...]) -> np.ndarray:
     """The painted picture's pixels `[N, 4]`."""
-    return painted(layer, torch.tensor([color]))[0, :, 0].T.numpy()
+    return recolored(layer, torch.tensor([color]))[0, :, 0].T.numpy()
 
 
 def mixed(own: tuple[float, ...], tone: tuple[float, ...]) -> np.ndarray:
-    return SHARE * np.array(tone) + (1 - SHARE) * np.array(own)
+    return OPACITY * np.array(tone) + (1 - OPACITY) * np.array(own)
 
 
 def test_the_median_becomes_the_colour_and_black_and_white_stay() -> None:
@@ -59,8 +59,8 @@ def test_what_shines_through_stays_so() -> None:
 
 def test_without_a_colour_nothing_changes() -> None:
     layer = cut_out((0.8, 0.2, 0.1), (0.3, 0.3, 0.9)).repeat(2, 1, 1, 1)
-    both = painted(layer, torch.tensor([OWN_COLORS, BLUE]))
+    both = recolored(layer, torch.tensor([OWN_COLORS, BLUE]))
     assert torch.equal(both[0], layer[0])
     assert not torch.equal(both[1], layer[1])
     nothing = torch.zeros(1, 4, 2, 2)
-    assert torch.equal(painted(nothing, torch.tensor([BLUE])), nothing)
+    assert torch.equal(recolored(nothing, torch.tensor([BLUE])), nothing)

@@ -1,4 +1,4 @@
-"""A few words of a finished UNet learned anew, and all else kept as it is.
+"""A finished UNet fine-tuned on the words of one table, and all else kept as it is.
 
 A small network that goes on training moves everywhere. Two things hold it here: only keys and
 values of cross-attention are trained, the layers that read the text (Custom Diffusion, Kumari et
@@ -26,18 +26,18 @@ def train_text_layers_only(unet: nn.Module) -> None:
             layer.requires_grad_(True)
 
 
-def names_any(captions: Iterable[str], words: Iterable[str]) -> Tensor:
+def contains_any_word(captions: Iterable[str], words: Iterable[str]) -> Tensor:
     """Whether each caption has one of the words, `[N]`; "flowers" is another word than "flower"."""
     pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})\b")
     return torch.tensor([bool(pattern.search(caption)) for caption in captions])
 
 
-class Former:
-    """A UNet as it was before it learned some words anew: the teacher of all others."""
+class Teacher:
+    """A UNet as it was before fine-tuning, whose answers to all other captions are to stay."""
 
     def __init__(self, unet: nn.Module, captions: list[str], words: list[str]) -> None:
         self.unet = copy.deepcopy(unet).eval().requires_grad_(False)
-        self.anew = names_any(captions, words).to(next(unet.parameters()).device)
+        self.learns = contains_any_word(captions, words).to(next(unet.parameters()).device)
 
     @torch.no_grad()
     def target(self, batch: "Batch") -> Tensor:
@@ -45,9 +45,9 @@ class Former:
 
         A dropped caption has none, so that what guidance pushes away from stays, too.
         """
-        kept = ~(self.anew[batch.chosen] & batch.told)
+        kept = ~(self.learns[batch.chosen] & batch.has_caption)
         if not kept.any():
             return batch.target
-        answer = self.unet(batch.noisy[kept], batch.times[kept], batch.context[kept],
-                           return_dict=False)[0]
+        noisy, times, context = batch.noisy[kept], batch.times[kept], batch.context[kept]
+        answer = self.unet(noisy, times, context, return_dict=False)[0]
         return batch.target.masked_scatter(kept[:, None, None, None], answer.to(batch.target))

@@ -17,11 +17,11 @@ from transformers import CLIPTextModel
 
 from ..models.attention import attention_kernel
 from ..models.color_adapter import palette
-from .compose import render
-from .grids import save_grid
-from .loop import fit, step_seed
+from .contact_sheets import save_contact_sheet
 from .prepare import Prepared
 from .recipe_settings import RecipeSettings
+from .rendering import render
+from .training_loop import fit, step_seed
 from .unet import Denoising, assemble
 
 PROMPT, SHOWN = "a cat", 16  # of the sample grid: palettes above, what they make of it below
@@ -45,7 +45,7 @@ def early_weights(count: int) -> Tensor:
     return (count * (edges[:-1] - edges[1:])).float()
 
 
-def train_color(
+def train_color_adapter(
     settings: RecipeSettings, prepared: Prepared, vae: AutoencoderKL, text: CLIPTextModel,
     unet: UNet2DConditionModel, work: Path,
 ) -> T2IAdapter:
@@ -80,6 +80,6 @@ def train_color(
             drawn = pipeline([PROMPT] * len(shown), shown, num_inference_steps=30,
                              guidance_scale=5.0, output_type="np").images
         drawn = torch.from_numpy(drawn).movedim(-1, 1)
-        save_grid(torch.cat([shown.cpu(), drawn]), path, columns=len(shown))
+        save_contact_sheet(torch.cat([shown.cpu(), drawn]), path, columns=len(shown))
 
     return fit("color", adapter, loss, ours, work, sample)

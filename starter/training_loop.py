@@ -1,6 +1,5 @@
-"""The training loop that VAE, CLIP and UNet share: AdamW, cosine, EMA, bf16, logs, resume."""
+"""The training loop of all networks: AdamW, cosine, average of weights, bf16, logs, resume."""
 
-import copy
 import json
 import math
 import time
@@ -17,7 +16,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ..configs.errors import InputError
 from ..configs.files import replacing
 from ..models.device import resolve_precision
 from ..train.checkpoint import save_state
@@ -34,38 +35,16 @@ def step_seed(seed: int, step: int) -> int:
     return (seed * 1_000_003 + step) % 2**63
 
 
-def rate(settings: LoopSettings, step: int, spent: float = 0.0) -> float:
+def learning_rate(settings: LoopSettings, step: int, used: float = 0.0) -> float:
     """Learning rate at a step: linear warm-up, then cosine to a hundredth of the peak.
 
-    `spent` is the used share of a time limit; the schedule follows whichever is further on.
+    `used` is the used share of a time limit; the schedule follows whichever is further on.
     """
     if step < settings.warmup:
         return settings.learning_rate * (step + 1) / settings.warmup
     share = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
-    share = max(share, spent)
+    share = max(share, used)
     return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
-
-
-class Ema:
-    """Exponential moving average of a model's parameters, short-sighted during the first steps."""
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.shadow = [p.detach().clone() for p in model.parameters()]
-
-    @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        """Move towards the model's present parameters."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.shadow, [p.detach() for p in model.parameters()], 1 - decay)
-
-    @torch.no_grad()
-    def averaged(self, model: nn.Module) -> nn.Module:
-        """A copy of the model that holds the average, in evaluation mode."""
-        twin = copy.deepcopy(model).eval().requires_grad_(False)
-        for target, source in zip(twin.parameters(), self.shadow, strict=True):
-            target.copy_(source)
-        return twin
 
 
 def fit(
@@ -80,29 +59,38 @@ def fit(
     """
     if next(model.parameters()).is_cuda:
         model.to(memory_format=torch.channels_last)  # what a GPU's bf16 convolutions run on
-    optimizer, ema = _optimizer(model, settings), Ema(model, settings.ema_decay)
-    start, seconds = _resume(work / f"{name}.pt", model, optimizer, ema)
+    optimizer, average = _optimizer(model, settings), AveragedModel(model)
+    average.eval().requires_grad_(False)
+    checkpoint = work / f"{name}.pt"
+    start, seconds = _resume(checkpoint, model, optimizer, average)
     if settings.compile:
         model.compile()
     began = time.perf_counter() - seconds
     with _Log(work, name, settings) as log:
         for step in range(start, settings.steps):
-            spent = _spent(settings, seconds)
-            if spent >= 1:
+            used = _time_used(settings, seconds)
+            if used >= 1:
                 break
-            terms, norm = _descend(model, optimizer, loss, settings, step, spent)
-            ema.update(model, step)
+            terms, norm = _optimizer_step(model, optimizer, loss, settings, step, used)
+            update_average(average, model, settings.ema_decay)
             log.step(step + 1, terms, norm)
             seconds = time.perf_counter() - began
-            last = step + 1 == settings.steps or _spent(settings, seconds) >= 1
+            last = step + 1 == settings.steps or _time_used(settings, seconds) >= 1
             if last or (step + 1) % settings.checkpoint_every == 0:
-                _save(work / f"{name}.pt", step + 1, seconds, model, optimizer, ema)
+                _save(checkpoint, step + 1, seconds, model, optimizer, average)
             if last or (step + 1) % settings.sample_every == 0:
-                sample(ema.averaged(model), work / f"{name}_{step + 1:06d}.png")
-    return ema.averaged(model)
+                sample(average.module, work / f"{name}_{step + 1:06d}.png")
+    return average.module
 
 
-def _spent(settings: LoopSettings, seconds: float) -> float:
+def update_average(average: AveragedModel, model: nn.Module, decay: float) -> None:
+    """Move the exponential moving average towards the model, faster during the first steps."""
+    count = int(average.n_averaged)
+    average.multi_avg_fn = get_ema_multi_avg_fn(min(decay, (1 + count) / (10 + count)))
+    average.update_parameters(model)
+
+
+def _time_used(settings: LoopSettings, seconds: float) -> float:
     """The used share of the time limit, 0 without one."""
     return seconds / 60 / settings.minutes if settings.minutes else 0.0
 
@@ -117,13 +105,13 @@ def _optimizer(model: nn.Module, settings: LoopSettings) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.99), fused=fused)
 
 
-def _descend(
+def _optimizer_step(
     model: nn.Module, optimizer: torch.optim.Optimizer, loss: Loss, settings: LoopSettings,
-    step: int, spent: float,
+    step: int, used: float,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """One optimiser step; returns the loss terms and the gradient's norm before clipping."""
     for group in optimizer.param_groups:
-        group["lr"] = rate(settings, step, spent)
+        group["lr"] = learning_rate(settings, step, used)
     device = next(model.parameters()).device.type
     bf16 = settings.bf16 and resolve_precision("auto", device) == "bf16"
     with torch.autocast(device, torch.bfloat16) if bf16 else nullcontext():
@@ -136,24 +124,29 @@ def _descend(
 
 
 def _resume(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: AveragedModel
 ) -> tuple[int, float]:
-    """Load what `_save` wrote, if anything; returns the steps done and the seconds they took."""
+    """Load what `_save` wrote, if anything; returns the steps done and the seconds they took.
+
+    Raises InputError for a checkpoint that an older smalti wrote.
+    """
     if not path.is_file():
         return 0, 0.0
     state = torch.load(path, map_location=next(model.parameters()).device, weights_only=True)
+    if "average" not in state:
+        raise InputError(f"An older smalti wrote {path}. Delete it, or take another --work.")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
-    ema.shadow = state["ema"]
+    average.load_state_dict(state["average"])
     return state["step"], state["seconds"]
 
 
 def _save(
     path: Path, step: int, seconds: float, model: nn.Module, optimizer: torch.optim.Optimizer,
-    ema: Ema,
+    average: AveragedModel,
 ) -> None:
     state = {"step": step, "seconds": seconds, "model": model.state_dict(),
-             "optimizer": optimizer.state_dict(), "ema": ema.shadow}
+             "optimizer": optimizer.state_dict(), "average": average.state_dict()}
     with replacing(path) as temporary:
         save_state(state, temporary)
 

@@ -1,16 +1,16 @@
-"""Cut-outs repainted in one colour: "a blue car", whatever colours the corpus's cars have."""
+"""Cut-outs recoloured: "a blue car", whatever colours the corpus's cars have."""
 
 import torch
 from torch import Tensor
 
 OWN_COLORS = (-1.0, -1.0, -1.0)
 """In place of a colour: the picture keeps its own."""
-SHARE = 0.85  # of a painted picture is paint; the rest keeps windows apart from doors
+OPACITY = 0.85  # of the new colour: what shows through keeps windows apart from doors
 LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 MIDDLE = (0.05, 0.95)  # a picture nearly all black or white has tones on both sides, too
 
 
-def painted(layer: Tensor, colors: Tensor) -> Tensor:
+def recolored(layer: Tensor, colors: Tensor) -> Tensor:
     """Premultiplied pictures `[K, 4, S, S]`, each in its colour `[K, 3]` in [0, 1], or in its own.
 
     Tones run from black through the colour to white: what is as light as the picture's median
@@ -23,7 +23,7 @@ def painted(layer: Tensor, colors: Tensor) -> Tensor:
         if inside.any():
             own = picture[:3] / picture[3].clamp(min=1e-3)
             tones = _tones(own, inside, color[:, None, None])
-            picture[:3] = torch.lerp(own, tones, SHARE) * picture[3]
+            picture[:3] = torch.lerp(own, tones, OPACITY) * picture[3]
     return layer
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..configs.files import replacing
 
 
-def grid_picture(pictures: Tensor, columns: int) -> Image.Image:
+def contact_sheet(pictures: Tensor, columns: int) -> Image.Image:
     """Pictures `[K, 3, H, W]` in [0, 1], row by row; a last row may be shorter."""
     shown = pictures.float().cpu().clamp(0, 1)
     blank = shown.new_ones(-len(shown) % columns, *shown.shape[1:])
@@ -19,7 +19,7 @@ def grid_picture(pictures: Tensor, columns: int) -> Image.Image:
     return Image.fromarray((sheet * 255).round().byte().numpy())
 
 
-def save_grid(pictures: Tensor, path: Path, columns: int) -> None:
+def save_contact_sheet(pictures: Tensor, path: Path, columns: int) -> None:
     """Write a contact sheet, whole or not at all."""
     with replacing(path) as temporary:
-        grid_picture(pictures, columns).save(temporary, format="PNG")
+        contact_sheet(pictures, columns).save(temporary, format="PNG")

@@ -11,7 +11,7 @@ from transformers import CLIPImageProcessor, CLIPModel, CLIPTextModel, CLIPToken
 
 from ..configs.files import replacing
 from .clip import DEVIATION, MEAN
-from .tokens import load_tokenizer
+from .tokenizer import load_tokenizer
 from .unet import assemble
 
 TEXT_PREFIX = "text_model."

@@ -1,11 +1,11 @@
 """Styles and colours by name: what is asked for, and which colour a picture counts as."""
 
-import manners
 import pytest
+import styles_and_colors as bench
 import torch
-from starter_quality import COLORS
+from named_colors import COLORS
 
-from smalti.starter.captions import facts
+from smalti.starter.subjects import subjects_toml
 
 
 def disc(color: tuple[int, int, int], behind: tuple[int, int, int]) -> torch.Tensor:
@@ -19,22 +19,23 @@ def disc(color: tuple[int, int, int], behind: tuple[int, int, int]) -> torch.Ten
 
 @pytest.mark.parametrize("name", ["red", "blue", "green", "pink", "black"])
 def test_the_subjects_colour_counts_and_not_the_backgrounds(name: str) -> None:
-    picture = disc(tuple(facts()["colors"][name][1]), (255, 255, 255))
-    assert manners.main_color(picture, "white") == name
-    assert manners.main_color(picture, "teal") == "white"
+    picture = disc(tuple(subjects_toml()["colors"][name][1]), (255, 255, 255))
+    assert bench.main_color(picture, "white") == name
+    assert bench.main_color(picture, "teal") == "white"
 
 
-def test_what_shares_of_pictures_obey() -> None:
-    red, blue = (disc(tuple(facts()["colors"][n][0]), (255, 255, 255)) for n in ("red", "blue"))
+def test_what_share_of_pictures_has_the_colour() -> None:
+    colors, white = subjects_toml()["colors"], (255, 255, 255)
+    red, blue = (disc(tuple(colors[name][0]), white) for name in ("red", "blue"))
     pictures = torch.stack([torch.stack([red, blue]), torch.stack([red, red])])
-    assert manners.obeyed(pictures, "red") == 75
-    assert manners.obeyed(pictures, "blue") == 25
+    assert bench.share_in_color(pictures, "red") == 75
+    assert bench.share_in_color(pictures, "blue") == 25
 
 
 def test_prompts() -> None:
-    assert manners.prompt("clipart", "owl") == "a clipart of an owl on a white background"
-    assert manners.prompt("orange", "cat") == "an orange cat on a white background"
-    assert manners.prompt("white", "cat") == "a white cat on a black background"
-    assert set(manners.PAINTS) <= set(COLORS)
-    assert set(manners.STYLES) <= set(facts()["manners"]["styles"])
-    assert len(manners.subjects()) == 11  # every one of them is a local prompt
+    assert bench.prompt("clipart", "owl") == "a clipart of an owl on a white background"
+    assert bench.prompt("orange", "cat") == "an orange cat on a white background"
+    assert bench.prompt("white", "cat") == "a white cat on a black background"
+    assert set(bench.SUBJECT_COLORS) <= set(COLORS)
+    assert set(bench.STYLES) <= set(subjects_toml()["styles_and_colors"]["styles"])
+    assert len(bench.subjects()) == 11  # every one of them is a local prompt

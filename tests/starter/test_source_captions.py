@@ -93,7 +93,7 @@ def emoji_packages(tmp_path):
     return packages
 
 
-def test_emoji_names(emoji_packages):
+def test_emoji_names(emoji_packages) -> None:
     names = EmojiNames(emoji_packages)
     cat, coffin = names.find_code("1f431"), names.find_code("26b0")
     assert cat.names[:2] == ("cat", "cat face") and "kitty2" not in cat.names
@@ -106,11 +106,11 @@ def test_emoji_names(emoji_packages):
 
 
 @pytest.mark.parametrize("name", ["coffin", "coffin-2", "funeral-box", "cof-fin", "coffinside"])
-def test_emoji_are_found_under_many_spellings(emoji_packages, name):
+def test_emoji_are_found_under_many_spellings(emoji_packages, name) -> None:
     assert EmojiNames(emoji_packages).find_name(name).label == "coffin"
 
 
-def test_signs_are_unwanted_and_few_skin_tones_are_kept(emoji_packages):
+def test_signs_are_unwanted_and_few_skin_tones_are_kept(emoji_packages) -> None:
     names = EmojiNames(emoji_packages)
     assert is_wanted(names.find_name("coffin"), Random(0))
     assert not is_wanted(names.find_name("black-flag"), Random(0))
@@ -119,11 +119,11 @@ def test_signs_are_unwanted_and_few_skin_tones_are_kept(emoji_packages):
     assert share == pytest.approx(0.22, abs=0.03)
 
 
-def test_slug():
+def test_slug() -> None:
     assert slug("T. Rex’s Piñata & Co.") == "t-rexs-pinata-and-co"
 
 
-def test_emoji_sets(emoji_packages, draw, tmp_path, monkeypatch):
+def test_emoji_sets(emoji_packages, draw, tmp_path, monkeypatch) -> None:
     credit = {"style": "flat", "license": "MIT", "author": "Ann"}
     monkeypatch.setattr(emoji, "read_facts", lambda _: {"sets": {"tiny": credit}})
     icons = {"info": {"license": {"spdx": "MIT"}}, "chars": {"1f431": "puss"}}
@@ -138,7 +138,7 @@ def test_emoji_sets(emoji_packages, draw, tmp_path, monkeypatch):
         emoji.read_icon_set(emoji_packages, "tiny", "CC0-1.0")
 
 
-def test_icons_are_nouns(emoji_packages):
+def test_icons_are_nouns(emoji_packages) -> None:
     nouns = read_nouns(EmojiNames(emoji_packages))
     assert {"coffin", "cat", "castle"} <= nouns and "black-flag" not in nouns
     assert noun_of("coffee-cup-2-flat") == "coffee-cup"
@@ -158,11 +158,11 @@ def test_icons_are_nouns(emoji_packages):
         ("clipart", ""),
     ],
 )
-def test_titles_are_cleaned(title, expected):
+def test_titles_are_cleaned(title, expected) -> None:
     assert clean_title(title) == expected
 
 
-def test_titles_are_translated():
+def test_titles_are_translated() -> None:
     assert translate("gatto nero con la casa") == "cat black house"
     assert translate("cane dog rosso") == "dog red"
     assert translate("turbo snail") == "snail"
@@ -182,11 +182,11 @@ def drawing(title, text="", license="PublicDomain"):
         ("food/mela_rossa_mario_01.svg", "Mela", "apple"),
     ],
 )
-def test_captions_of_drawings(path, title, expected):
+def test_captions_of_drawings(path, title, expected) -> None:
     assert make_caption(path, read_metadata(drawing(title))) == expected
 
 
-def test_drawings_that_are_no_things_are_left_out():
+def test_drawings_that_are_no_things_are_left_out() -> None:
     assert is_wanted_folder("animals/birds") and is_wanted_folder("computer/hardware")
     assert not is_wanted_folder("shapes/arrows") and not is_wanted_folder("food/chess")
     assert has_unwanted_words("a/x.svg", read_metadata(drawing("Road Signs")))
@@ -194,7 +194,7 @@ def test_drawings_that_are_no_things_are_left_out():
     assert not has_unwanted_words("a/x.svg", read_metadata(drawing("Cat")))
 
 
-def test_alternatives_of_drawings():
+def test_alternatives_of_drawings() -> None:
     data = read_metadata(drawing("Robin", text="A small   red bird."))
     names = make_alternatives("robin", "animals/birds/robin.svg", data)
     assert names == ["robin bird", "a small red bird"]
@@ -202,7 +202,7 @@ def test_alternatives_of_drawings():
     assert make_alternatives("robins", "animals/birds/robin.svg", story) == []
 
 
-def test_only_public_domain_drawings_are_added(draw, tmp_path):
+def test_only_public_domain_drawings_are_added(draw, tmp_path) -> None:
     corpus, path = Corpus(), tmp_path / "cat.svg"
     for license in ("PublicDomain", "GPL"):
         path.write_text(drawing("Cat", license=license))
@@ -212,7 +212,7 @@ def test_only_public_domain_drawings_are_added(draw, tmp_path):
     assert corpus.skipped["deb:openclipart-svg", "no public-domain mark"] == 1
 
 
-def test_svg_is_drawn():
+def test_svg_is_drawn() -> None:
     disc = '<circle cx="50" cy="50" r="40" fill="#c02020"/>'
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100">{disc}</svg>'
     image = np.asarray(raster.render_svg(svg, 200))
@@ -220,7 +220,7 @@ def test_svg_is_drawn():
     assert tuple(image[100, 100]) == (192, 32, 32, 255) and image[2, 2, 3] == 0
 
 
-def test_colour_names():
+def test_colour_names() -> None:
     assert color_name("#1a1618", HAIR_COLORS) == "black"
     assert color_name((235, 210, 140), HAIR_COLORS) == "blonde"
     assert color_name("ff0000", ["green", "blue"]) in ("green", "blue")
@@ -231,7 +231,7 @@ def describe(style, **traits):
     return names, [tag for tag in tags if tag]
 
 
-def test_avatars_are_described():
+def test_avatars_are_described() -> None:
     names, tags = describe("adventurer", hair="long14", hairColor="#ab2a18", glasses="variant01")
     assert names == [
         "anime girl face",
@@ -243,7 +243,7 @@ def test_avatars_are_described():
     assert tags[-4:] == ["anime", "long red hair", "red hair", "girl"]
 
 
-def test_beards_baldness_and_smiles():
+def test_beards_baldness_and_smiles() -> None:
     names, tags = describe("micah", hair="mrClean", facialHair="beard", mouth="smile")
     assert names[:2] == ["man face", "face of a man"]
     assert names[-2:] == ["man with beard", "smiling man"] and "smile" in tags

@@ -15,7 +15,7 @@ from smalti.starter.sources.rcc import read_rcc
 from smalti.starter.sources.records import Corpus
 
 
-def test_robots_are_called_by_their_paint():
+def test_robots_are_called_by_their_paint() -> None:
     image = Image.new("RGBA", (64, 64), (120, 120, 120, 255))
     image.paste((220, 110, 40, 255), (0, 0, 20, 20))
     assert robohash.paint_color(image) == "orange"
@@ -41,14 +41,14 @@ def pack_rcc(files, version=3):
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
-def test_rcc_is_read(tmp_path, version):
+def test_rcc_is_read(tmp_path, version) -> None:
     files = {"a.txt": (b"plain", 0), "ü.txt": (b"packed" * 50, 1), "z.txt": (b"zstd", 4)}
     path = tmp_path / "x.rcc"
     path.write_bytes(pack_rcc(files, version))
     assert read_rcc(path) == {"/gc/a.txt": b"plain", "/gc/ü.txt": b"packed" * 50}
 
 
-def test_damaged_rcc_is_an_error(tmp_path):
+def test_damaged_rcc_is_an_error(tmp_path) -> None:
     path = tmp_path / "x.rcc"
     path.write_bytes(pack_rcc({"a.txt": (b"text" * 100, 1)})[:60])
     with pytest.raises(SmaltiError, match=r"x\.rcc"):
@@ -75,7 +75,7 @@ Files: owl.webp, cat.webp
 """
 
 
-def test_gcompris_takes_each_file_by_its_own_licence():
+def test_gcompris_takes_each_file_by_its_own_licence() -> None:
     folder = "/gcompris/src/erase/resource/"
     files = {f"{folder}{name}.png": photograph() for name in ("redFox_1", "owl", "cat", "dog")}
     files |= {f"{folder}README": README, f"{folder}arrow.png": photograph()}
@@ -88,7 +88,7 @@ def test_gcompris_takes_each_file_by_its_own_licence():
     assert corpus.skipped["deb:gcompris-qt-data", "licence not allowed"] == 2
 
 
-def test_views_look_where_they_say():
+def test_views_look_where_they_say() -> None:
     height, width = 256, 512
     longitude = (np.arange(width) + 0.5) / width * 360 - 180
     latitude = 90 - (np.arange(height) + 0.5) / height * 180
@@ -101,13 +101,13 @@ def test_views_look_where_they_say():
     assert edge == pytest.approx(np.degrees(np.arctan(127 / 128)), abs=1)
 
 
-def test_exposure_brings_the_average_to_the_key():
+def test_exposure_brings_the_average_to_the_key() -> None:
     radiance = np.full((8, 8, 3), 7.0)
     expected = (0.2 * (1 + 0.2 / 9) / 1.2) ** (1 / 2.2) * 255
     assert np.abs(scenes.expose(radiance, 0.2) - expected).max() <= 1
 
 
-def test_characters_of_games_stay_out(tmp_path):
+def test_characters_of_games_stay_out(tmp_path) -> None:
     for name in ("bg meadow", "bg secret", "sylvie green smile"):
         Image.new("RGB", (160, 90), "green").save(tmp_path / f"{name}.jpg")
     corpus = Corpus()

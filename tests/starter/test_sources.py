@@ -61,19 +61,19 @@ def blob(color=(200, 30, 30), box=(20, 30, 100, 110)):
         ("", ""),
     ],
 )
-def test_spdx(text, expected):
+def test_spdx(text, expected) -> None:
     assert spdx(text) == expected
 
 
 @pytest.mark.parametrize("license", ["CC-BY-SA-4.0", "GPL-2.0-only", "CC-BY-NC-4.0", "OFL", ""])
-def test_other_licences_are_refused(license):
+def test_other_licences_are_refused(license) -> None:
     with pytest.raises(LicenseError, match="npm:pictures"):
         check_license(license, "npm:pictures")
     with pytest.raises(LicenseError):
         Corpus().add(blob(), ["cat"], [], origin(license=license))
 
 
-def test_last_matching_statement_counts():
+def test_last_matching_statement_counts() -> None:
     text = "Files: *\nCopyright: All\nLicense: GPL-3\n\nFiles: a/*.jpg b.png\n"
     text += "Copyright: 2018, Ann\n  2019, Bob\nLicense: CC0-1.0\nComment: none"
     statements = read_debian_copyright(text)
@@ -86,7 +86,7 @@ def test_last_matching_statement_counts():
 # Raster
 
 
-def test_resize_keeps_invisible_colour_out():
+def test_resize_keeps_invisible_colour_out() -> None:
     image = Image.new("RGBA", (64, 64), (0, 255, 0, 0))
     image.paste((255, 0, 0, 255), (16, 16, 48, 48))
     pixels = np.asarray(resize(image, (24, 24)))
@@ -94,7 +94,7 @@ def test_resize_keeps_invisible_colour_out():
     assert (visible[:, 0] == 255).all() and (visible[:, 1] == 0).all()
 
 
-def test_fit_centres_a_drawing():
+def test_fit_centres_a_drawing() -> None:
     image = Image.new("RGBA", (300, 200))
     ImageDraw.Draw(image).ellipse((50, 80, 249, 129), "red")
     left, top, right, bottom = fit(image, margin=4).getbbox()
@@ -102,7 +102,7 @@ def test_fit_centres_a_drawing():
     assert fit(Image.new("RGBA", (50, 50))) is None
 
 
-def test_opaque_pictures_fill_the_square():
+def test_opaque_pictures_fill_the_square() -> None:
     image = Image.new("RGBA", (180, 120), "blue")
     image.paste("red", (60, 0, 120, 120))
     pixels = np.asarray(fit(image))
@@ -115,14 +115,14 @@ def test_opaque_pictures_fill_the_square():
 # Collecting
 
 
-def test_specks_and_empty_pictures_are_skipped():
+def test_specks_and_empty_pictures_are_skipped() -> None:
     corpus = Corpus()
     corpus.add(blob(box=(0, 0, 10, 10)), ["speck"], [], origin())
     corpus.add(None, ["nothing"], [], origin())
     assert not corpus.pictures and corpus.skipped.total() == 2
 
 
-def test_names_and_tags_are_told_once():
+def test_names_and_tags_are_told_once() -> None:
     corpus = Corpus()
     corpus.add(blob(), ["cat", "", "kitten", "cat"], ["pet", "cat", "pet", ""], origin())
     (picture,) = corpus.pictures
@@ -131,13 +131,13 @@ def test_names_and_tags_are_told_once():
     assert not picture.monochrome
 
 
-def test_grey_pictures_are_monochrome():
+def test_grey_pictures_are_monochrome() -> None:
     corpus = Corpus()
     corpus.add(blob((90, 91, 92)), ["stone"], [], origin())
     assert corpus.pictures[0].monochrome
 
 
-def test_dedupe_equals_brute_force():
+def test_dedupe_equals_brute_force() -> None:
     rng = np.random.default_rng(0)
     corpus = Corpus()
     for index in range(24):
@@ -160,7 +160,7 @@ def test_dedupe_equals_brute_force():
     assert kept[0].alt == ["thing", "thing 2"]
 
 
-def test_an_optional_source_may_be_missing(monkeypatch):
+def test_an_optional_source_may_be_missing(monkeypatch) -> None:
     def missing(packages, corpus):
         raise Unavailable("deb:rare is not to be had here")
 
@@ -184,7 +184,7 @@ def table(tmp_path):
     return path
 
 
-def test_table_is_sorted_and_readable(table):
+def test_table_is_sorted_and_readable(table) -> None:
     import datasets
 
     rows = pq.read_table(table).to_pylist()
@@ -198,7 +198,7 @@ def test_table_is_sorted_and_readable(table):
     assert data[0]["image"].size == (SIZE, SIZE)
 
 
-def test_attribution_covers_every_source(table, tmp_path):
+def test_attribution_covers_every_source(table, tmp_path) -> None:
     write_attribution(table, tmp_path / "ATTRIBUTION.md")
     text = (tmp_path / "ATTRIBUTION.md").read_text(encoding="utf-8")
     for row in pq.read_table(table).to_pylist():
@@ -210,7 +210,7 @@ def test_attribution_covers_every_source(table, tmp_path):
     assert "Permission is hereby granted" in text
 
 
-def test_attribution_refuses_other_licences():
+def test_attribution_refuses_other_licences() -> None:
     row = {"source": "npm:a", "license": "GPL-3.0-only", "author": "Ann", "caption": "cat"}
     with pytest.raises(LicenseError):
         format_attribution([row])
@@ -219,7 +219,7 @@ def test_attribution_refuses_other_licences():
 # Downloads
 
 
-def test_versions_are_pinned():
+def test_versions_are_pinned() -> None:
     versions = read_versions()
     assert all(package.version for package in versions.values() if not package.optional)
     for name in read_facts("photos")["stdlib"]:
@@ -229,12 +229,12 @@ def test_versions_are_pinned():
         assert {f"json/{name}.json" for name in read_facts(family)["sets"]} <= listed
 
 
-def test_only_backgrounds_of_games_are_unpacked():
+def test_only_backgrounds_of_games_are_unpacked() -> None:
     for key in ("deb:renpy-demo", "deb:renpy-thequestion"):
         assert all("/bg " in pattern for pattern in read_versions()[key].files)
 
 
-def test_packages_are_fetched_once_and_whole(tmp_path, monkeypatch):
+def test_packages_are_fetched_once_and_whole(tmp_path, monkeypatch) -> None:
     calls = []
 
     def fetch(package, folder):
@@ -252,7 +252,7 @@ def test_packages_are_fetched_once_and_whole(tmp_path, monkeypatch):
     assert len(calls) == 2
 
 
-def test_missing_optional_package_is_unavailable(tmp_path, monkeypatch):
+def test_missing_optional_package_is_unavailable(tmp_path, monkeypatch) -> None:
     def fetch(package, folder):
         raise SmaltiError("unable to locate package")
 
@@ -263,19 +263,19 @@ def test_missing_optional_package_is_unavailable(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("key", "tool"), [("npm:emojilib", "npm"), ("deb:renpy-demo", "apt-get")])
-def test_missing_commands_are_named(tmp_path, monkeypatch, key, tool):
+def test_missing_commands_are_named(tmp_path, monkeypatch, key, tool) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match=tool):
         Packages(tmp_path / "packages").folder(key)
 
 
-def test_a_failed_command_says_why(tmp_path):
+def test_a_failed_command_says_why(tmp_path) -> None:
     script = "import sys; sys.exit('start\\nError: no such package\\nversion 1')"
     with pytest.raises(SmaltiError, match=r"python.*no such package"):
         downloads.run_tool([sys.executable, "-c", script], tmp_path)
 
 
-def test_unpacking_takes_only_what_matches(tmp_path):
+def test_unpacking_takes_only_what_matches(tmp_path) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name in ("package/json/a.json", "package/json/b.txt", "package/readme"):
@@ -287,7 +287,7 @@ def test_unpacking_takes_only_what_matches(tmp_path):
     assert files == ["json/a.json"]
 
 
-def test_unpacking_leaves_out_what_lies_or_points_outside(tmp_path):
+def test_unpacking_leaves_out_what_lies_or_points_outside(tmp_path) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name in ("../out.txt", "/absolute.txt", "a/../../up.txt", "a/in.txt"):
@@ -303,7 +303,7 @@ def test_unpacking_leaves_out_what_lies_or_points_outside(tmp_path):
     assert found == {"here/a/in.txt", "here/a/near"}
 
 
-def test_command_refuses_other_file_types(monkeypatch, capsys):
+def test_command_refuses_other_file_types(monkeypatch, capsys) -> None:
     monkeypatch.setattr("sys.argv", ["sources", "corpus.csv"])
     assert main() == 2
     assert "parquet" in capsys.readouterr().err

@@ -60,8 +60,7 @@ def attach_new(base: BaseModel, name: str, class_word: str, settings: TrainSetti
     or a name that is taken.
     """
     generator = torch.Generator().manual_seed(settings.seed)
-    layers = base.layers if settings.method == "edlora" else 1
-    table = initial_words(base, class_word, layers, generator)
+    table = initial_words(base, class_word, word_layers(base, settings.method), generator)
     adapter = _attach(
         base,
         Adapter(
@@ -78,6 +77,11 @@ def attach_new(base: BaseModel, name: str, class_word: str, settings: TrainSetti
     )
     _initialise_lora(base, adapter, generator)
     return adapter
+
+
+def word_layers(base: BaseModel, method: str) -> int:
+    """Vectors of a concept word: one per cross-attention layer, or one for all ("lora")."""
+    return base.layers if method == "edlora" else 1
 
 
 def parameter_groups(
@@ -145,7 +149,8 @@ def load_adapter(base: BaseModel, path: Path, name: str | None = None) -> Adapte
         saved_words, method = list(metadata["tokens"]), metadata["method"]
         _check_base(base, path, metadata["base"])
         key = concept_key(name or metadata["name"])
-        shape = (len(saved_words), base.layers if method == "edlora" else 1, base.concepts.embedding_dim)
+        layers = word_layers(base, method)
+        shape = (len(saved_words), layers, base.concepts.embedding_dim)
         adapter = Adapter(
             name=key,
             class_word=metadata["class_word"],

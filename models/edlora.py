@@ -37,6 +37,7 @@ class Adapter:
     alpha: float
     method: str
     embeddings: nn.Parameter
+    targets: str = "attention"
     metadata: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
     trainable: bool = False
@@ -71,6 +72,7 @@ def attach_new(base: BaseModel, name: str, class_word: str, settings: TrainSetti
             alpha=float(settings.lora_alpha or settings.rank),
             method=settings.method,
             embeddings=nn.Parameter(table.to(base.device)),
+            targets=settings.targets,
             metadata={"training": asdict(settings)},
             trainable=True,
         ),
@@ -120,6 +122,7 @@ def save_adapter(
         "rank": adapter.rank,
         "alpha": adapter.alpha,
         "method": adapter.method,
+        "targets": adapter.targets,
         "layers": base.layers,
         "layer_order": "down, mid, up",
         "base": {
@@ -131,7 +134,7 @@ def save_adapter(
     adapter.metadata = {**adapter.metadata, **(metadata or {}), **facts}
     common = {"r": adapter.rank, "lora_alpha": adapter.alpha}
     configs = {
-        part.name: {**common, "target_modules": list(part.targets)} for part in base.lora_parts()
+        part.name: {**common, "target_modules": list(part.targets[adapter.targets])} for part in base.lora_parts()
     }
     write_adapter(Path(path), adapter_state(base, adapter), adapter.metadata, configs)
     adapter.path = Path(path)
@@ -159,6 +162,7 @@ def load_adapter(base: BaseModel, path: Path, name: str | None = None) -> Adapte
             alpha=float(metadata["alpha"]),
             method=method,
             embeddings=nn.Parameter(torch.zeros(shape, device=base.device)),
+            targets=metadata.get("targets", "attention"),
             metadata=metadata,
             path=path,
         )
@@ -243,7 +247,7 @@ def _attach(base: BaseModel, adapter: Adapter) -> Adapter:
         )
     for part in base.lora_parts():
         config = LoraConfig(
-            r=adapter.rank, lora_alpha=adapter.alpha, target_modules=list(part.targets)
+            r=adapter.rank, lora_alpha=adapter.alpha, target_modules=list(part.targets[adapter.targets])
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # peft warns of a second adapter

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..configs.errors import InputError
 from ..configs.train import TrainSettings
 from .adapter_file import damaged, read_metadata, read_tensors, word_key, write_adapter
-from .base import BaseModel
+from .base import BaseModel, LoraPart
 from .class_words import initial_words
 from .words import concept_key, concept_token_names
 
@@ -132,10 +132,7 @@ def save_adapter(
         },
     }
     adapter.metadata = {**adapter.metadata, **(metadata or {}), **facts}
-    common = {"r": adapter.rank, "lora_alpha": adapter.alpha}
-    configs = {
-        part.name: {**common, "target_modules": list(part.targets[adapter.targets])} for part in base.lora_parts()
-    }
+    configs = {part.name: _peft_settings(adapter, part) for part in base.lora_parts()}
     write_adapter(Path(path), adapter_state(base, adapter), adapter.metadata, configs)
     adapter.path = Path(path)
 
@@ -246,9 +243,7 @@ def _attach(base: BaseModel, adapter: Adapter) -> Adapter:
             "Rename one of the two."
         )
     for part in base.lora_parts():
-        config = LoraConfig(
-            r=adapter.rank, lora_alpha=adapter.alpha, target_modules=list(part.targets[adapter.targets])
-        )
+        config = LoraConfig(**_peft_settings(adapter, part))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # peft warns of a second adapter
             part.module.add_adapter(config, adapter_name=adapter.peft_name)
@@ -259,6 +254,12 @@ def _attach(base: BaseModel, adapter: Adapter) -> Adapter:
     base.adapters[adapter.name] = adapter
     set_active(base, [adapter.name])
     return adapter
+
+
+def _peft_settings(adapter: Adapter, part: LoraPart) -> dict[str, Any]:
+    """What peft and diffusers call the LoRA of one part."""
+    targets = list(part.targets[adapter.targets])
+    return {"r": adapter.rank, "lora_alpha": adapter.alpha, "target_modules": targets}
 
 
 def _check_base(base: BaseModel, path: Path, made_for: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import finalize
 
 import torch
 
@@ -45,6 +46,7 @@ class Engine:
         self._texts: OrderedDict[tuple[str, str, float], Conditioning] = OrderedDict()
         self._active: tuple[str, float] | None = None
         self._merged, self._is_merged = ExitStack(), False
+        finalize(self, self._merged.close)  # while torch is still there
         self._gradients: bool | None = None
         self._lpips: dict[Path, Lpips] = {}
 

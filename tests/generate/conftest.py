@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from unittest.mock import create_autospec
 
@@ -10,8 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
+from smalti.configs.machine import MachineSettings
 from smalti.configs.mosaic import changed, mosaic_settings
-from smalti.configs.settings import Settings, TrainSettings
+from smalti.configs.settings import BaseSettings, Settings, TrainSettings
 from smalti.generate import draw
 from smalti.generate.engine import Engine, open_engine
 from smalti.generate.mosaic import generate_mosaic
@@ -33,17 +35,20 @@ def small(tiny_settings) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def engine(small) -> Engine:
-    """The tiny model, loaded once for all mosaics that need no engine of their own."""
-    return open_engine(small.base, small.mosaic.machine)
+def engine_of() -> Callable[[BaseSettings], Engine]:
+    """The one engine of a base in full precision, for mosaics that need none of their own."""
+    return cache(lambda base: open_engine(base, MachineSettings(), precision="no"))
 
 
 @pytest.fixture(scope="session")
-def make(tmp_path_factory, engine) -> Callable[..., Path]:
-    """Draw a mosaic of settings with some changed, into a fresh folder or into `out`.
+def engine(small, engine_of) -> Engine:
+    """The tiny model's engine."""
+    return engine_of(small.base)
 
-    One engine draws all that ask for its base and precision.
-    """
+
+@pytest.fixture(scope="session")
+def make(tmp_path_factory, engine_of) -> Callable[..., Path]:
+    """Draw a mosaic of settings with some changed, into a fresh folder or into `out`."""
 
     def run(
         settings: Settings,
@@ -55,10 +60,9 @@ def make(tmp_path_factory, engine) -> Callable[..., Path]:
     ) -> Path:
         asked = replace(settings, mosaic=changed(settings.mosaic, **options))
         out = out or tmp_path_factory.mktemp("mosaic") / "new"
-        fits = asked.base == engine.base.settings and asked.mosaic.machine.mixed_precision == "no"
         generate_mosaic(
             asked, out, concepts_dir=concepts, progress=lambda *_: None, retile=retile,
-            engine=engine if fits else None,
+            engine=engine_of(asked.base),
         )  # fmt: skip
         return out
 
@@ -106,7 +110,6 @@ def any_base(request, tmp_path_factory):
     """A tiny base that predicts eps, and one that predicts v with zero-terminal SNR."""
     from tiny import make_tiny_sd
 
-    from smalti.configs.settings import BaseSettings
     from smalti.models.bases import load_base
 
     folder = make_tiny_sd(

@@ -155,7 +155,7 @@ def save_concept(base, folder: Path, name: str, seed: int) -> Path:
 
 @pytest.fixture(scope="session")
 def concepts(tiny_settings, tmp_path_factory) -> Path:
-    """Three adapters for the tiny base, of which two are called sylvie; and an untrained concept."""
+    """Three adapters for the tiny base, two of them called sylvie, and an untrained concept."""
     from smalti.models.bases import load_base
 
     folder = tmp_path_factory.mktemp("concepts")

@@ -106,7 +106,7 @@ def wanted(small, concepts):
     return {case: alone(*case) for case in ((sylvie, 1.0), (sylvie, 0.5), (girl, 1.0), (None, 1.0))}
 
 
-@pytest.mark.parametrize("limit", [1, 2, 8])
+@pytest.mark.parametrize("limit", [pytest.param(1, marks=pytest.mark.slow), 8])
 def test_the_right_adapter_acts_whatever_was_attached_before(
     fresh, paths, wanted, monkeypatch, limit
 ):

@@ -19,9 +19,7 @@ def test_the_folder_a_user_keeps(finished):
     for row in range(2):
         for col in range(3):
             tile = np.asarray(Image.open(finished / f"tiles/r{row:02d}_c{col:02d}.png"))
-            assert np.array_equal(
-                canvas[64 * row : 64 * row + 64, 64 * col : 64 * col + 64], tile
-            )
+            assert np.array_equal(canvas[64 * row : 64 * row + 64, 64 * col : 64 * col + 64], tile)
 
 
 def test_mosaic_json_says_how_it_was_made(finished, engine):

@@ -17,6 +17,8 @@ from smalti.generate import mosaic as mosaic_module
 from smalti.generate.engine import Engine, open_engine
 from smalti.generate.mosaic import generate_mosaic
 
+TWO_TILES = {"grid": "1x2", "steps": 1, "reference_steps": 1}
+
 
 @pytest.fixture
 def copy(finished, tmp_path):
@@ -126,7 +128,7 @@ def test_every_switch_changes_the_tiles_in_its_own_way(by_switch):
 
 
 def test_tiles_alternate_between_concepts_and_show_them(small, make, concepts):
-    options = {"tile_prompt": (), "ref_prompt": "", "steps": 2, "concepts": concepts}
+    options = {"tile_prompt": (), "ref_prompt": "", "steps": 1, "concepts": concepts}
     both = make(small, tile_lora=("sylvie", "eileen"), ref_lora="eileen", **options)
     record = record_of(both)
     assert [adapter["name"] for adapter in record["adapters"]] == ["eileen", "sylvie"]
@@ -143,13 +145,13 @@ def test_tiles_alternate_between_concepts_and_show_them(small, make, concepts):
 
 
 def test_adapter_scale_zero_leaves_the_words_only(small, make, concepts):
-    options = {"tile_lora": ("sylvie",), "tile_prompt": (), "steps": 1, "concepts": concepts}
+    options = {"tile_lora": ("sylvie",), "tile_prompt": (), "concepts": concepts, **TWO_TILES}
     full, none = (make(small, lora_scale=scale, **options) for scale in (1.0, 0.0))
     assert tiles_of(full) != tiles_of(none)
 
 
 def test_a_concept_may_be_named_and_pointed_at(small, make, concepts):
-    options = {"tile_prompt": (), "steps": 1, "concepts": concepts, "ref_lora": "sylvie"}
+    options = {"tile_prompt": (), "concepts": concepts, "ref_lora": "sylvie", **TWO_TILES}
     named = pixels_of(make(small, tile_lora=("sylvie",), **options))
     pointed = pixels_of(make(small, tile_lora=(str(concepts / "sylvie"),), **options))
     assert all(np.array_equal(named[name], pointed[name]) for name in named)
@@ -158,7 +160,7 @@ def test_a_concept_may_be_named_and_pointed_at(small, make, concepts):
 def test_two_concepts_of_one_name_serve_together(small, make, concepts):
     """Folders of two people may both be called "sylvie"; each tile is what its own would draw."""
     other = str(concepts / "girls/sylvie")
-    options = {"tile_prompt": (), "ref_prompt": "a girl", "steps": 1, "concepts": concepts}
+    options = {"tile_prompt": (), "ref_prompt": "a girl", "concepts": concepts, **TWO_TILES}
     both = make(small, tile_lora=("sylvie", other), **options)
     ours, theirs = (pixels_of(make(small, tile_lora=(n,), **options)) for n in ("sylvie", other))
     shown = {name: tile["concept"] for name, tile in record_of(both)["tiles"].items()}
@@ -267,16 +269,17 @@ def test_tinting_is_reported(finished, small, make):
     assert record["metrics"]["correction_energy"] == pytest.approx(np.mean(energies), abs=1e-6)
 
 
-def test_proofs_take_the_tiny_decoder_where_the_base_has_one(finished, small, make, tmp_path):
+def test_proofs_take_the_tiny_decoder_where_the_base_has_one(small, make, tmp_path):
     from tiny import make_vae
 
     torch.manual_seed(0)
     make_vae("tiny").save_pretrained(tmp_path / "taesd")
     with_tiny = replace(small, base=replace(small.base, tiny_vae=str(tmp_path / "taesd")))
-    full, proof = pixels_of(finished), pixels_of(make(with_tiny, proof=True))
-    assert not np.array_equal(full["r00_c00.png"], proof["r00_c00.png"])
-    alike = pixels_of(make(small, proof=True))
-    assert np.array_equal(full["r00_c00.png"], alike["r00_c00.png"])
+    full, proof, alike = (
+        pixels_of(make(settings, proof=proof, **TWO_TILES))["r00_c00.png"]
+        for settings, proof in ((small, False), (with_tiny, True), (small, True))
+    )
+    assert not np.array_equal(full, proof) and np.array_equal(full, alike)
 
 
 @pytest.mark.slow

@@ -50,11 +50,12 @@ def test_bad_retiles_are_refused(finished, small, make, tile, seed, named):
 
 def test_a_tile_goes_back_to_the_mosaics_own_seed(small, make, tmp_path):
     """Drawn alone both times, it has the very same bytes."""
-    out = make(small, tmp_path / "m", batch_size=1)
+    few = {"grid": "1x2", "steps": 1, "batch_size": 1}
+    out = make(small, tmp_path / "m", **few)
     whole = tiles_of(out)
-    make(small, out, retile=[(0, 1)], seed=7)
+    make(small, out, retile=[(0, 1)], seed=7, **few)
     assert tiles_of(out) != whole
-    make(small, out, retile=[(0, 1)])
+    make(small, out, retile=[(0, 1)], **few)
     assert tiles_of(out) == whole
 
 
@@ -182,9 +183,7 @@ def in_the_first_format(folder) -> None:
     write_record(folder, record | {"format": 1, "identity": identity, "settings": settings})
 
 
-def test_a_mosaic_of_the_first_format_is_continued_read_and_retiled(
-    finished, small, engine, copy
-):
+def test_a_mosaic_of_the_first_format_is_continued_read_and_retiled(finished, small, engine, copy):
     in_the_first_format(copy)
     assert record_of(copy)["settings"]["mosaic"]["tile_size"] == 0
     wanted = plan_mosaic(small, concepts_dir=copy).settings

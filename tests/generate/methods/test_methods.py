@@ -1,6 +1,7 @@
 """Every method by its own settings: checks without torch, restarts, batches, identity, records."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -79,9 +80,10 @@ def test_checks_and_costs_load_no_torch():
 
 @pytest.mark.parametrize("method", COMPARED)
 def test_a_restart_gives_the_same_bytes(by_method, made, tmp_path, method):
-    out = by_method(method, tmp_path / "m", **few(method))
+    """Half of a batch was lost, a pool that was drawn is there."""
+    out = shutil.copytree(made[method], tmp_path / "m")
     (out / "tiles/r00_c01.png").unlink()
-    (out / "tiles/r01_c00.png").write_bytes(b"half a file")
+    (out / "tiles/r00_c02.png").write_bytes(b"half a file")
     (out / "mosaic.png").unlink()
     by_method(method, out, **few(method))
     assert tiles_of(out) == tiles_of(made[method])
@@ -89,12 +91,13 @@ def test_a_restart_gives_the_same_bytes(by_method, made, tmp_path, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_tile_does_not_depend_on_its_batch(by_method, made, method):
+def test_a_tile_does_not_depend_on_its_batch(by_method, made, tmp_path, method):
     """But for rounding, which a classical method may carry into other levels of a histogram."""
-    alone = pixels_of(by_method(method, **few(method), batch_size=1))
-    for name, pixels in pixels_of(made[method]).items():
-        difference = abs(pixels - alone[name])
-        assert difference.mean() < 0.1 and difference.max() <= 8
+    out, name = shutil.copytree(made[method], tmp_path / "m"), "r01_c01.png"
+    (out / "tiles" / name).unlink()
+    by_method(method, out, **few(method), batch_size=1)
+    difference = abs(pixels_of(made[method])[name] - pixels_of(out)[name])
+    assert difference.mean() < 0.1 and difference.max() <= 8
 
 
 @pytest.mark.parametrize("method", COMPARED)

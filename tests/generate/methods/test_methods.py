@@ -72,7 +72,6 @@ print([name for name in ("torch", "diffusers", "transformers", "peft") if name i
 """
 
 
-@pytest.mark.slow
 def test_checks_and_costs_load_no_torch():
     told = subprocess.run([sys.executable, "-c", PLANS], capture_output=True, text=True)
     assert told.stdout.strip() == "[]", told.stderr

@@ -5,7 +5,7 @@ the kind of prediction stands here, for drawing and for training.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -57,12 +57,17 @@ class Prediction(Protocol):
         ...
 
 
+def _floored(alpha: Any) -> Any:
+    """A signal level that can be divided by, a number or one per sample."""
+    return alpha.clamp(min=MIN_ALPHA) if isinstance(alpha, Tensor) else max(alpha, MIN_ALPHA)
+
+
 class Epsilon:
     """The network predicts the noise."""
 
     def clean(self, output: Tensor, z: Tensor, level: NoiseLevel) -> Tensor:
         """(z - sigma e) / alpha, alpha no smaller than diffusers' floor (paper, Eq. 6)."""
-        return (z - level.sigma * output) / max(level.alpha, MIN_ALPHA)
+        return (z - level.sigma * output) / _floored(level.alpha)
 
     def target(self, clean: Tensor, noise: Tensor, level: NoiseLevel) -> Tensor:
         """The noise."""
@@ -70,7 +75,7 @@ class Epsilon:
 
     def carry(self, level: NoiseLevel) -> float:
         """1 / alpha."""
-        return 1 / max(level.alpha, MIN_ALPHA)
+        return 1 / _floored(level.alpha)
 
     def min_snr_weight(self, alphas_cumprod: Tensor, gamma: float) -> Tensor:
         """min(s, g) / s, written without 0/0; 1 at zero-terminal SNR."""

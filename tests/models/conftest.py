@@ -20,7 +20,7 @@ def base(tiny_base):
 @pytest.fixture
 def trained(base):
     """Attach an adapter and move every parameter away from its start, as training would."""
-    from smalti.configs.settings import TrainSettings
+    from smalti.configs.train import TrainSettings
     from smalti.models.edlora import attach_new, parameter_groups
 
     def attach(name: str = "sylvie", seed: int = 0, **settings):

@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from tiny import make_tiny_sd
 
 from smalti.configs.errors import InputError, SmaltiError
-from smalti.configs.settings import BaseSettings
+from smalti.configs.base import BaseSettings
 from smalti.models.attention import fold
-from smalti.models.base import load_base
+from smalti.models.bases import load_base
 from smalti.models.conditioning import encode_prompts
 from smalti.models.edlora import (
     adapter_state,

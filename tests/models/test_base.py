@@ -32,7 +32,7 @@ def any_base(request, tiny_base, zero_snr_base):
 
 def test_facts(tiny_base):
     assert (tiny_base.layers, tiny_base.latent_channels, tiny_base.latent_factor) == (16, 4, 8)
-    assert (tiny_base.resolution, tiny_base.embedding_dim) == (64, 32)
+    assert (tiny_base.resolution, tiny_base.concepts.embedding_dim) == (64, 32)
     assert tiny_base.prediction_type == "epsilon"
     modules = (tiny_base.unet, tiny_base.text_encoder, tiny_base.vae)
     assert not any(module.training for module in modules)

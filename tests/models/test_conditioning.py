@@ -26,7 +26,7 @@ from smalti.models.conditioning import (
 def random_text(base, batch: int = 2, seed: int = 0) -> torch.Tensor:
     """Different text for every layer, [B, L, 77, D]."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(batch, base.layers, 77, base.embedding_dim, generator=generator)
+    return torch.randn(batch, base.layers, 77, base.concepts.embedding_dim, generator=generator)
 
 
 def predict(base, text: torch.Tensor) -> torch.Tensor:
@@ -77,7 +77,7 @@ def test_folded_and_repeated_text_equal_plain_text(base):
 @torch.no_grad()
 def test_folded_text_equals_4d_text_with_different_layers(base):
     text = random_text(base)
-    assert fold(text).shape == (2, base.layers * 77, base.embedding_dim)
+    assert fold(text).shape == (2, base.layers * 77, base.concepts.embedding_dim)
     torch.testing.assert_close(predict(base, fold(text)), predict(base, text))
     assert (predict(base, text) - predict(base, text[:, 0])).abs().max() > 1e-3
 
@@ -238,7 +238,7 @@ def test_encoding_equals_one_stock_pass_per_layer(base, trained):
     adapter = trained()
     prompts = [f"a photo of a {adapter.trigger} on a hill", "a cat"]
     text = encode_prompts(base, prompts, [adapter])
-    assert text.shape == (2, 16, 77, base.embedding_dim)
+    assert text.shape == (2, 16, 77, base.concepts.embedding_dim)
     size = base.concepts.num_embeddings
     reference = deepcopy(base.text_encoder)
     for layer in range(16):

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from smalti.configs.errors import InputError
-from smalti.configs.settings import TrainSettings
+from smalti.configs.train import TrainSettings
 from smalti.models.attention import cross_attention_names
-from smalti.models.base import load_base
+from smalti.models.bases import load_base
 from smalti.models.conditioning import encode_prompts
 from smalti.models.edlora import (
     adapter_state,
@@ -44,7 +44,7 @@ def test_number_of_trained_values(base, method, rank):
     count = {
         name: sum(value.numel() for value in group["params"]) for name, group in groups.items()
     }
-    width = base.embedding_dim
+    width = base.concepts.embedding_dim
     assert count["embedding"] == 2 * (16 if method == "edlora" else 1) * width
     assert count["text_encoder"] == 2 * 4 * rank * (width + width)  # two layers
     expected = 0

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from smalti.models import linear_decoder as module
-from smalti.models.base import load_base
+from smalti.models.bases import load_base
 from smalti.models.linear_decoder import (
     LinearDecoder,
     fit_linear_decoder,

@@ -15,7 +15,7 @@ from .methods.pool import drawn_pool, folder_pool, pool_studio
 from .methods.sources import choose_sources
 from .output import finish
 from .plan import MosaicPlan, plan_mosaic
-from .progress import Report, reporting
+from ..configs.progress import Report, reporting
 from .studio import Studio, draw_batch, open_studio
 from .tiles import MOSAIC, UNFINISHED, TileStore, read_record
 

@@ -25,7 +25,7 @@ from .methods.pool import Source
 from .noise import coarse_field, keyed_generator, normal, tile_noise
 from .output import adapter_record, parameters_text
 from .plan import MosaicPlan, choose_batch
-from .progress import Report
+from ..configs.progress import Report
 from .reference import load_photo
 from .sampler import OnStep, add_noise, encode_pair, make_scheduler, sample
 from .subjects import CONCEPT, Subject, assign_subjects

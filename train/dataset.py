@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from ..configs.files import file_hash, replacing
 from ..configs.settings import TrainSettings
 from ..models.pixels import flatten
-from .concept import Concept, open_images
+from .concept import Concept, ImageItem, open_image
 from .crops import Crop, make_crop
 from .lighting import draw_lights, relit
 
@@ -127,8 +127,8 @@ def _encode(
     """Cut and encode image by image, so that no more than one image's crops are in memory."""
     rows, has_mask = [], []
     lights = LIGHTS if settings.relit_share else 0
-    for item, row in zip(concept.images, open_images(concept), strict=True):
-        image, mask = image_and_mask(row, settings.use_masks)
+    for item in concept.images:
+        image, mask = image_and_mask(item, settings.use_masks)
         has_mask.append(mask is not None)
         # Keyed by content, so that adding an image leaves the crops of the others as they were.
         seed = (settings.seed, int(_hash_of(item.path)[:15], 16))
@@ -144,13 +144,14 @@ def _encode(
 
 
 def image_and_mask(
-    row: dict[str, Any], use_masks: bool = True
+    item: ImageItem, use_masks: bool = True
 ) -> "tuple[Image.Image, Image.Image | None]":
-    """The picture and mask of a row of `open_images`; a cut-out's transparency serves as mask."""
-    image, alpha = flatten(row["image"])
+    """The picture and mask of a concept's image; a cut-out's transparency serves as mask."""
+    opened, mask = open_image(item)
+    image, alpha = flatten(opened)
     if not use_masks:
         return image, None
-    return image, row["mask"] if row["mask"] is not None else alpha
+    return image, mask if mask is not None else alpha
 
 
 @torch.no_grad()

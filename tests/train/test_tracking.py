@@ -84,7 +84,7 @@ from smalti.train.trainer import train_concept
 
 def train(folder, source, batch):
     settings = TrainSettings(
-        class_word="mug", steps=2, batch_size=batch, crops_per_image=1, validate_every=0,
+        class_word="mug", steps=2, batch_size=batch, crops_per_image=1, validate_every=None,
         validation_steps=1, validation_prompts=("a <concept>",), learning_rate_unet=1e-3,
         mixed_precision="no",
     )

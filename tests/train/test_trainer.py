@@ -30,7 +30,7 @@ QUICK = TrainSettings(
     batch_size=2,
     crops_per_image=2,
     checkpoint_every=2,
-    validate_every=0,
+    validate_every=None,
     validation_steps=1,
     validation_prompts=("a <concept>",),
     learning_rate_embedding=1e-2,
@@ -404,7 +404,7 @@ def test_settings_that_cannot_work_here(folder, settings, monkeypatch):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(folder, settings):
-    runaway = with_train(settings, learning_rate_unet=1e30, gradient_clip=0.0)
+    runaway = with_train(settings, learning_rate_unet=1e30, gradient_clip=None)
     with pytest.raises(SmaltiError, match="learning rate") as caught:
         train_concept(folder, runaway, progress=quiet)
     assert caught.value.exit_code == 1

@@ -70,9 +70,9 @@ def train(
         overrides=overrides or (),
     )
     if dry_run:
-        from ..train import trainer
+        from ..train.dry_run import dry_run as plan
 
-        print_facts(f"Training {folder}", trainer.dry_run(folder, settings, restart=restart))
+        print_facts(f"Training {folder}", plan(folder, settings, restart=restart))
         print_settings(settings, "base", "train")
         return
     from ..train.trainer import train_concept

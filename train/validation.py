@@ -11,7 +11,7 @@ from ..configs.files import replacing
 from ..configs.settings import TrainSettings
 from ..models.edlora import set_active
 from ..models.pixels import to_pixels
-from .captions import fill
+from .templates import fill
 
 if TYPE_CHECKING:
     from ..models.base import BaseModel

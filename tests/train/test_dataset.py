@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from smalti.configs.settings import TrainSettings
-from smalti.train.captions import caption_templates, fill, kind_of
+from smalti.train.templates import caption_templates, fill, kind_of
 from smalti.train.concept import load_concept
 from smalti.train.crops import choose_window, find_anchor, make_crop
 from smalti.train.dataset import LIGHTS, build_latents

@@ -51,6 +51,19 @@ class Adapter:
         """Its name inside peft and among the word tables: no weight or attribute is called so."""
         return f"edlora_{self.name}"
 
+    @property
+    def layerwise(self) -> bool:
+        """Whether every cross-attention layer has vectors of its own for the words."""
+        return self.embeddings.shape[1] > 1
+
+
+def word_layers(base: BaseModel, method: str) -> int:
+    """How many vectors L a word has: what the training methods differ in, and asked nowhere else.
+
+    One for each cross-attention layer (ED-LoRA), or one for all of them ("lora").
+    """
+    return base.layers if method == "edlora" else 1
+
 
 def attach_new(base: BaseModel, name: str, class_word: str, settings: TrainSettings) -> Adapter:
     """Attach a fresh, trainable adapter and switch it on alone, at scale 1.
@@ -60,8 +73,7 @@ def attach_new(base: BaseModel, name: str, class_word: str, settings: TrainSetti
     or a name that is taken.
     """
     generator = torch.Generator().manual_seed(settings.seed)
-    layers = base.layers if settings.method == "edlora" else 1
-    table = initial_words(base, class_word, layers, generator)
+    table = initial_words(base, class_word, word_layers(base, settings.method), generator)
     adapter = _attach(
         base,
         Adapter(
@@ -145,7 +157,7 @@ def load_adapter(base: BaseModel, path: Path, name: str | None = None) -> Adapte
         saved_words, method = list(metadata["tokens"]), metadata["method"]
         _check_base(base, path, metadata["base"])
         key = concept_key(name or metadata["name"])
-        shape = (len(saved_words), base.layers if method == "edlora" else 1, base.concepts.embedding_dim)
+        shape = (len(saved_words), word_layers(base, method), base.concepts.embedding_dim)
         adapter = Adapter(
             name=key,
             class_word=metadata["class_word"],

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from .lighting import RELIT
-from .losses import min_snr_weight
 from .run import Run
-from .sampling import Sample, draw_sample, relit_at, template_at
+from .samples import Sample, draw_sample, relit_at, template_at
 from .templates import caption_templates, fill
 
 
@@ -19,7 +18,6 @@ class Batch:
     latents: Tensor
     noise: Tensor
     timesteps: Tensor
-    """[B], whole numbers on the CPU."""
     subject: Tensor
     padding: Tensor
     has_mask: Tensor
@@ -37,7 +35,7 @@ def make_batch(run: Run, micro: int) -> Batch:
     return Batch(
         latents=data.latents[images, crops, lights].to(device),
         noise=torch.stack([s.noise for s in samples]).to(device),
-        timesteps=torch.tensor([s.timestep for s in samples]),
+        timesteps=torch.tensor([s.timestep for s in samples]).to(device),
         subject=data.subject[images, crops].to(device),
         padding=data.padding[images, crops].to(device),
         has_mask=data.has_mask[images].to(device),
@@ -48,7 +46,7 @@ def make_batch(run: Run, micro: int) -> Batch:
 def draw_samples(run: Run, micro: int, *, lights: int) -> list[Sample]:
     """Draw this process's samples of a micro-batch from the run's one stream of samples."""
     settings, data = run.settings, run.data
-    weights = min_snr_weight(run.alphas, settings.min_snr_gamma or 0.0, run.base.prediction_type)
+    weights = run.base.denoiser.timestep_weights(settings.min_snr_gamma)
     share = run.accelerator.num_processes * settings.batch_size
     start = (
         run.step * run.samples_per_step

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..configs.errors import InputError
 from ..configs.tables import read_tables
+from ..models.words import CONCEPT
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,7 +25,6 @@ IMAGE_SUFFIXES = {
     *(".heic", ".heif"),
 }
 MASK_SUFFIX = ".mask.png"
-PLACEHOLDER = "<concept>"
 MIN_SIDE = 64
 MIN_IMAGES = 3
 FEW_IMAGES = 8
@@ -161,7 +161,7 @@ def _image_fault(path: Path) -> str:
     """Say why an image cannot be used, or return ""; decodes it, as truncated files open well."""
     from PIL import Image, UnidentifiedImageError
 
-    from ..models.pixels import is_animated  # which loads torch: `mosaic concepts` needs none
+    from ..models.pixels import is_animated
 
     try:
         with Image.open(path) as image:
@@ -245,7 +245,7 @@ def _read_caption(path: Path, warnings: list[str]) -> str | None:
     if not caption:
         warnings.append(f"{path.name} is empty; a template caption is used.")
         return None
-    if PLACEHOLDER not in caption:
-        warnings.append(f"{path.name} has no {PLACEHOLDER}; it is put in front.")
-        return f"{PLACEHOLDER}, {caption}"
+    if CONCEPT not in caption:
+        warnings.append(f"{path.name} has no {CONCEPT}; it is put in front.")
+        return f"{CONCEPT}, {caption}"
     return caption

@@ -1,12 +1,12 @@
 """`mosaic-train --dry-run`: what training would do and how long it takes; no model is loaded."""
 
-import time
 from pathlib import Path
 from typing import Any
 
 from ..configs.errors import InputError
 from ..configs.settings import Settings
 from ..models.concepts import ADAPTER_FILE, WORK_FOLDER
+from ..models.cost import TRAINING, expected_device, seconds_of
 from .concept import Concept, load_concept
 from .earlier import EarlierWork, earlier_work
 from .identity import (
@@ -16,12 +16,6 @@ from .identity import (
     with_class_word,
     with_precision,
 )
-
-# Stable Diffusion at 512 px: UNet and 16 text passes take 1 TFLOP forward, backward twice that.
-SD_FLOP_PER_SAMPLE = 3e12
-SD_SIZE_GB = 3.4
-# Share of a plain matrix product's speed that small convolutions and attentions reach.
-EFFICIENCY = 0.25
 
 
 def dry_run(folder: Path, settings: Settings, *, restart: bool = False) -> dict[str, Any]:
@@ -82,23 +76,7 @@ def conflict(concept: Concept, settings: Settings, earlier: EarlierWork) -> str:
 
 
 def estimate_step_seconds(settings: Settings) -> float:
-    """Estimate the time of a step from the device's speed."""
+    """Estimate the time of a step from the size of the base and the kind of device."""
     train, base = settings.train, settings.base
-    scale = base.size_gb / SD_SIZE_GB * (base.resolution / 512) ** 2
-    flop = SD_FLOP_PER_SAMPLE * scale * train.batch_size * train.gradient_accumulation
-    return flop / (EFFICIENCY * device_speed())
-
-
-def device_speed() -> float:
-    """Return this device's floating-point operations per second in a matrix product, measured."""
-    import torch
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    size = 4096 if device == "cuda" else 512
-    matrix = torch.randn(size, size, device=device)
-    matrix @ matrix
-    began = time.perf_counter()
-    for _ in range(5):
-        matrix = (matrix @ matrix).clamp(-1, 1)
-    matrix.sum().item()
-    return 5 * 2 * size**3 / (time.perf_counter() - began)
+    calls = TRAINING * train.batch_size * train.gradient_accumulation
+    return seconds_of(calls, base, base.resolution, expected_device())

@@ -1,11 +1,10 @@
 """The loop over steps, and what it leaves on disk: checkpoints, logs and validation grids."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from ..configs.progress import Report
-from ..models.base import BaseModel
 from ..models.edlora import adapter_state
 from .checkpoint import Checkpoint, save_checkpoint
 from .run import Run
@@ -44,7 +43,7 @@ def fit(run: Run, work: Path, report: Report, tell: Callable[[str], None]) -> No
         validate(run, validation_path(work, 0))
     report(run.step, total, "")
     log_of_run = RunLog(work, run.step) if run.is_main else nullcontext()
-    with casts_left_to_autocast(run.base), stop_requests() as stop, log_of_run as log:
+    with run.base.casts_left_to_autocast(), stop_requests() as stop, log_of_run as log:
         while run.step < total:
             values = train_step(run)
             stopping = agreed(run, stop)
@@ -58,15 +57,6 @@ def fit(run: Run, work: Path, report: Report, tell: Callable[[str], None]) -> No
                     "The same command goes on from there."
                 )
                 raise KeyboardInterrupt
-
-
-@contextmanager
-def casts_left_to_autocast(base: BaseModel) -> Iterator[None]:
-    """Spare every LoRA layer a cast of its input to fp32, which autocast takes back at once."""
-    from peft.helpers import disable_input_dtype_casting
-
-    with disable_input_dtype_casting(base.unet), disable_input_dtype_casting(base.text_encoder):
-        yield
 
 
 def keep_state(run: Run, work: Path, log: RunLog, *, stopping: bool) -> None:

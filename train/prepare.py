@@ -8,7 +8,7 @@ import torch
 from ..configs.errors import InputError, SmaltiError
 from ..configs.progress import Report, silent
 from ..configs.settings import Settings, TrainSettings
-from ..models.base import load_base
+from ..models.bases import load_base
 from ..models.device import DTYPES, pick_device, resolve_precision
 from ..models.edlora import attach_new, load_adapter_state
 from .checkpoint import Checkpoint
@@ -69,7 +69,7 @@ def prepare(
         data = build_latents(concept, base, train, work, report)
     check_latents(data)
     if train.gradient_checkpointing:
-        base.unet.enable_gradient_checkpointing()
+        base.enable_gradient_checkpointing()
     run = Run(
         settings=train,
         base=base,
@@ -77,8 +77,7 @@ def prepare(
         data=data,
         accelerator=accelerator,
         optimizer=accelerator.prepare_optimizer(make_optimizer(base, adapter, train)),
-        alphas=base.scheduler("ddim").alphas_cumprod.float().cpu(),
-        recorder=make_recorder(base, data, train),
+        recorder=make_recorder(base, adapter, data, train),
         norm_limits=initial_norm_limits(adapter.embeddings, train.embedding_norm_limit),
         frozen_words=[False] * adapter.embeddings.shape[0],
         identity=identity_of(concept, settings, base.fingerprint, accelerator.num_processes),

@@ -22,8 +22,6 @@ class Run:
     data: LatentSet
     accelerator: Any
     optimizer: Any
-    alphas: Tensor
-    """Cumulative alphas [T], fp32 on the CPU."""
     recorder: AttentionRecorder | None
     """Attention maps of the step; None when the regulariser is off."""
     norm_limits: Tensor

@@ -4,13 +4,15 @@ import math
 import time
 from collections import defaultdict
 from contextlib import nullcontext
+from dataclasses import replace
 
 from torch import Tensor
 
 from ..configs.errors import SmaltiError
-from ..models.conditioning import encode_prompts
+from ..models.denoiser import Conditioning
+from ..models.prediction import NoiseLevel
 from .batch import Batch, make_batch
-from .losses import add_noise, detail_weights, loss_weights, masked_mean, prediction_target
+from .losses import detail_weights, loss_weights, masked_mean
 from .optimizer import update
 from .run import Run
 from .word_attention import regulariser
@@ -54,19 +56,19 @@ def batch_losses(run: Run, batch: Batch) -> dict[str, Tensor]:
 def denoising_loss(run: Run, batch: Batch) -> Tensor:
     """Return the masked mean square error of the prediction, a scalar; records attention maps."""
     settings, base = run.settings, run.base
-    alphas = run.alphas[batch.timesteps].to(base.device)
-    noisy = add_noise(batch.latents, batch.noise, alphas).to(base.dtype)
-    text = encode_prompts(base, batch.prompts, [run.adapter])
-    prediction = predict(run, noisy, batch.timesteps.to(base.device), text)
-    target = prediction_target(batch.latents, batch.noise, alphas, base.prediction_type)
+    level = base.denoiser.level(batch.timesteps)
+    shown = base.encode_text(batch.prompts, [run.adapter])
+    output = predict(run, level.noised(batch.latents, batch.noise), level, shown)
+    target = base.denoiser.target(batch.latents, batch.noise, level)
     weight = loss_weights(batch.subject, batch.padding, settings.background_weight)
     weight = weight * detail_weights(batch.latents, batch.subject, settings.detail_emphasis)
-    return masked_mean((prediction.float() - target).square(), weight).mean()
+    return masked_mean((output - target).square(), weight).mean()
 
 
-def predict(run: Run, noisy: Tensor, timesteps: Tensor, text: Tensor) -> Tensor:
-    """Return the UNet's output [B, C, h, w]; attention maps are recorded if they are needed."""
-    texts = text.unbind(dim=1)
+def predict(run: Run, noisy: Tensor, level: NoiseLevel, shown: Conditioning) -> Tensor:
+    """Return the network's output [B, C, h, w]; attention maps are recorded if they are needed."""
+    # The gradient of one layer's part of a tensor is a tensor of all: each layer gets its own.
+    texts = replace(shown, text=shown.text.unbind(dim=1))
     # Closed before the backward pass, where gradient checkpointing would record all maps again.
     with run.recorder or nullcontext():
-        return run.base.unet(noisy, timesteps, encoder_hidden_states=texts).sample
+        return run.base.denoiser.output(noisy, level, texts)

@@ -11,22 +11,23 @@ from torch.nn import functional as F
 
 from ..configs.errors import InputError
 from ..configs.settings import TrainSettings
-from ..models.attention import TEXT_LENGTH, AttentionRecorder, install_layerwise_attention
+from ..models.attention import TEXT_LENGTH, AttentionRecorder
 from ..models.base import BaseModel
 from ..models.conditioning import prompt_ids
+from ..models.edlora import Adapter
 from .dataset import LatentSet
 from .losses import attention_loss
 from .run import Run
 
 
 def make_recorder(
-    base: BaseModel, data: LatentSet, settings: TrainSettings
+    base: BaseModel, adapter: Adapter, data: LatentSet, settings: TrainSettings
 ) -> AttentionRecorder | None:
     """Install the attention recorder if the regulariser has layer-wise words and masks."""
-    if settings.attention_weight == 0 or settings.method != "edlora" or not data.has_mask.any():
+    if settings.attention_weight == 0 or not adapter.layerwise or not data.has_mask.any():
         return None
     recorder = AttentionRecorder()
-    install_layerwise_attention(base.unet, recorder, attention=settings.attention)
+    base.set_attention(gradients=True, recorder=recorder)
     return recorder
 
 

@@ -20,7 +20,7 @@ from ...configs.files import replacing
 from ...configs.recipe import RecipeSettings, UnetSettings
 from ...models.attention import attention_kernel
 from ...models.device import resolve_precision
-from ..losses import min_snr_weight
+from ...models.prediction import Velocity
 from .anew import Former, train_text_layers_only
 from .captions import words_of
 from .compose import render
@@ -63,7 +63,7 @@ def loss_weights(alphas: Tensor, gamma: float, lower: float) -> Tensor:
 
     With SNR = a / (1 - a) it is min(SNR, gamma) / (SNR + 1), written so that a = 0 and a = 1 work.
     """
-    return min_snr_weight(alphas, gamma, "v_prediction").clamp(min=lower)
+    return Velocity().min_snr_weight(alphas, gamma).clamp(min=lower)
 
 
 def draw_timesteps(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from ..configs.errors import InputError, SmaltiError
 from ..configs.progress import Report, silent
 from ..configs.settings import Settings, TrainSettings
+from ..models.base import BaseModel
 from ..models.bases import load_base
 from ..models.device import DTYPES, pick_device, resolve_precision
 from ..models.edlora import attach_new, load_adapter_state
@@ -45,31 +46,20 @@ def make_accelerator(settings: TrainSettings) -> Any:
 
 
 def prepare(
-    concept: Concept,
-    settings: Settings,
-    accelerator: Any,
-    work: Path,
-    report: Report = silent,
+    concept: Concept, settings: Settings, accelerator: Any, work: Path, report: Report = silent
 ) -> Run:
     """Load the base, encode the images and attach a fresh adapter.
 
     settings: with class word and precision resolved; `report` is told of each encoded image.
     """
     train = settings.train
-    base = load_base(
-        settings.base,
-        device=str(accelerator.device),
-        dtype=DTYPES[accelerator.mixed_precision],
-        attention=train.attention,
-    )
+    base = open_base(settings, accelerator)
     # Identical in every process, whatever else has drawn random numbers.
     torch.manual_seed(train.seed)
     adapter = attach_new(base, concept.name, concept.class_word, train)
     with accelerator.main_process_first():
         data = build_latents(concept, base, train, work, report)
     check_latents(data)
-    if train.gradient_checkpointing:
-        base.enable_gradient_checkpointing()
     run = Run(
         settings=train,
         base=base,
@@ -84,6 +74,19 @@ def prepare(
     )
     check_captions(run)
     return run
+
+
+def open_base(settings: Settings, accelerator: Any) -> BaseModel:
+    """Load the base for training on the accelerator's device and in its precision."""
+    base = load_base(
+        settings.base,
+        device=str(accelerator.device),
+        dtype=DTYPES[accelerator.mixed_precision],
+        attention=settings.train.attention,
+    )
+    if settings.train.gradient_checkpointing:
+        base.enable_gradient_checkpointing()
+    return base
 
 
 def check_latents(data: LatentSet) -> None:

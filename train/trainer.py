@@ -34,22 +34,13 @@ def train_concept(
 
     Work files (checkpoints, logs, validation grids, cached latents) lie in `folder/.training`. A
     run that was cut off goes on from its last checkpoint; a finished one returns at once, or goes
-    on when `train.steps` has grown.
+    on when `train.steps` has grown. An empty class word comes from concept.toml, "auto" precision
+    from the run that goes on. `progress` (images or steps done, in all, what is being done) shows
+    it in place of the bar. `restart` forgets earlier work; `restarted` is called once it is gone.
 
-    Args:
-        folder: The concept's folder.
-        settings: Resolved settings; `train.class_word`, when empty, comes from concept.toml, and
-            "auto" precision from the run that goes on, if there is one.
-        progress: Called with (images encoded or steps done, all of them, what is being done)
-            instead of showing a progress bar.
-        restart: Forget earlier work on this concept and begin anew.
-        restarted: Called once that work is gone, so that nobody asks for it twice.
-
-    Raises:
-        InputError: The folder, the settings or the base model cannot be used, or differ from those
-            the run began with.
-        SmaltiError: The run failed; what was saved stays.
-        KeyboardInterrupt: Ctrl-C or SIGTERM, after the state was saved.
+    Raises InputError when folder, settings or base cannot be used or are not those of the run that
+    lies there, SmaltiError when the run fails, KeyboardInterrupt on Ctrl-C or SIGTERM; what was
+    done is saved.
     """
     concept = load_concept(folder, settings.train.class_word)
     work, out = concept.folder / WORK_FOLDER, concept.folder / ADAPTER_FILE
@@ -66,18 +57,23 @@ def train_concept(
         return out
     with reporting(progress if main else silent, concept.name, "it") as report:
         run = prepare(concept, settings, accelerator, work, report)
-        if restart and main:  # not before: what can fail has not
-            remove(checkpoint_folder(work))
-            restarted()
-        accelerator.wait_for_everyone()
-        resume(run, work, load_latest(work))
-        if main:
-            save_settings(settings, work / "settings.toml")
+        take_up(run, settings, work, restarted if restart else None)
         fit(run, work, report, tell)
-    if main:
-        finish(run, concept, settings, out)
-    accelerator.wait_for_everyone()
+    finish(run, concept, settings, out)
     return out
+
+
+def take_up(
+    run: Run, settings: Settings, work: Path, restarted: Callable[[], None] | None
+) -> None:
+    """Go on from the latest checkpoint; with `restarted`, remove all first and call it."""
+    if restarted and run.is_main:  # not before: what can fail has not
+        remove(checkpoint_folder(work))
+        restarted()
+    run.accelerator.wait_for_everyone()
+    resume(run, work, load_latest(work))
+    if run.is_main:
+        save_settings(settings, work / "settings.toml")
 
 
 def is_finished(
@@ -104,10 +100,12 @@ def holds_steps(path: Path, steps: int) -> bool:
 
 
 def finish(run: Run, concept: Concept, settings: Settings, out: Path) -> None:
-    """Write the adapter and the last validation grid."""
-    work = concept.folder / WORK_FOLDER
-    validate(run, validation_path(work, run.step), concept.folder / "validation.png")
-    save_adapter(run.base, run.adapter, out, adapter_metadata(run, concept, settings))
+    """Write the adapter and the last validation grid, on the main process."""
+    if run.is_main:
+        work = concept.folder / WORK_FOLDER
+        validate(run, validation_path(work, run.step), concept.folder / "validation.png")
+        save_adapter(run.base, run.adapter, out, adapter_metadata(run, concept, settings))
+    run.accelerator.wait_for_everyone()
 
 
 def adapter_metadata(run: Run, concept: Concept, settings: Settings) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from smalti.generate.guidance.band import along_both, area_matrix
 from smalti.generate.mosaic import recorded_settings
 from smalti.generate.tint import tint
 from smalti.models.concepts import find_concept
-from smalti.train.concept import load_concept, open_images
+from smalti.train.concept import load_concept
 from smalti.train.crops import is_whole, make_crop
 from smalti.train.dataset import image_and_mask
 
@@ -84,8 +84,7 @@ def photo_crops(folder: Path, class_word: str, count: int, side: int) -> Tensor:
 
     Whole views on a canvas are left out: they show the subject smaller than a tile does.
     """
-    rows = open_images(load_concept(folder, class_word))
-    layers = [image_and_mask(row) for row in rows]
+    layers = [image_and_mask(item) for item in load_concept(folder, class_word).images]
     indices = [i for i in range(2 * count) if not is_whole(i)][:count]
     return torch.stack([
         make_crop(*layers[i % len(layers)], class_word, side, i, False, (0,)).image

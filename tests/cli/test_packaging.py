@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("cli", "configs", "generate", "models", "train")
+ROOMS = ("cli", "configs", "evaluate", "generate", "models", "train")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 

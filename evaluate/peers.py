@@ -17,15 +17,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from ...configs.errors import SmaltiError
-from ...configs.files import replacing
-from ...configs.settings import MosaicSettings
+from ..configs.errors import SmaltiError
+from ..configs.files import replacing
+from ..configs.methods import MatchSettings
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..grid import Grid
-    from ..tiles import TileStore
+    from ..generate.grid import Grid
+    from ..generate.store import Store
 
 # Names in a peer's working folder. A peer sees nothing but these: metapixel-prepare passes names
 # through a shell, and OpenCV cannot open every name.
@@ -43,7 +43,7 @@ class Peer:
     """How to install it."""
     version: Callable[[], str]
     """Its name and version, empty when it is not installed; raises SmaltiError."""
-    place: Callable[[Path, "Grid", MosaicSettings], None]
+    make: Callable[[Path, "Grid", MatchSettings], None]
     """Make RESULT of REFERENCE and POOL in a working folder; raises SmaltiError."""
 
 
@@ -59,10 +59,11 @@ def metapixel_version() -> str:
     """As it says it: "metapixel 1.0.2"."""
     if not shutil.which("metapixel"):
         return ""
-    return call("metapixel", ["metapixel", "--version"], Path.cwd()).partition("\n")[0].strip()
+    printed = run_program("metapixel", ["metapixel", "--version"], Path.cwd())
+    return printed.partition("\n")[0].strip()
 
 
-def place_with_mosaicraft(work: Path, grid: "Grid", mosaic: MosaicSettings) -> None:
+def run_mosaicraft(work: Path, grid: "Grid", settings: MatchSettings) -> None:
     """Its default preset, which recolours pictures and takes each variant of one once.
 
     Where the variants are fewer than the tiles that preset refuses and names `fast`, which takes
@@ -73,10 +74,10 @@ def place_with_mosaicraft(work: Path, grid: "Grid", mosaic: MosaicSettings) -> N
     words = ["generate", REFERENCE, "--tiles", POOL, "--output", RESULT,
              "--target-tiles", str(tiles), "--tile-size", str(grid.tile),
              *([] if enough else ["--preset", "fast"])]  # fmt: skip
-    call("mosaicraft", [sys.executable, "-m", "mosaicraft", *words], work)
+    run_program("mosaicraft", [sys.executable, "-m", "mosaicraft", *words], work)
 
 
-def place_with_metapixel(work: Path, grid: "Grid", mosaic: MosaicSettings) -> None:
+def run_metapixel(work: Path, grid: "Grid", settings: MatchSettings) -> None:
     """Its defaults, which change no picture but in resampling, and our distance between repeats.
 
     It counts that distance as `nearest_sources` does, so a pool that is large enough for `match` is
@@ -86,13 +87,13 @@ def place_with_metapixel(work: Path, grid: "Grid", mosaic: MosaicSettings) -> No
     size = [f"--width={grid.tile}", f"--height={grid.tile}"]
     (work / LIBRARY).mkdir()
     prepare = "metapixel-prepare"
-    call(prepare, [prepare, *size, POOL, LIBRARY], work, HOME=str(work))
+    run_program(prepare, [prepare, *size, POOL, LIBRARY], work, HOME=str(work))
     given, prepared = ([*(work / name).glob("*.png")] for name in (POOL, LIBRARY))
     if len(prepared) < len(given):  # of these it says nothing at the end
         raise SmaltiError(f"{prepare} took {len(prepared)} of {len(given)} pictures.")
-    call(
+    run_program(
         "metapixel",
-        ["metapixel", *size, f"--library={LIBRARY}", f"--distance={mosaic.repeat_distance}",
+        ["metapixel", *size, f"--library={LIBRARY}", f"--distance={settings.repeat_distance}",
          "--metapixel", ENLARGED, RESULT],
         work,
         HOME=str(work),  # where a user's .metapixelrc is not, which may change every default
@@ -100,13 +101,13 @@ def place_with_metapixel(work: Path, grid: "Grid", mosaic: MosaicSettings) -> No
 
 
 PEERS = {
-    "mosaicraft": Peer("pip install mosaicraft", mosaicraft_version, place_with_mosaicraft),
-    "metapixel": Peer("apt install metapixel", metapixel_version, place_with_metapixel),
+    "mosaicraft": Peer("pip install mosaicraft", mosaicraft_version, run_mosaicraft),
+    "metapixel": Peer("apt install metapixel", metapixel_version, run_metapixel),
 }
 """By the name of the program, which is also the row's method."""
 
 
-def call(name: str, command: Sequence[str], work: Path, **environment: str) -> str:
+def run_program(name: str, command: Sequence[str], work: Path, **environment: str) -> str:
     """Run the program `name` in the folder `work` to its end and return what it printed.
 
     Raises SmaltiError, with the last line that it said, when it does not start or fails.
@@ -131,11 +132,11 @@ def call(name: str, command: Sequence[str], work: Path, **environment: str) -> s
 
 def draw_peer(
     name: str,
-    store: "TileStore",
+    store: "Store",
     identity: dict[str, Any],
     reference: Path,
-    source: "TileStore",
-    mosaic: MosaicSettings,
+    source: "Store",
+    settings: MatchSettings,
 ) -> None:
     """Have a peer make a mosaic, and store it as `draw_mosaic` would; its folder is whole or not.
 
@@ -144,20 +145,20 @@ def draw_peer(
 
     Raises SmaltiError when the peer fails or leaves a picture of another size.
     """
-    from ..methods.pool import pool_pictures
-    from ..tiles import REFERENCE as KEPT
-    from ..tiles import TileStore
+    from ..generate.methods.pool import FOLDER
+    from ..generate.store import REFERENCE as KEPT
+    from ..generate.store import Store
 
     with TemporaryDirectory(prefix="smalti-") as folder:
         work = Path(folder)
         shutil.copyfile(reference, work / REFERENCE)
-        (work / POOL).symlink_to(pool_pictures(source.folder).resolve())
+        (work / POOL).symlink_to((source.folder / FOLDER / "tiles").resolve())
         began = time.perf_counter()
-        PEERS[name].place(work, store.grid, mosaic)
+        PEERS[name].make(work, store.grid, settings)
         seconds = round(time.perf_counter() - began, 2)
         canvas = read_canvas(name, work / RESULT, store.grid)
     with replacing(store.folder) as temporary:
-        kept = TileStore(temporary, store.grid)
+        kept = Store(temporary, store.grid)
         kept.claim(identity)
         shutil.copyfile(reference, temporary / KEPT)
         write_canvas(kept, canvas)
@@ -197,10 +198,10 @@ def read_canvas(name: str, path: Path, grid: "Grid") -> "np.ndarray":
     return pixels
 
 
-def write_canvas(store: "TileStore", canvas: "np.ndarray") -> None:
+def write_canvas(store: "Store", canvas: "np.ndarray") -> None:
     """Keep 8-bit pixels [rows*tile, cols*tile, 3] as tiles and as the mosaic."""
-    from ..files import write_png
-    from ..tiles import MOSAIC
+    from ..generate.store import MOSAIC
+    from ..models.pixels import write_png
 
     side = store.grid.tile
     for row, col in store.grid.tiles:

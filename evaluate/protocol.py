@@ -3,14 +3,18 @@
 Nothing here draws or loads a model, so that commands can list names at once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...configs.errors import InputError
-from ...configs.loading import nearest, resolve
-from ...configs.settings import Settings
+from ..configs.errors import InputError
+from ..configs.guides import LpipsSettings
+from ..configs.loading import resolve
+from ..configs.methods import SmaltiSettings
+from ..configs.mosaic import CHOSEN, changed
+from ..configs.settings import MosaicSettings, Settings
+from ..configs.tables import Tables, put_override
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ PAIRS = (
 """Global and local prompts of the paper's Figure 11, word for word, in its order."""
 
 PAPER_PRESET = "paper"
+OURS = SmaltiSettings.name
+"""The method that the others are compared with."""
 LPIPS_GUIDED = "guided by LPIPS"
 ABLATION: dict[str, dict[str, Any]] = {
     "without integral noise": {"noise": "random"},
@@ -84,10 +90,9 @@ SWEEP: dict[str, dict[str, Any]] = {
     if name
 }
 """What the variants of Figure 9 change in the paper's method."""
-
-# An evaluation sets these itself; what else is set holds for all of its rows.
-OWN = ("grid", "level", "seed", "method", "ref", "ref_prompt", "ref_lora", "tile_prompt",
-       "tile_lora", "pool")  # fmt: skip
+RESERVED = ("grid", "level", "seed", "method", "ref", "ref_prompt", "ref_lora", "tile_prompt",
+            "tile_lora", "pool")  # fmt: skip
+"""Mosaic settings that an evaluation chooses itself; what else is set holds for all of its rows."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Job:
+class Case:
     """One mosaic of the evaluation."""
 
     pair: Pair
@@ -126,9 +131,12 @@ class Job:
         return f"{self.pair.name}, seed {self.seed}, {self.row.label}"
 
 
-def setting_name(override: str) -> str:
-    """The setting that an override such as "mosaic.steps=4" is of."""
-    return override.partition("=")[0].strip()
+def parse_overrides(texts: Sequence[str]) -> Tables:
+    """What overrides such as "mosaic.steps=4" set, by section and name; raises InputError."""
+    tables: Tables = {}
+    for text in texts:
+        put_override(tables, text)
+    return tables
 
 
 @dataclass(frozen=True)
@@ -140,43 +148,70 @@ class Protocol:
     grid: str = "8x8"
     """ROWSxCOLS."""
     overrides: tuple[str, ...] = ()
-    """Further settings, "mosaic.steps=4"."""
+    """Further settings, "mosaic.steps=4"; each holds for the rows that read it."""
+    precision: str | None = None
+    """The one at which everything is drawn, resolved; None leaves it to the settings."""
 
     def __post_init__(self) -> None:
-        """Refuse overrides of what an evaluation sets itself; raises InputError."""
-        for text in self.overrides:
-            name = setting_name(text)
-            if name in [f"mosaic.{own}" for own in OWN]:
+        """Refuse overrides of what an evaluation chooses itself; raises InputError."""
+        for name in parse_overrides(self.overrides).get("mosaic", {}):
+            if name in RESERVED:
                 raise InputError(
-                    f"--set {name} is no choice here: an evaluation sets it itself. Take --pairs, "
-                    "--seeds, --methods or --grid, or mosaic-gen for a mosaic of your own."
+                    f"--set mosaic.{name} is no choice here: an evaluation sets it itself. Take "
+                    "--pairs, --seeds, --methods or --grid, or mosaic-gen for a mosaic of your own."
                 )
 
-    def settings(self, job: Job, lpips: Path | None = None) -> Settings:
+    def settings(self, case: Case, lpips: Path | None = None) -> Settings:
         """Settings of one mosaic; raises InputError as `resolve` does.
 
         lpips: LPIPS weights, which the guide of that name needs.
         """
-        settings = self._resolved(job.pair, job.seed, job.row.preset, {"method": job.row.method})
-        changes = dict({**ABLATION, **SWEEP}.get(job.row.variant, {}))
-        if job.row.variant == LPIPS_GUIDED:
-            changes["lpips"] = str(lpips)
-        return replace(settings, mosaic=replace(settings.mosaic, **changes))
+        own = {"ref_prompt": case.pair.reference, "tile_prompt": (case.pair.tile,),
+               "seed": case.seed, "method": case.row.method}  # fmt: skip
+        settings = self._resolved(case.row.preset, own)
+        mosaic = changed(settings.mosaic, **{**ABLATION, **SWEEP}.get(case.row.variant, {}))
+        if isinstance(mosaic.guide, LpipsSettings):
+            mosaic = changed(mosaic, lpips=str(lpips))
+        return replace(settings, mosaic=mosaic)
 
     def reference_settings(self, pair: Pair, seed: int) -> Settings:
         """Settings that a reference is drawn with, the same for all rows: the default ones.
 
         Without guidance, so that a reference is the same whatever guides tiles.
         """
-        return self._resolved(pair, seed, None, {"guidance": False})
+        own = {"ref_prompt": pair.reference, "tile_prompt": (pair.tile,), "seed": seed}
+        return self._resolved(None, {**own, "guidance": False})
 
-    def _resolved(
-        self, pair: Pair, seed: int, preset: str | None, more: Mapping[str, Any]
-    ) -> Settings:
-        own = {"grid": self.grid, "seed": seed, "ref_prompt": pair.reference,
-               "tile_prompt": (pair.tile,), **more}  # fmt: skip
-        options = {f"mosaic.{name}": value for name, value in own.items()}
-        return resolve(base=self.base, mosaic=preset, options=options, overrides=self.overrides)
+    def _resolved(self, preset: str | None, own: dict[str, Any]) -> Settings:
+        """Settings with `own` ones and those overrides that their method and guide read."""
+        options = {f"mosaic.{name}": value for name, value in {"grid": self.grid, **own}.items()}
+        given = [(text, *_parsed(text)) for text in self.overrides]
+
+        def resolved(read: Collection[str]) -> Settings:
+            texts = [text for text, section, name in given if section != "mosaic" or name in read]
+            return resolve(base=self.base, mosaic=preset, options=options, overrides=texts)
+
+        settings = resolved(resolved(CHOSEN).mosaic.flat())
+        if not self.precision:
+            return settings
+        return replace(settings, mosaic=changed(settings.mosaic, mixed_precision=self.precision))
+
+    def check_overrides(self, mosaics: Sequence[MosaicSettings]) -> None:
+        """Raise InputError for an override that none of the mosaics reads."""
+        read = {name for mosaic in mosaics for name in mosaic.flat()}
+        for name in parse_overrides(self.overrides).get("mosaic", {}):
+            if name not in read:
+                raise InputError(
+                    f"--set mosaic.{name} changes nothing: no row has a method or guide that reads "
+                    "it. Leave it out or choose other --methods."
+                )
+
+
+def _parsed(override: str) -> tuple[str, str]:
+    """Section and name of the setting that one override is of."""
+    ((section, values),) = parse_overrides([override]).items()
+    (name,) = values
+    return section, name
 
 
 def table_rows(
@@ -185,42 +220,10 @@ def table_rows(
     """The rows of the tables, each once; variants bring the whole method as their first."""
     found = [Row(method, preset) for preset in presets for method in methods]
     if variants:
-        found += [Row("smalti", PAPER_PRESET, variant) for variant in ("", *variants)]
+        found += [Row(OURS, PAPER_PRESET, variant) for variant in ("", *variants)]
     return list(dict.fromkeys(found))
 
 
-def all_jobs(pairs: Sequence[Pair], seeds: Sequence[int], rows: Sequence[Row]) -> list[Job]:
+def all_cases(pairs: Sequence[Pair], seeds: Sequence[int], rows: Sequence[Row]) -> list[Case]:
     """Every mosaic, pair by pair, so that what is finished first can be compared first."""
-    return [Job(pair, seed, row) for pair in pairs for seed in seeds for row in rows]
-
-
-def choose_names(text: str, known: Sequence[str], what: str) -> list[str]:
-    """Read comma-separated names of `known`, "all" for all of them; raises InputError."""
-    chosen = [name.strip() for name in text.split(",") if name.strip()]
-    if chosen == ["all"]:
-        return list(known)
-    if not chosen:
-        raise InputError(f"--{what}s is empty; known: {', '.join(known)}.")
-    for name in chosen:
-        if name not in known:
-            raise InputError(
-                f'There is no {what} "{name}"{nearest(name, known)} Known: {", ".join(known)}.'
-            )
-    return list(dict.fromkeys(chosen))
-
-
-def choose_pairs(text: str) -> list[Pair]:
-    """Read comma-separated names of pairs, "all" for all of them; raises InputError."""
-    by_name = {pair.name: pair for pair in PAIRS}
-    return [by_name[name] for name in choose_names(text, list(by_name), "pair")]
-
-
-def choose_seeds(text: str) -> list[int]:
-    """Read comma-separated seeds; raises InputError."""
-    try:
-        seeds = [int(part) for part in text.split(",")]
-    except ValueError:
-        seeds = [-1]
-    if min(seeds) < 0:
-        raise InputError(f'--seeds takes whole numbers from 0 up, such as 0,1, not "{text}".')
-    return list(dict.fromkeys(seeds))
+    return [Case(pair, seed, row) for pair in pairs for seed in seeds for row in rows]

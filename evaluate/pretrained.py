@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ...models.lpips import Lpips
+from ..models.lpips import Lpips
+from ..models.metrics import RESOLUTIONS
 from .image_reward import ImageReward
 from .judge import Judge, channel_scales
-from .metrics import RESOLUTIONS
 from .networks import BLIP, CLIP, HPS, REWARD, Network
 
 CLIP_SCALE = 2.5  # of CLIPScore

@@ -2,22 +2,24 @@
 
 import csv
 import io
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from ...configs.errors import InputError
-from ...configs.files import file_hash, write_text
-from ..files import read_json, write_json
-from ..plan import NOT_IN_PICTURE
-from .metrics import RESOLUTIONS
-from .protocol import Job, Protocol, setting_name
+from ..configs.claim import check_claim
+from ..configs.errors import InputError
+from ..configs.files import file_hash, read_json, write_json, write_text
+from ..configs.tables import full_name, known_facts
+from ..models.device import pick_device, resolve_precision
+from ..models.metrics import RESOLUTIONS
+from .protocol import PAIRS, Case, Protocol, parse_overrides
 from .table import COSTS, MISSING, PYRAMID, TILES, Cell
 
 RECORD = "evaluation.json"
 TABLE = "results.csv"
-FORMAT = 1  # of evaluation.json
+FORMAT = 2  # of evaluation.json
+AUTO = "auto"
 KEYS = ("pair", "seed", "method", "preset", "variant", "settings")
 SCORES = (
     *(f"{metric}_{side}" for metric in ("psnr", "ssim", "lpips") for side in RESOLUTIONS),
@@ -27,11 +29,22 @@ SCORES = (
 Key = tuple[str, ...]
 
 
+def at_one_precision(protocol: Protocol, folder: Path) -> Protocol:
+    """The protocol with its precision: that of the evaluation in `folder`, else this machine's.
+
+    An override that names one wins, and `claim` refuses it where the folder has another.
+    """
+    wanted = protocol.reference_settings(PAIRS[0], 0).mosaic.machine.mixed_precision
+    if wanted == AUTO:
+        wanted = (read_json(folder / RECORD) or {}).get("precision", AUTO)
+    return replace(protocol, precision=resolve_precision(wanted, pick_device()))
+
+
 def claim(folder: Path, protocol: Protocol, lpips: Path | None) -> None:
     """Make a folder this evaluation's own, or make sure that it is already.
 
     Raises InputError when something else lies there, or an evaluation with another base, grid,
-    further settings or LPIPS weights.
+    precision, further settings or LPIPS weights.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; give --out the name of a folder.")
@@ -40,29 +53,29 @@ def claim(folder: Path, protocol: Protocol, lpips: Path | None) -> None:
         raise InputError(
             f"{folder} holds something that is no evaluation; give --out a new or empty folder."
         )
-    new = json.loads(json.dumps({**asdict(protocol), "overrides": _in_pictures(protocol)}))
-    if lpips:
-        new["lpips"] = file_hash(lpips)[:16]
-    if old is None:
-        old = {"format": FORMAT}
-    elif changed := [name for name in new if name != "lpips" and old.get(name) != new[name]]:
-        raise InputError(_other(folder, changed[0], old.get(changed[0]), new[changed[0]]))
-    elif "lpips" in old and new.get("lpips", old["lpips"]) != old["lpips"]:
-        raise InputError(_other(folder, "LPIPS weights", old["lpips"], new["lpips"]))
-    write_json(folder / RECORD, {**old, **new})
+    now = identity(protocol, lpips)
+    if old is not None:
+        check_claim(
+            old,
+            now,
+            what=f"{folder} holds an evaluation",
+            remedy="Choose another folder with --out, or repeat the old options.",
+            defaults={"lpips": now.get("lpips")},  # weights may come later
+        )
+    write_json(folder / RECORD, {"format": FORMAT, **(old or {}), **now})
 
 
-def _in_pictures(protocol: Protocol) -> list[str]:
-    """The further settings that change pictures: one may run out of memory and go on smaller."""
-    free = {f"mosaic.{name}" for name in NOT_IN_PICTURE}
-    return [text for text in protocol.overrides if setting_name(text) not in free]
-
-
-def _other(folder: Path, name: str, old: object, new: object) -> str:
-    return (
-        f"{folder} holds another evaluation ({name}: {old!r}, now {new!r}). Choose another folder "
-        "with --out, or repeat the old options."
-    )
+def identity(protocol: Protocol, lpips: Path | None) -> dict[str, Any]:
+    """What all mosaics of an evaluation and their scores depend on."""
+    overrides = {
+        full_name(section, name): value
+        for section, values in parse_overrides(protocol.overrides).items()
+        for name, value in values.items()
+        if known_facts(section)[name].identity  # one may run out of memory and go on smaller
+    }
+    facts = {"base": protocol.base, "grid": protocol.grid, "precision": protocol.precision}
+    weights = {"lpips": file_hash(lpips)[:16]} if lpips else {}
+    return {**facts, "overrides": overrides, **weights}
 
 
 class Results:
@@ -104,10 +117,10 @@ class Results:
             self._rows[tuple(row[: len(KEYS)])] = dict(zip(SCORES, scores, strict=True))
 
 
-def row_key(job: Job, digest: str) -> Key:
+def row_key(case: Case, digest: str) -> Key:
     """What a row is found by; digest: of the settings that the mosaic depends on."""
-    row = job.row
-    return (job.pair.name, str(job.seed), row.method, row.preset, row.variant, digest)
+    row = case.row
+    return (case.pair.name, str(case.seed), row.method, row.preset, row.variant, digest)
 
 
 def is_complete(scores: Mapping[str, Cell], measurable: set[str]) -> bool:

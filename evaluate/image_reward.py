@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ...configs.errors import InputError
+from ..configs.errors import InputError
 from .judge import middle_square
 
 if TYPE_CHECKING:  # imported only where the weights are, as BLIP is

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 from transformers import CLIPModel, CLIPTokenizer
 
-from ...configs.errors import InputError
+from ..configs.errors import InputError
 
-STARTER_CLIP = Path(__file__).parents[2] / "models" / "starter" / "clip"
+STARTER_CLIP = Path(__file__).parents[1] / "models" / "starter" / "clip"
 TEMPLATES = ("{bare}", "{noun}", "a photo of {noun}", "a picture of {noun}")
 BATCH = 64
 

@@ -4,25 +4,25 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...configs.files import replacing
-from .metrics import RESOLUTIONS
-from .protocol import PAPER_PRESET, WEIGHTS, Row
+from ..configs.files import replacing
+from ..models.metrics import RESOLUTIONS
+from .protocol import OURS, PAPER_PRESET, WEIGHTS, Row
 from .table import Cell
 
 Means = Mapping[Any, Mapping[str, Cell]]
 INSTALL = 'No plots: matplotlib is not installed; pip install "matplotlib>=3.10" and repeat.'
 
 
-def draw_plots(means: Means, out: Path, tell: Callable[[str], None]) -> list[Path]:
+def draw_plots(means: Means, out: Path, log: Callable[[str], None]) -> list[Path]:
     """Write ssim.png and tradeoff.png, one line or point per label, and return their paths.
 
-    With rows of the sweep also weight.png. Without matplotlib there are none, and `tell` hears what
+    With rows of the sweep also weight.png. Without matplotlib there are none, and `log` hears what
     to install.
     """
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        tell(INSTALL)
+        log(INSTALL)
         return []
     figures = {"ssim.png": Figure((7, 7), layout="constrained"),
                "tradeoff.png": Figure((7, 7), layout="constrained")}  # fmt: skip
@@ -60,7 +60,7 @@ def _trade_off(axes: Any, means: Means) -> None:
 
 def _swept(means: Means) -> dict[float, Mapping[str, Cell]]:
     """Means by guidance weight, of the rows of Figure 9."""
-    labels = {w: Row("smalti", PAPER_PRESET, name).label for name, w in WEIGHTS.items()}
+    labels = {w: Row(OURS, PAPER_PRESET, name).label for name, w in WEIGHTS.items()}
     return {weight: means[label] for weight, label in labels.items() if label in means}
 
 

@@ -11,18 +11,15 @@ it says nothing where it does not exceed that of noise. Look at the sheets as we
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
-from PIL import Image, ImageOps
-from scores import Landmarks
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from smalti.models.pixels import to_image
-from smalti.train.concept import load_concept
+from .pictures import read_images
 
 NOISE_SCALES = (4, 8, 16, 32, 128)  # cells a side, from a few large blobs to single pixels
 NOISE_IMAGES = 32  # of each scale
@@ -30,31 +27,26 @@ NOISE_SIDE = 128  # px
 
 
 class ImageJudge(Protocol):
-    """What is needed of `smalti.generate.evaluate.judge.Judge`."""
+    """What is needed of `judge.Judge`."""
 
     def image_features(self, images: Tensor) -> Tensor:
         """Unit-length embeddings [K, D] of images [K, 3, H, W] in [0, 1]."""
         ...
 
 
-def read_images(paths: Iterable[Path]) -> list[Tensor]:
-    """Images [3, H, W] in [0, 1], upright, each of its own size."""
-    found = []
-    for path in paths:
-        with Image.open(path) as image:
-            found.append(to_image(np.asarray(ImageOps.exif_transpose(image).convert("RGB"))))
-    return found
+@dataclass(frozen=True)
+class Landmarks:
+    """Two values on the scale of a concept's likeness, without which it cannot be read."""
+
+    noise: float
+    """Likeness of blobs of random colours: what lies below may be a picture of nothing."""
+    photos: float
+    """Mean likeness of the concept's photos to one another."""
 
 
-def read_tiles(folder: Path) -> list[Tensor]:
-    """A mosaic's tiles [3, H, W] in [0, 1], row by row; none where the folder holds no mosaic."""
-    return read_images(sorted((folder / "tiles").glob("*.png")))
-
-
-def photo_features(judge: ImageJudge, folder: Path) -> Tensor:
-    """Embeddings [P, D] of a concept folder's photos; raises InputError as `load_concept` does."""
-    photos = read_images(item.path for item in load_concept(folder).images)
-    return torch.cat([judge.image_features(photo[None]) for photo in photos])
+def photo_features(judge: ImageJudge, photos: Iterable[Path]) -> Tensor:
+    """Embeddings [P, D] of the files of a concept's photos, each taken whole."""
+    return torch.cat([judge.image_features(photo[None]) for photo in read_images(photos)])
 
 
 def likeness(judge: ImageJudge, images: Tensor, photos: Tensor) -> Tensor:
@@ -67,12 +59,15 @@ def landmarks(judge: ImageJudge, photos: Tensor) -> Landmarks:
 
     The noise is uniform in every channel; of its scales the most misleading one counts.
     """
-    generator = torch.Generator().manual_seed(0)
-    means = []
-    for cells in NOISE_SCALES:
-        small = torch.rand(NOISE_IMAGES, 3, cells, cells, generator=generator)
-        noise = interpolate(small, size=NOISE_SIDE, mode="bicubic").clamp(0, 1)
-        means.append(float(likeness(judge, noise, photos).mean()))
     pairs, count = photos @ photos.T, len(photos)
     others = (pairs.sum() - pairs.diagonal().sum()) / (count * (count - 1))
+    means = [float(likeness(judge, noise, photos).mean()) for noise in _noise()]
     return Landmarks(noise=max(means), photos=float(others))
+
+
+def _noise() -> Iterable[Tensor]:
+    """Blobs of random colours [NOISE_IMAGES, 3, H, W] at every scale."""
+    generator = torch.Generator().manual_seed(0)
+    for cells in NOISE_SCALES:
+        small = torch.rand(NOISE_IMAGES, 3, cells, cells, generator=generator)
+        yield interpolate(small, size=NOISE_SIDE, mode="bicubic").clamp(0, 1)

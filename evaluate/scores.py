@@ -1,18 +1,16 @@
 """Everything that is measured of one mosaic: the columns of the evaluation's CSV file."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from ...models.lpips import Lpips
-from ...models.pixels import to_image
-from ..output import reduced
-from ..tiles import TileStore
-from .metrics import RESOLUTIONS, lpips, psnr, pyramid_errors, ssim
+from ..generate.output import reduced
+from ..generate.store import Store
+from ..models.lpips import Lpips
+from ..models.metrics import RESOLUTIONS, lpips, psnr, pyramid_errors, ssim
+from ..models.pixels import to_image
+from .pictures import tile_batches
 from .pretrained import Judges, clip_iqa, clip_score
 from .table import MISSING, Cell
 
@@ -20,7 +18,7 @@ NEAR_REPEAT = 0.98  # starter-CLIP similarity
 BATCH = 32  # tiles that are looked at together
 
 
-def measure(store: TileStore, prompt: str, judges: Judges) -> dict[str, Cell]:
+def measure(store: Store, prompt: str, judges: Judges) -> dict[str, Cell]:
     """All scores of a finished mosaic whose tiles were drawn from `prompt`."""
     reference = store.reference()
     assert reference is not None, "a finished mosaic has its reference"
@@ -44,7 +42,7 @@ def fidelity(mosaic: Tensor, reference: Tensor, network: Lpips | None) -> dict[s
     return {**found, **{f"pyramid_{level}": error for level, error in levels}}
 
 
-def tile_scores(store: TileStore, prompt: str, judges: Judges) -> dict[str, Cell]:
+def tile_scores(store: Store, prompt: str, judges: Judges) -> dict[str, Cell]:
     """How well tiles show their prompt, how good and how varied they are.
 
     Means over tiles. Where a network is not here the cell says so; none stands in for another.
@@ -67,20 +65,9 @@ def tile_scores(store: TileStore, prompt: str, judges: Judges) -> dict[str, Cell
     }
 
 
-def seen(store: TileStore, look: Callable[[Tensor], Tensor]) -> Tensor:
+def seen(store: Store, look: Callable[[Tensor], Tensor]) -> Tensor:
     """What a network says of all tiles, looked at in batches [K, 3, t, t] in [0, 1]."""
-    return torch.cat([look(batch) for batch in _batches(store)])
-
-
-def _batches(store: TileStore) -> Iterator[Tensor]:
-    files = [store.path(tile) for tile in store.grid.tiles]
-    for first in range(0, len(files), BATCH):
-        yield torch.stack([_read(file) for file in files[first : first + BATCH]])
-
-
-def _read(file: Path) -> Tensor:
-    with Image.open(file) as image:
-        return to_image(np.asarray(image.convert("RGB")))
+    return torch.cat([look(batch) for batch in tile_batches(store.folder, BATCH)])
 
 
 def diversity(features: Tensor) -> dict[str, Cell]:
@@ -98,7 +85,7 @@ def diversity(features: Tensor) -> dict[str, Cell]:
     return {"tile_similarity": mean, "near_repeats": float(twins)}
 
 
-def costs(store: TileStore) -> dict[str, Cell]:
+def costs(store: Store) -> dict[str, Cell]:
     """Change of pixels after drawing, seconds and GiB, as mosaic.json has them."""
     cost = store.recorded("evaluation")
     peak = cost["peak_bytes"]

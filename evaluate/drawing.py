@@ -1,0 +1,74 @@
+"""Draw the references and mosaics of an evaluation, and note what each mosaic cost.
+
+Each mosaic is drawn in a process of its own (`processes`), so that its peak memory is its own.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from ..configs.files import replacing
+from ..configs.settings import Settings
+from .processes import peak_memory
+
+NO_CONCEPTS = Path("concepts")  # the protocol's prompts name none
+
+
+def draw_references(wanted: Sequence[tuple[Settings, Path]]) -> None:
+    """Draw references of one base and grid into their files; the base is loaded once."""
+    from ..generate.blocks import fit_reference
+    from ..generate.engine import open_engine
+    from ..generate.plan import plan_mosaic
+    from ..generate.reference import draw_reference
+    from ..models.pixels import to_pixels, write_png
+
+    first = wanted[0][0]
+    engine = open_engine(first.base, first.mosaic.machine)
+    for settings, path in wanted:
+        plan = plan_mosaic(settings, concepts_dir=NO_CONCEPTS)
+        drawn = draw_reference(engine, plan.settings.mosaic)
+        write_png(path, to_pixels(fit_reference(drawn, plan.grid)), {})
+
+
+def draw_mosaic(settings: Settings, folder: Path, reference: Path) -> None:
+    """Draw a mosaic of a reference that is drawn already, and note its cost in mosaic.json.
+
+    The reference is put where `generate_mosaic` would have left it, so that tiles still start from
+    the very noise that it was drawn from (paper, section 3.1). `seconds` are those from settings to
+    mosaic.png, loading of the base model and drawing of a pool included. Both costs are null where
+    an earlier run began the mosaic.
+    """
+    from ..generate.mosaic import generate_mosaic
+    from ..generate.plan import plan_mosaic
+    from ..generate.store import REFERENCE, Store
+    from ..models.device import pick_device
+
+    plan = plan_mosaic(settings, concepts_dir=NO_CONCEPTS)
+    store = Store(folder, plan.grid)
+    store.claim(plan.identity)
+    begun = store.recorded("base_fingerprint") is not None
+    if store.reference() is None:
+        with replacing(folder / REFERENCE) as temporary:
+            shutil.copyfile(reference, temporary)
+    began = time.perf_counter()
+    progress = None if Console(stderr=True).is_terminal else no_progress
+    generate_mosaic(settings, folder, concepts_dir=NO_CONCEPTS, progress=progress)
+    seconds = round(time.perf_counter() - began, 2)
+    cost = {"seconds": seconds, "peak_bytes": peak_memory(pick_device())}
+    store.update(evaluation=dict.fromkeys(cost) if begun else cost)
+
+
+def no_progress(done: int, total: int, what: str) -> None:
+    """Off a terminal, the evaluation's own line per mosaic is enough."""
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether `draw_mosaic` is through with a folder."""
+    from ..generate.store import MOSAIC, read_record
+
+    record = read_record(folder) or {}
+    return "evaluation" in record and os.path.isfile(folder / MOSAIC)

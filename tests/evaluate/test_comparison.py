@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from smalti.generate.evaluate.protocol import PAIRS, Job, Row
-from smalti.generate.evaluate.published import PUBLISHED, order_line, order_tables
-from smalti.generate.evaluate.versus import COLUMNS, difference, versus_tables
+from smalti.evaluate.comparison import COLUMNS, comparison_tables, paired_difference
+from smalti.evaluate.protocol import PAIRS, Case, Row
+from smalti.evaluate.published import PUBLISHED, order_line, order_tables
 
 OURS = {
     "adain": 20.0, "noise-blend": 12.5, "img2img": 15.0, "smalti": 30.0, "color-adapter": 11.0,
@@ -60,11 +60,11 @@ def test_differences_are_taken_on_the_same_reference():
     """The peer is better on one reference by as much as references differ: no noise at all."""
     fast, peer = Row("smalti", "fast"), Row("adain", "fast")
     measured = [
-        (Job(pair, seed, row), scored(psnr_64=10.0 * seed + index - 2.5 * (row == peer),
+        (Case(pair, seed, row), scored(psnr_64=10.0 * seed + index - 2.5 * (row == peer),
                                       starter_clip=0.3 if row == fast else 0.4))
         for index, pair in enumerate(PAIRS[:3]) for seed in (0, 1) for row in (fast, peer)
     ]  # fmt: skip
-    (table,) = versus_tables(measured)
+    (table,) = comparison_tables(measured)
     head, _, line = cells_of(table)
     assert head[0] == "smalti, fast, against" and head[-1] == "share"
     assert line[0] == "adain" and line[1] == "+2.50 ± 0.00" and line[-1] == "75%"
@@ -73,13 +73,13 @@ def test_differences_are_taken_on_the_same_reference():
 def test_rows_of_other_presets_and_variants_stay_out():
     rows = [Row("smalti", "fast"), Row("smalti", "paper"), Row("smalti", "paper", "w = 500"),
             Row("adain", "fast")]  # fmt: skip
-    measured = [(Job(PAIRS[0], 0, row), scored()) for row in rows]
-    (table,) = versus_tables(measured)
+    measured = [(Case(PAIRS[0], 0, row), scored()) for row in rows]
+    (table,) = comparison_tables(measured)
     assert [line[0] for line in cells_of(table)[2:]] == ["adain"]
 
 
 def test_noise_is_twice_the_standard_error():
     values = [1.0, 2.0, 4.0, 9.0]
     error = 2 * np.std(values, ddof=1) / np.sqrt(4)
-    assert difference(values, 3) == f"+4.000 ± {error:.3f}"
-    assert difference([-0.5], 2) == "-0.50"
+    assert paired_difference(values, 3) == f"+4.000 ± {error:.3f}"
+    assert paired_difference([-0.5], 2) == "-0.50"

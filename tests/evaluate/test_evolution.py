@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from smalti.configs.settings import Settings
-from smalti.generate.evaluate.evolution import SHOWN, draw_evolution, evolution, most_varied
-from smalti.generate.evaluate.sheets import MARGIN
+from smalti.evaluate.evolution import SHOWN, draw_evolution, evolution, most_varied
 from smalti.generate.mosaic import generate_mosaic
+from smalti.models.sheets import MARGIN
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, gelu, interpolate, layer_norm, linear
 
 from smalti.configs.errors import InputError
-from smalti.generate.evaluate.image_reward import ImageReward
+from smalti.evaluate.image_reward import ImageReward
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, heads: int) -> Tensor:
@@ -97,13 +97,10 @@ def test_long_prompts_are_cut_and_any_size_is_looked_at(model: ImageReward):
 def test_bad_files_are_named(tmp_path: Path, reader: Path):
     file = tmp_path / "ImageReward.pt"
     torch.save({"conv.weight": torch.zeros(1)}, file)
-    with pytest.raises(InputError, match="no ImageReward weights"):
-        ImageReward(file, reader)
-    for content in (b"half a file", b""):
-        file.write_bytes(content)
-        with pytest.raises(InputError, match="damaged"):
-            ImageReward(file, reader)
+    other = file.read_bytes()
     torch.save(reward_weights(), file)
-    file.write_bytes(file.read_bytes()[:5000])
-    with pytest.raises(InputError, match="damaged"):
-        ImageReward(file, reader)
+    for content in (other, b"half a file", b"", file.read_bytes()[:5000]):
+        file.write_bytes(content)
+        with pytest.raises(InputError) as raised:
+            ImageReward(file, reader)
+        assert str(file) in str(raised.value)

@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw
 from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
 from smalti.configs.errors import InputError
-from smalti.generate.evaluate.judge import STARTER_CLIP, Judge, middle_square, wordings
+from smalti.evaluate import judge as judge_module
+from smalti.evaluate.judge import STARTER_CLIP, Judge, middle_square, wordings
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +56,14 @@ def test_class_features_average_the_templates(judge: Judge) -> None:
     torch.testing.assert_close(judge.class_features(names), expected, atol=1e-5, rtol=0)
 
 
-def test_probabilities_do_not_depend_on_the_batch(judge: Judge) -> None:
-    images = torch.rand(67, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+def test_probabilities_do_not_depend_on_the_batch(judge: Judge, monkeypatch) -> None:
+    monkeypatch.setattr(judge_module, "BATCH", 4)
+    images = torch.rand(7, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     names = ["cat", "dog", "car"]
     together = judge.probabilities(images, names)
-    alone = torch.cat([judge.probabilities(image[None], names) for image in images[60:]])
-    torch.testing.assert_close(together.sum(1), torch.ones(67))
-    torch.testing.assert_close(together[60:], alone, atol=1e-4, rtol=0)
+    alone = torch.cat([judge.probabilities(image[None], names) for image in images])
+    torch.testing.assert_close(together.sum(1), torch.ones(7))
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=0)
 
 
 def test_similarity_is_a_cosine(judge: Judge, disc: Image.Image) -> None:
@@ -89,8 +91,9 @@ def test_wordings() -> None:
 
 
 def test_a_folder_without_clip(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No CLIP pair"):
+    with pytest.raises(InputError) as raised:
         Judge(tmp_path)
+    assert str(tmp_path) in str(raised.value)
 
 
 def test_a_starter_folder_will_do(judge: Judge) -> None:

@@ -12,12 +12,12 @@ from PIL import Image
 
 from smalti.configs.errors import SmaltiError
 from smalti.configs.settings import MosaicSettings
-from smalti.generate.evaluate.drawing import is_finished
-from smalti.generate.evaluate.peers import PEERS, call, draw_peer, read_canvas
-from smalti.generate.evaluate.protocol import PAIRS, Protocol, all_jobs, table_rows
-from smalti.generate.evaluate.run import evaluate, outline
+from smalti.evaluate.drawing import is_finished
+from smalti.evaluate.peers import PEERS, call, draw_peer, read_canvas
+from smalti.evaluate.protocol import PAIRS, Protocol, all_jobs, table_rows
+from smalti.evaluate.run import evaluate, outline
 from smalti.generate.grid import Grid
-from smalti.generate.tiles import TileStore, read_record
+from smalti.generate.store import Store, read_record
 
 COLORS = ((220, 30, 30), (30, 200, 40), (40, 50, 210), (225, 220, 40), (30, 30, 30),
           (230, 230, 230))  # fmt: skip
@@ -83,13 +83,13 @@ def pixels(path: Path) -> np.ndarray:
         return np.asarray(image.convert("RGB")).astype(float)
 
 
-def solid_pool(folder: Path, side: int) -> TileStore:
+def solid_pool(folder: Path, side: int) -> Store:
     """What a finished `match` mosaic leaves of its pool: one picture of each of COLORS."""
-    pool = TileStore(folder / "pool", Grid(1, len(COLORS), side, side))
+    pool = Store(folder / "pool", Grid(1, len(COLORS), side, side))
     pool.path((0, 0)).parent.mkdir(parents=True)
     for tile, color in zip(pool.grid.tiles, COLORS, strict=True):
         Image.new("RGB", (side, side), color).save(pool.path(tile))
-    return TileStore(folder, Grid(3, 4, side, 16))
+    return Store(folder, Grid(3, 4, side, 16))
 
 
 def solid_reference(path: Path, grid: Grid) -> np.ndarray:
@@ -106,19 +106,19 @@ def nearest_color(color: np.ndarray) -> int:
     return min(range(len(COLORS)), key=lambda i: float(np.square(color - COLORS[i]).sum()))
 
 
-def placed_colors(store: TileStore) -> dict[tuple[int, int], np.ndarray]:
+def placed_colors(store: Store) -> dict[tuple[int, int], np.ndarray]:
     """Mean colour of each stored tile, without the edge that programs may blend."""
     inner = slice(4, store.grid.tile - 4)
     return {t: pixels(store.path(t))[inner, inner].mean((0, 1)) for t in store.grid.tiles}
 
 
-def made(name: str, tmp_path: Path, **settings) -> tuple[TileStore, np.ndarray]:
+def made(name: str, tmp_path: Path, **settings) -> tuple[Store, np.ndarray]:
     """A mosaic of solid colours by a real peer, and the colours of its reference's blocks."""
     if not PEERS[name].version():
         pytest.skip(f"{name} is not installed")
     source = solid_pool(tmp_path / "a match $HOME", side=48)
     wanted = solid_reference(tmp_path / "reference.png", source.grid)
-    store = TileStore(tmp_path / name, source.grid)
+    store = Store(tmp_path / name, source.grid)
     mosaic = MosaicSettings(**settings)
     draw_peer(name, store, {"peer": name}, tmp_path / "reference.png", source, mosaic)
     return store, wanted
@@ -204,7 +204,7 @@ def test_an_interrupted_peer_leaves_nothing_half(
     protocol, fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     out = tmp_path / "out"
-    update = TileStore.update
+    update = Store.update
 
     def interrupted(self, **facts):
         if "placed by" in facts.get("state", ""):
@@ -212,7 +212,7 @@ def test_an_interrupted_peer_leaves_nothing_half(
         update(self, **facts)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(TileStore, "update", interrupted)
+        patch.setattr(Store, "update", interrupted)
         evaluate(protocol, jobs_of("mosaicraft"), out, tell=silent, run=Here())
     assert [path.name.split("-")[2] for path in (out / "mosaics").iterdir()] == ["match"]
     evaluate(protocol, jobs_of("mosaicraft"), out, tell=silent, run=Here())

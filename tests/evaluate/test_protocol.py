@@ -1,99 +1,139 @@
-"""The paper's prompts, the rows of its tables, and settings that belong to each mosaic."""
+"""The rows of the paper's tables, and settings that belong to each mosaic."""
 
 from pathlib import Path
 
 import pytest
 
 from smalti.configs.errors import InputError
-from smalti.configs.settings import METHODS
-from smalti.generate.evaluate.protocol import (
+from smalti.configs.methods import METHODS
+from smalti.evaluate.protocol import (
     ABLATION,
     LPIPS_GUIDED,
+    OURS,
     PAIRS,
+    PAPER_PRESET,
     SWEEP,
-    Job,
+    WEIGHTS,
+    Case,
     Protocol,
     Row,
-    all_jobs,
-    choose_names,
-    choose_pairs,
-    choose_seeds,
+    all_cases,
     table_rows,
 )
+from smalti.evaluate.selection import choose_names, choose_pairs, choose_seeds
+
+WHOLE = Row(OURS, PAPER_PRESET)
 
 
-def test_the_twelve_pairs_of_figure_11():
-    assert len(PAIRS) == len({pair.name for pair in PAIRS}) == 12
-    by_tile = {pair.tile: pair.reference for pair in PAIRS}
-    assert by_tile["A cat"] == "A cat with flower background"
-    assert by_tile["A chair"].startswith("A castle on top of a hill")
-    assert by_tile["A robot"] == "A futuristic city at night with flying cars and neon lights"
-    assert list(by_tile)[-1] == "A hamburger"
+def flat(protocol: Protocol, row: Row, lpips: Path | None = None) -> dict:
+    return protocol.settings(Case(PAIRS[0], 0, row), lpips).mosaic.flat()
 
 
-def test_rows_and_jobs_are_counted_once():
-    rows = table_rows(["smalti", "match"], ["fast", "paper"], list(ABLATION))
-    assert len(rows) == 4 + len(ABLATION)  # smalti on `paper` stands in both parts
-    assert Row("smalti", "paper") in rows
-    assert rows[-1].label == f"smalti, paper, {list(ABLATION)[-1]}"
-    jobs = all_jobs(PAIRS[:3], [0, 7], rows)
-    assert len(jobs) == len(set(jobs)) == 3 * 2 * len(rows)
+def differing(row: Row, lpips: Path | None = None) -> set[str]:
+    """Settings in which a row differs from the paper's whole method."""
+    own, whole = flat(Protocol(), row, lpips), flat(Protocol(), WHOLE)
+    return {name for name in own.keys() | whole.keys() if own.get(name) != whole.get(name)}
+
+
+def test_rows_and_cases_are_counted_once():
+    rows = table_rows([OURS, "match"], ["fast", PAPER_PRESET], list(ABLATION))
+    assert len(rows) == 4 + len(ABLATION)  # the whole method stands in both parts
+    assert WHOLE in rows and len({row.label for row in rows}) == len(rows)
+    cases = all_cases(PAIRS[:3], [0, 7], rows)
+    assert len(cases) == len(set(cases)) == 3 * 2 * len(rows)
+    assert [case.place for case in cases[: len(rows)]] == [(PAIRS[0].name, 0)] * len(rows)
 
 
 def test_settings_of_a_mosaic_and_of_its_reference():
     protocol = Protocol("starter", "2x3", ("mosaic.tint=0.1",))
-    pair = choose_pairs("reef")[0]
-    found = protocol.settings(Job(pair, 7, Row("match", "paper"))).mosaic
-    assert (found.grid, found.seed, found.method, found.steps) == ("2x3", 7, "match", 50)
-    assert (found.ref_prompt, found.tile_prompt) == (pair.reference, ("A fish",))
-    assert found.tint == 0.1
-    reference = protocol.reference_settings(pair, 7).mosaic
-    assert (reference.scheduler, reference.seed) == ("dpm++", 7)  # whatever the row's preset has
+    (pair,) = choose_pairs("reef")
+    found = flat_of(protocol, pair, Row("match", "paper"))
+    assert (found["grid"], found["seed"], found["method"]) == ("2x3", 7, "match")
+    assert (found["ref_prompt"], found["tile_prompt"]) == (pair.reference, (pair.tile,))
+    assert found["tint"] == 0.1
+    one, other = (flat_of(protocol, pair, Row(OURS, name)) for name in ("fast", "paper"))
+    assert one["scheduler"] != other["scheduler"]  # but the reference is one and the same
+    reference = protocol.reference_settings(pair, 7).mosaic.flat()
+    assert (reference["seed"], reference["ref_prompt"]) == (7, pair.reference)
+    assert reference["guidance"] is False
+
+
+def flat_of(protocol: Protocol, pair, row: Row) -> dict:
+    return protocol.settings(Case(pair, 7, row)).mosaic.flat()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_gets_the_overrides_that_it_reads(method: str):
+    texts = ("mosaic.pool_size=3", "mosaic.method.blend=0.25", "mosaic.guidance_weight=7")
+    protocol = Protocol(overrides=(*texts, "mosaic.steps=4", "base.color_adapter=x"))
+    found = flat(protocol, Row(method, "paper"))
+    assert (found["method"], found["steps"]) == (method, 4)
+    assert found["guidance_weight"] == 7 and found.get("pool_size", 3) == 3
+    assert found.get("blend", 0.25) == 0.25
+    assert protocol.settings(Case(PAIRS[0], 0, Row(method, "fast"))).base.color_adapter == "x"
+
+
+def test_an_override_that_no_row_reads_is_named():
+    protocol = Protocol(overrides=("mosaic.method.pool_size=3",))
+    mosaics = {m: protocol.settings(Case(PAIRS[0], 0, Row(m, "fast"))).mosaic for m in METHODS}
+    protocol.check_overrides([mosaics[OURS], mosaics["match"]])
+    with pytest.raises(InputError) as raised:
+        protocol.check_overrides([mosaics[OURS]])
+    assert "mosaic.pool_size" in str(raised.value)
+
+
+def test_one_precision_for_all_rows():
+    protocol = Protocol(overrides=("mosaic.machine.mixed_precision=auto",), precision="bf16")
+    rows = table_rows(list(METHODS), ["fast", "paper"])
+    found = [protocol.settings(case).mosaic for case in all_cases(PAIRS[:1], [0], rows)]
+    found.append(protocol.reference_settings(PAIRS[0], 0).mosaic)
+    assert {mosaic.machine.mixed_precision for mosaic in found} == {"bf16"}
 
 
 def test_the_ablation_changes_one_thing_at_a_time():
-    protocol = Protocol()
-    whole = vars(protocol.settings(Job(PAIRS[0], 0, Row("smalti", "paper"))).mosaic)
-    changed = {}
-    for variant in ABLATION:
-        job = Job(PAIRS[0], 0, Row("smalti", "paper", variant))
-        own = vars(protocol.settings(job, Path("lpips.safetensors")).mosaic)
-        changed[variant] = {key for key in own if own[key] != whole[key]}
+    changed = {
+        variant: differing(Row(OURS, PAPER_PRESET, variant), Path("lpips.safetensors"))
+        for variant in ABLATION
+    }
     assert changed.pop(LPIPS_GUIDED) == {"guide", "lpips"}
-    assert list(changed.values()) == [{"noise"}, {"color"}, {"guidance"}, {"guide"}]
+    assert all(len(names) == 1 for names in changed.values())
+    assert len(set.union(*changed.values())) == 4  # and each another one
 
 
-def test_the_sweep_has_the_weights_of_figure_9():
-    protocol = Protocol()
-    found = []
-    for row in table_rows(["smalti"], ["paper"], list(SWEEP)):
-        mosaic = protocol.settings(Job(PAIRS[0], 0, row)).mosaic
-        assert mosaic.guide == "exact"
-        found.append(mosaic.guidance_weight if mosaic.guidance else 0)
-    assert sorted(found) == [0, 500, 2000, 5000, 10000, 20000]
+@pytest.mark.parametrize("variant", SWEEP)
+def test_the_sweep_changes_the_weight_alone_and_goes_down_to_none(variant: str):
+    row = Row(OURS, PAPER_PRESET, variant)
+    name, value = ("guidance_weight", WEIGHTS[variant]) if WEIGHTS[variant] else ("guidance", False)
+    assert differing(row) == {name} and flat(Protocol(), row)[name] == value
+
+
+def test_the_weight_without_a_variant_is_the_presets_own():
+    assert flat(Protocol(), WHOLE)["guidance_weight"] == WEIGHTS[""]
 
 
 def test_choices():
     assert [pair.name for pair in choose_pairs("car, cat,car")] == ["car", "cat"]
     assert choose_pairs("all") == list(PAIRS)
     assert choose_names("all", METHODS, "method") == list(METHODS)
+    assert choose_names("a b; c", ("a b", "c"), "row", separator=";") == ["a b", "c"]
     assert choose_seeds("3,0,3") == [3, 0]
 
 
 @pytest.mark.parametrize(
-    ("wrong", "words"),
+    ("wrong", "tokens"),
     [
-        (lambda: choose_pairs("cat,hamberger"), ('no pair "hamberger"', '"hamburger"', "reef")),
-        (lambda: choose_names("mach", METHODS, "method"), ('no method "mach"', '"match"')),
-        (lambda: choose_names("", METHODS, "method"), ("--methods is empty", "smalti")),
+        (lambda: choose_pairs("cat,hamberger"), ('"hamberger"', '"hamburger"', "reef")),
+        (lambda: choose_names("mach", METHODS, "method"), ('"mach"', '"match"')),
+        (lambda: choose_names("", METHODS, "method"), ("--methods", OURS)),
         (lambda: choose_seeds("0,x"), ("--seeds", "0,x")),
-        (lambda: choose_seeds("-1"), ("--seeds",)),
-        (lambda: Protocol(overrides=("mosaic.seed=3",)), ("--set mosaic.seed", "--seeds")),
-        (lambda: Protocol(overrides=("mosaic.pool=x",)), ("--set mosaic.pool",)),
+        (lambda: choose_seeds("-1"), ("--seeds", "-1")),
+        (lambda: Protocol(overrides=("mosaic.seed=3",)), ("mosaic.seed", "--seeds")),
+        (lambda: Protocol(overrides=("mosaic.method.pool=x",)), ("mosaic.pool",)),
+        (lambda: Protocol(overrides=("mosaic.stpes=3",)), ("mosaic.stpes", "mosaic.steps")),
     ],
 )
-def test_bad_choices_are_named(wrong, words):
+def test_bad_choices_are_named(wrong, tokens):
     with pytest.raises(InputError) as raised:
         wrong()
-    for word in words:
-        assert word in str(raised.value)
+    for token in tokens:
+        assert token in str(raised.value)

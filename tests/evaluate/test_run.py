@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import save
 
 from smalti.configs.errors import InputError
-from smalti.generate.evaluate.protocol import (
+from smalti.evaluate.protocol import (
     ABLATION,
     LPIPS_GUIDED,
     PAIRS,
@@ -17,8 +17,8 @@ from smalti.generate.evaluate.protocol import (
     all_jobs,
     table_rows,
 )
-from smalti.generate.evaluate.run import evaluate, outline
-from smalti.generate.tiles import TileStore, read_record
+from smalti.evaluate.run import evaluate, outline
+from smalti.generate.store import Store, read_record
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_an_interrupted_run_goes_on_and_draws_nothing_twice(
 ):
     """Ctrl-C in the middle of the third mosaic; three of its four tiles are there by then."""
     out, saved = tmp_path / "out", []
-    original = TileStore.save
+    original = Store.save
 
     def interrupted(self, *arguments):
         if self.folder.name.startswith("dog"):
@@ -96,7 +96,7 @@ def test_an_interrupted_run_goes_on_and_draws_nothing_twice(
                 raise KeyboardInterrupt
         original(self, *arguments)
 
-    monkeypatch.setattr(TileStore, "save", interrupted)
+    monkeypatch.setattr(Store, "save", interrupted)
     with pytest.raises(KeyboardInterrupt):
         evaluate(protocol, jobs, out, tell=silent, run=Here())
     monkeypatch.undo()

@@ -12,18 +12,18 @@ from torch.nn.functional import interpolate
 from transformers import BlipForImageTextRetrieval, CLIPModel
 
 from smalti.configs.errors import InputError
-from smalti.generate.evaluate import pretrained
-from smalti.generate.evaluate.image_reward import ImageReward
-from smalti.generate.evaluate.judge import STARTER_CLIP, Judge
-from smalti.generate.evaluate.metrics import RESOLUTIONS, lpips
-from smalti.generate.evaluate.networks import BLIP, CLIP, HPS, REWARD
-from smalti.generate.evaluate.pretrained import Blip, Judges, clip_iqa, clip_score, find_judges
-from smalti.generate.evaluate.results import SCORES
-from smalti.generate.evaluate.scores import diversity, fidelity, measure
-from smalti.generate.evaluate.table import MISSING
+from smalti.evaluate import pretrained
+from smalti.evaluate.image_reward import ImageReward
+from smalti.evaluate.judge import STARTER_CLIP, Judge
+from smalti.evaluate.networks import BLIP, CLIP, HPS, REWARD
+from smalti.evaluate.pretrained import Blip, Judges, clip_iqa, clip_score, find_judges
+from smalti.evaluate.results import SCORES
+from smalti.evaluate.scores import diversity, fidelity, measure
+from smalti.evaluate.table import MISSING
 from smalti.generate.grid import Grid
-from smalti.generate.tiles import TileStore
+from smalti.generate.store import Store
 from smalti.models.lpips import Lpips
+from smalti.models.metrics import RESOLUTIONS, lpips
 
 
 @pytest.fixture(scope="module")
@@ -140,15 +140,15 @@ def test_a_missing_lpips_file_is_named(tmp_path: Path):
 
 
 @pytest.fixture
-def drawn(finished: Path, tmp_path: Path) -> TileStore:
+def drawn(finished: Path, tmp_path: Path) -> Store:
     """A small mosaic as the evaluation leaves it."""
-    store = TileStore(Path(shutil.copytree(finished, tmp_path / "drawn")), Grid(2, 3, 64, 21))
+    store = Store(Path(shutil.copytree(finished, tmp_path / "drawn")), Grid(2, 3, 64, 21))
     store.update(evaluation={"seconds": 1.5, "peak_bytes": 2**29})
     return store
 
 
 def test_all_scores_of_a_mosaic(
-    drawn: TileStore, judge: Judge, lpips_weights: Path, tmp_path: Path
+    drawn: Store, judge: Judge, lpips_weights: Path, tmp_path: Path
 ):
     found = measure(drawn, "A cat", Judges(judge))
     assert set(found) == set(SCORES)
@@ -169,14 +169,14 @@ def test_all_scores_of_a_mosaic(
     assert whole["image_reward"] == pytest.approx(mean(rewards), abs=1e-5)
 
 
-def images_of(store: TileStore) -> torch.Tensor:
+def images_of(store: Store) -> torch.Tensor:
     """The 2 x 3 tiles of 64 px cut out of the mosaic, [6, 3, 64, 64] in [0, 1]."""
     tiles = store.canvas().reshape(2, 64, 3, 64, 3).swapaxes(1, 2).reshape(6, 64, 64, 3)
     return torch.from_numpy(tiles.copy()).permute(0, 3, 1, 2) / 255
 
 
-def test_the_tile_score_is_the_mean_over_tiles(drawn: TileStore, judge: Judge, monkeypatch):
-    monkeypatch.setattr("smalti.generate.evaluate.scores.BATCH", 4)  # 6 tiles, two batches
+def test_the_tile_score_is_the_mean_over_tiles(drawn: Store, judge: Judge, monkeypatch):
+    monkeypatch.setattr("smalti.evaluate.scores.BATCH", 4)  # 6 tiles, two batches
     expected = judge.image_features(images_of(drawn)) @ judge.class_features(["A cat"]).T
     found = measure(drawn, "A cat", replace(Judges(judge)))
     assert found["starter_clip"] == pytest.approx(float(expected.mean()), abs=1e-5)

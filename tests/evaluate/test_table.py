@@ -1,6 +1,6 @@
 """Means and Markdown, worked out by hand."""
 
-from smalti.generate.evaluate.table import MISSING, Column, markdown, mean_cell, row_means
+from smalti.evaluate.table import MISSING, Column, markdown, mean_cell, row_means
 
 COLUMNS = (Column("psnr_64", "PSNR↑", 2), Column("clip", "CLIP↑"), Column("seconds", "s", 1))
 

@@ -15,6 +15,7 @@ from ..generate.engine import Engine, open_engine
 from ..generate.grid import Tile
 from ..generate.job import make_job
 from ..generate.plan import plan_mosaic
+from ..generate.reference import reference_noise
 from ..generate.store import Store
 from ..models.pixels import to_pixels
 from ..models.sheets import contact_sheet, sheet_shows
@@ -29,8 +30,10 @@ Wanted = Sequence[tuple[str, Settings, Path]]
 
 
 def draw_evolution(wanted: Wanted, path: Path) -> None:
-    """Write a sheet with a row for every mosaic."""
-    rows = [evolution(settings, folder) for _, settings, folder in wanted]
+    """Write a sheet with a row for every mosaic; all have one base and are drawn alike."""
+    first = wanted[0][1]
+    engine = open_engine(first.base, first.mosaic.machine)
+    rows = [evolution(engine, settings, folder) for _, settings, folder in wanted]
     columns = ("block", "first step", *[""] * (SHOWN - 2), "last step")
     names = [label for label, *_ in wanted]
     contact_sheet(rows, path, columns=columns, names=names, side=SIDE, shows=_content(wanted))
@@ -45,7 +48,7 @@ def _content(wanted: Wanted) -> str:
     return "\n".join(f"{label}: {folder.name}" for label, _, folder in wanted)
 
 
-def evolution(settings: Settings, folder: Path) -> list[Image.Image]:
+def evolution(engine: Engine, settings: Settings, folder: Path) -> list[Image.Image]:
     """A tile's block and SHOWN of its predictions; the tile whose block varies most is taken.
 
     The tile is drawn again from the mosaic's reference, and comes out as it lies in `folder`.
@@ -53,8 +56,9 @@ def evolution(settings: Settings, folder: Path) -> list[Image.Image]:
     plan = plan_mosaic(settings, concepts_dir=NO_CONCEPTS)
     reference = Store(folder, plan.grid).reference()
     assert reference is not None, "a finished mosaic has its reference"
-    engine = open_engine(plan.settings.base, plan.settings.mosaic.machine)
-    job = make_job(engine, plan, reference)
+    drawn = not plan.settings.mosaic.picture.ref
+    noise = reference_noise(engine.base, plan.seed) if drawn else None
+    job = make_job(engine, plan, reference, noise=noise)
     tile, predictions = most_varied(job.blocks), []
     alone = replace(job, tiles=(tile,))
     list(draw(engine, alone, [tile], on_step=lambda _, x0: predictions.append(x0)))

@@ -8,7 +8,8 @@ from typing import Any
 from PIL import Image
 
 from ..configs.files import write_text
-from ..generate.output import reduced, versions
+from ..generate.finish import reduced
+from ..generate.metadata import versions
 from ..generate.store import Store
 from ..models.pixels import to_pixels
 from ..models.sheets import contact_sheet

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from ..configs.methods import PoolSettings
-from ..models.cost import duration
+from ..configs.progress import duration
 from ..models.device import pick_device
 from .drawing import draw_mosaic, draw_references, is_finished
 from .evolution import draw_evolution, is_drawn

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..generate.output import reduced
+from ..generate.finish import reduced
 from ..generate.store import Store
 from ..models.lpips import Lpips
 from ..models.metrics import RESOLUTIONS, lpips, psnr, pyramid_errors, ssim

@@ -1,6 +1,5 @@
 """How a tile came about: its block, its predictions, and the tile itself at the end."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+from smalti.configs.mosaic import mosaic_settings
 from smalti.configs.settings import Settings
-from smalti.evaluate.evolution import SHOWN, draw_evolution, evolution, most_varied
+from smalti.evaluate.evolution import SHOWN, draw_evolution, evolution, is_drawn, most_varied
+from smalti.generate.engine import open_engine
 from smalti.generate.mosaic import generate_mosaic
 from smalti.models.sheets import MARGIN
 
@@ -20,10 +21,9 @@ def settings(tiny_settings, tmp_path: Path) -> Settings:
     picture = np.full((64, 64, 3), 90, np.uint8)
     picture[:32, 32:48], picture[:32, 48:] = 255, 0
     Image.fromarray(picture).save(tmp_path / "photo.png")
-    settings = Settings(base=tiny_settings)
     quick = {"ref": str(tmp_path / "photo.png"), "grid": "2x2", "tile_prompt": ("a cat",),
              "steps": 3, "mixed_precision": "no"}  # fmt: skip
-    return replace(settings, mosaic=replace(settings.mosaic, **quick))
+    return Settings(base=tiny_settings, mosaic=mosaic_settings(**quick))
 
 
 def test_the_last_prediction_is_the_tile(settings: Settings, tmp_path: Path):
@@ -31,7 +31,8 @@ def test_the_last_prediction_is_the_tile(settings: Settings, tmp_path: Path):
     out = tmp_path / "mosaic"
     generate_mosaic(settings, out, concepts_dir=tmp_path)
     before = {path: path.read_bytes() for path in (out / "tiles").iterdir()}
-    block, *predictions = evolution(settings, out)
+    engine = open_engine(settings.base, settings.mosaic.machine)
+    block, *predictions = evolution(engine, settings, out)
     assert len(predictions) == SHOWN
     tile = np.asarray(Image.open(out / "tiles" / "r00_c01.png"), int)
     assert np.abs(np.asarray(predictions[-1], int) - tile).max() <= 1
@@ -44,7 +45,10 @@ def test_the_last_prediction_is_the_tile(settings: Settings, tmp_path: Path):
 def test_a_row_for_every_mosaic(settings: Settings, tmp_path: Path):
     out, sheet = tmp_path / "mosaic", tmp_path / "evolution.png"
     generate_mosaic(settings, out, concepts_dir=tmp_path)
-    draw_evolution([("one", settings, out), ("two", settings, out)], sheet)
+    wanted = [("one", settings, out), ("two", settings, out)]
+    assert not is_drawn(wanted, sheet)
+    draw_evolution(wanted, sheet)
+    assert is_drawn(wanted, sheet) and not is_drawn(wanted[:1], sheet)
     picture = Image.open(sheet)
     assert picture.height >= 2 * (128 + MARGIN) and picture.width >= 9 * (128 + MARGIN)
 

@@ -99,7 +99,7 @@ def _disk() -> Check:
 
 
 def _base_models() -> Iterator[Check]:
-    from ..models.files import is_present
+    from ..models.locate import is_present
 
     for name in preset_names("base"):
         settings = BaseSettings(**load_base_preset(name)["base"])

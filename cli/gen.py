@@ -3,14 +3,18 @@
 import hashlib
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ..configs.errors import InputError
-from ..configs.loading import overlaid, preset_names, resolve
-from ..configs.settings import MosaicSettings
+from ..configs.files import read_json
+from ..configs.loading import resolve
+from ..configs.methods import SmaltiSettings
+from ..configs.presets import preset_names
+from ..configs.settings import MosaicSettings, Settings
 from .boundary import guarded
 from .console import console, print_facts, print_settings
 from .options import Base, ConceptsDir, Config, DryRun, Overrides, examples, with_settings
@@ -74,40 +78,52 @@ def gen(
 ) -> None:
     """Make a mosaic: near, each tile shows your concept; from afar, the tiles are the reference."""
     tiles = [parse_tile(text) for text in retile or ()]
-    if tiles and (preset or config):
-        raise InputError(
-            "--retile draws with the mosaic's own settings; leave out --preset and --config."
-        )
     given = {
         "base": base,
+        "mosaic": preset,
+        "config": Path(config) if config else None,
         "options": {name: None if value == [] else value for name, value in options.items()},
         "overrides": overrides or (),
     }
-    settings = resolve(mosaic=preset, config=Path(config) if config else None, **given)
-    target, concepts = Path(out) if out else default_out(settings.mosaic), Path(concepts_dir)
-    from ..generate import mosaic
-
+    target = Path(out) if out else default_out(resolve(**given).mosaic)
+    concepts = Path(concepts_dir)
     if tiles:
-        settings = overlaid(mosaic.recorded_settings(target), **given)
+        from ..generate.retile import recorded_tables
+
+        given["recorded"] = recorded_tables(target)
+    settings = resolve(**given)
     if dry_run:
-        if tiles:
-            plan = mosaic.plan_retile(settings, target, tiles, concepts_dir=concepts)
-        else:
-            plan = mosaic.plan_mosaic(settings, concepts_dir=concepts)
-        print_facts(f"Mosaic {target}", plan.facts())
-        print_settings(plan.settings, "base", "mosaic")
+        show_plan(settings, target, tiles, concepts)
         return
-    made = mosaic.generate_mosaic(settings, target, concepts_dir=concepts, retile=tiles)
-    if told := outcome(made.parent):
-        typer.echo(f"mosaic: {told}", err=True)  # standard output has the answer only
+    from ..generate.mosaic import generate_mosaic
+
+    made = generate_mosaic(settings, target, concepts_dir=concepts, retile=tiles)
+    if metrics := outcome(made.parent):
+        typer.echo(f"mosaic: {metrics}", err=True)  # standard output has the answer only
     console().print(f"The mosaic: {made}", soft_wrap=True, markup=False)
+
+
+def show_plan(
+    settings: Settings, target: Path, tiles: Sequence[tuple[int, int]], concepts: Path
+) -> None:
+    """Print what would be done and with what."""
+    if tiles:
+        from ..generate.retile import plan_retile
+
+        plan = plan_retile(settings, target, tiles, concepts_dir=concepts)
+    else:
+        from ..generate.plan import plan_mosaic
+
+        plan = plan_mosaic(settings, concepts_dir=concepts)
+    print_facts(f"Mosaic {target}", plan.facts())
+    print_settings(plan.settings, "base", "mosaic")
 
 
 def outcome(folder: Path) -> str:
     """How near a mosaic came to its reference, and how it was pulled; empty if nobody wrote it."""
-    from ..generate.tiles import read_record
+    from ..generate.store import RECORD
 
-    record = read_record(folder) or {}
+    record = read_json(folder / RECORD) or {}
     if not (metrics := record.get("metrics")):
         return ""
     seen = f"PSNR {metrics['psnr_64']:.1f} dB and SSIM {metrics['ssim_64']:.2f} at 64 px"
@@ -125,10 +141,13 @@ def parse_tile(text: str) -> tuple[int, int]:
 
 def default_out(settings: MosaicSettings) -> Path:
     """Return mosaics/TILES-REFERENCE[-METHOD], so that the same command finds its folder again."""
-    tiles = "-".join(settings.tile_lora or settings.tile_prompt)
-    reference = settings.ref_lora or Path(settings.ref).stem or settings.ref_prompt
-    method = "" if settings.method == "smalti" else settings.method
-    parts = (tiles or Path(settings.pool).name, reference, method)
+    picture = settings.picture
+    tiles = "-".join(picture.tile_lora or picture.tile_prompt)
+    if settings.own_pictures:
+        tiles = Path(settings.method.pool).name
+    reference = picture.ref_lora or Path(picture.ref).stem or picture.ref_prompt
+    method = "" if isinstance(settings.method, SmaltiSettings) else settings.method.name
+    parts = (tiles, reference, method)
     return Path("mosaics") / ("-".join(slug(text) for text in parts if text) or "mosaic")
 
 

@@ -60,7 +60,7 @@ def doctor() -> None:
 @guarded()
 def bases() -> None:
     """List the known base models and whether each is on this machine."""
-    from ..models.files import is_present
+    from ..models.locate import is_present
 
     rows = []
     for name in preset_names("base"):

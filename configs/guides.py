@@ -16,6 +16,8 @@ class GuideSettings(Group):
     name: ClassVar[str]
     through_unet: ClassVar[bool] = False
     """Whether it differentiates through the UNet."""
+    reads_linear_map: ClassVar[bool] = False
+    """Whether it rests on the linear map from latents to colours."""
 
     guidance: bool = True
     """Low-frequency guidance: what makes the tiles the reference from afar."""
@@ -47,6 +49,7 @@ class ProjectionSettings(PullSettings):
     """The reference's low band put into the prediction in closed form."""
 
     name: ClassVar[str] = "projection"
+    reads_linear_map: ClassVar[bool] = True
 
     corrections: int = setting(1, at_least=0, at_most=100)
     """How often "projection" looks at the decoded tile at the last step; a look counts for three

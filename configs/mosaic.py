@@ -12,7 +12,7 @@ from .errors import InputError
 from .fields import Facts, Group, facts_of, require_one_of, setting
 from .guides import GUIDES, GuideSettings, ProjectionSettings
 from .machine import MachineSettings
-from .methods import METHODS, MethodSettings, SmaltiSettings
+from .methods import METHODS, MethodSettings, PoolSettings, SmaltiSettings
 
 SCHEDULERS = ("ddim", "dpm++", "unipc", "lcm")
 MAX_STEPS = 1000  # timesteps that the models were trained at
@@ -100,6 +100,11 @@ class MosaicSettings:
         for group in (self.picture, self.sampler, self.guide, self.method, self.machine):
             values.update(vars(group))
         return values
+
+    @property
+    def own_pictures(self) -> bool:
+        """Whether tiles are pictures of the user's, so that none is drawn."""
+        return isinstance(self.method, PoolSettings) and bool(self.method.pool)
 
     def identity(self) -> dict[str, Any]:
         """The settings that a tile's picture depends on, by name."""

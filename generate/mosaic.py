@@ -1,25 +1,24 @@
-"""Plan and run: from settings to a finished mosaic, continuing what was begun."""
+"""A mosaic from settings to its folder: claim, draw, store, finish."""
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
 
 from ..configs.errors import InputError
-from ..configs.settings import CLASSICAL, BaseSettings, MosaicSettings, Settings, TrainSettings
-from .batches import in_batches
-from .grid import Tile, make_grid
-from .methods.pool import drawn_pool, folder_pool, pool_studio
-from .methods.sources import choose_sources
-from .output import finish
+from ..configs.progress import Report, reporting
+from ..configs.settings import Settings
+from ..models.device import pick_device, resolve_precision
+from .blocks import fit_reference
+from .draw import Drawn, draw
+from .engine import Engine, open_engine
+from .finish import finish
+from .grid import Tile
+from .job import Job, make_job
+from .metadata import adapter_record, parameters_text
+from .methods import method_of
 from .plan import MosaicPlan, plan_mosaic
-from .progress import Report, reporting
-from .studio import Studio, draw_batch, open_studio
-from .tiles import MOSAIC, UNFINISHED, TileStore, read_record
-
-__all__ = ["MosaicPlan", "generate_mosaic", "plan_mosaic", "plan_retile", "recorded_settings"]
+from .reference import reference_noise, reference_picture
+from .retile import plan_retile
+from .store import MOSAIC, UNFINISHED, Store
 
 
 def generate_mosaic(
@@ -29,138 +28,138 @@ def generate_mosaic(
     concepts_dir: Path,
     progress: Report | None = None,
     retile: Sequence[Tile] | None = None,
+    engine: Engine | None = None,
 ) -> Path:
     """Draw a mosaic into the folder `out` and return the path of mosaic.png.
 
     Continues an unfinished mosaic, and does nothing for a finished one. retile: tiles (row, col)
-    of a finished mosaic to draw again with `settings.mosaic.seed`; all other settings must be those
-    the mosaic was made with. progress(done, total, what) replaces the bar on standard error.
+    of a finished mosaic to draw again with `settings.mosaic.picture.seed`; all other settings must
+    be those the mosaic was made with. engine: draws it, and more mosaics after it; without one the
+    base is loaded for this one. progress(done, total, what) replaces the bar on standard error.
 
-    Raises InputError for bad input and for a folder that holds another mosaic; SmaltiError when a
-    single tile does not fit into memory.
+    Raises InputError for bad input, for a folder that holds another mosaic, and for an engine of
+    another base; SmaltiError when a single tile does not fit into memory.
     """
-    if retile:
-        plan = plan_retile(settings, out, retile, concepts_dir=concepts_dir)
-    else:
-        plan = plan_mosaic(settings, concepts_dir=concepts_dir)
-    store = TileStore(out, plan.grid)
-    store.claim(plan.identity)
-    if plan.retile:
-        todo = [tile for tile in plan.retile if store.seed_of(tile) != plan.seed]
-    else:
-        todo = store.missing()
+    plan = _planned(settings, out, retile, concepts_dir)
+    store = Store(out, plan.grid)
+    precision = _precision(plan, store, engine)
+    store.claim({**plan.identity, "precision": precision})
+    store.update(precision=precision)
+    todo = _unmade(plan, store)
     if todo or store.reference() is None:
         with reporting(progress, "mosaic") as report:
-            studio = open_studio(plan, store, concepts_dir, report)
-            if plan.settings.mosaic.method in CLASSICAL:
-                studio = with_sources(studio, set(todo), plan.seed, report)
-            store.update(state=UNFINISHED)  # until mosaic.png shows the new tiles
-            draw_tiles(studio, plan.retile or plan.grid.tiles, set(todo), plan.seed, report)
+            report(0, 1, "loading the base model")
+            engine = engine or open_engine(
+                plan.settings.base, plan.settings.mosaic.machine, precision=precision
+            )
+            make_tiles(engine, plan, store, todo, report)
     if not (store.is_finished and (store.folder / MOSAIC).is_file()):
-        finish(store, plan.settings, dict.fromkeys(plan.settings.mosaic.tile_prompt))
+        finish(store, plan.settings, dict.fromkeys(plan.settings.mosaic.picture.tile_prompt))
     return store.folder / MOSAIC
 
 
-def plan_retile(
-    settings: Settings, out: Path, tiles: Sequence[Tile], *, concepts_dir: Path
+def _planned(
+    settings: Settings, out: Path, retile: Sequence[Tile] | None, concepts_dir: Path
 ) -> MosaicPlan:
-    """Plan to draw tiles of the mosaic in `out` anew with `settings.mosaic.seed`.
-
-    The photo it was made from need not be there any more: the mosaic keeps it as reference.png.
-    Raises InputError as `plan_mosaic` does, for tiles outside the grid or with this seed already,
-    and when the mosaic is not finished but for a retiling that was stopped.
-    """
-    made, seed = recorded_settings(out).mosaic, settings.mosaic.seed
-    settings = replace(settings, mosaic=replace(settings.mosaic, seed=made.seed))
-    store = TileStore(out, make_grid(settings))
-    kept = store.reference() is not None and settings.mosaic.ref == made.ref
-    known = store.recorded("identity").get("reference") if kept else None
-    plan = plan_mosaic(settings, concepts_dir=concepts_dir, photo_hash=known)
-    _check_retile(store, tiles, seed, made.seed)
-    tiles = tuple(dict.fromkeys(tiles))
-    seconds = plan.seconds * len(tiles) / len(plan.grid.tiles)
-    return replace(plan, seed=seed, retile=tiles, seconds=seconds)
+    if retile:
+        return plan_retile(settings, out, retile, concepts_dir=concepts_dir)
+    return plan_mosaic(settings, concepts_dir=concepts_dir)
 
 
-def recorded_settings(out: Path) -> Settings:
-    """The settings with which the mosaic in `out` was finished; raises InputError."""
-    record = read_record(out)
-    if record is None or "settings" not in record:
-        raise InputError(
-            f"{out} holds no finished mosaic to redraw tiles of. Give its folder with --out, or "
-            "finish it first with the command that began it."
-        )
-    classes = {"base": BaseSettings, "train": TrainSettings, "mosaic": MosaicSettings}
-    return Settings(**{k: _from_json(cls, record["settings"][k]) for k, cls in classes.items()})
-
-
-def _from_json(cls: type, values: dict[str, Any]) -> Any:
-    """A settings object from JSON, which has lists for tuples."""
-    known = {field.name for field in fields(cls)}
-    tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return cls(**{k: v for k, v in tuples.items() if k in known})
-
-
-def _check_retile(store: TileStore, tiles: Sequence[Tile], seed: int, old_seed: int) -> None:
-    grid = store.grid
-    for row, col in tiles:
-        if not (0 <= row < grid.rows and 0 <= col < grid.cols):
-            raise InputError(
-                f"--retile {row},{col} is outside the grid; rows run from 0 to {grid.rows - 1}, "
-                f"columns from 0 to {grid.cols - 1}."
-            )
-    if lost := set(store.missing()).difference(tiles):
-        row, col = min(lost)
-        raise InputError(
-            f"The tile {row},{col} is missing in {store.folder} or damaged. First draw it again: "
-            "repeat the command that made the mosaic, without --retile."
-        )
-    same = all(store.seed_of(tile) == seed for tile in tiles)
-    if same and seed == old_seed and store.is_finished:
-        raise InputError(
-            f"--retile with seed {seed} would draw the very same tiles; add another --seed."
-        )
-
-
-def with_sources(studio: Studio, todo: set[Tile], seed: int, report: Report) -> Studio:
-    """The studio with a picture of the pool for every tile; a pool without a folder is drawn."""
-    mosaic = studio.plan.settings.mosaic
-    if mosaic.pool:
-        pool = folder_pool(mosaic)
+def _precision(plan: MosaicPlan, store: Store, engine: Engine | None) -> str:
+    """What tiles are computed in: as they were begun, else as asked, else what the engine has."""
+    asked = plan.settings.mosaic.machine.mixed_precision
+    if asked != "auto":
+        wanted = asked
+    elif begun := store.recorded("precision"):
+        wanted = begun
     else:
-        drawing = pool_studio(studio)
-        missing = set(drawing.store.missing())
-        draw_tiles(drawing, drawing.plan.grid.tiles, missing, mosaic.seed, report)
-        pool = drawn_pool(drawing)
-    return replace(studio, sources=choose_sources(studio, pool, todo, seed))
-
-
-def draw_tiles(
-    studio: Studio, pool: Sequence[Tile], wanted: set[Tile], seed: int, report: Report
-) -> None:
-    """Draw and store the `wanted` tiles in batches that share a concept; `seed` is their noise's.
-
-    Batches are cut from the whole `pool`, so that a restarted run forms the same ones and gives
-    the same bytes. Tiles of a batch that are there already are left alone.
-    """
-    steps = studio.plan.settings.mosaic.steps
-    total, done = len(pool) * steps, (len(pool) - len(wanted)) * steps
-
-    def draw(part: Sequence[Tile]) -> None:
-        nonlocal done
-        fresh, note = (
-            wanted.intersection(part),
-            f"drawing {studio.subjects[part[0]].concept or 'tiles'}",
+        wanted = engine.precision if engine else resolve_precision("auto", pick_device())
+    if engine and (engine.precision, engine.base.settings) != (wanted, plan.settings.base):
+        raise InputError(
+            f"{store.folder} needs base {plan.settings.base.name} in precision {wanted}; this "
+            f"engine has {engine.base.settings.name} in {engine.precision}. Open one for it."
         )
+    return wanted
 
-        def on_step(index: int, _: Tensor) -> None:
-            report(done + index * len(fresh), total, note)
 
-        draw_batch(studio, part, fresh, seed, on_step)
-        done += len(fresh) * steps
+def _unmade(plan: MosaicPlan, store: Store) -> list[Tile]:
+    """The tiles that are to be drawn."""
+    if plan.retile:
+        return [tile for tile in plan.retile if store.seed_of(tile) != plan.seed]
+    return store.missing()
 
-    batch = studio.batch
-    for concept in dict.fromkeys(studio.subjects[tile].concept for tile in pool):
-        tiles = [tile for tile in pool if studio.subjects[tile].concept == concept]
-        batch = in_batches(tiles, batch, draw, lambda part: not wanted.isdisjoint(part))
+
+def make_tiles(
+    engine: Engine, plan: MosaicPlan, store: Store, todo: Sequence[Tile], report: Report
+) -> None:
+    """Draw what is missing of a plan and put it into the store."""
+    job = prepare_job(engine, plan, store, report)
+    there = sorted(set(job.grid.tiles).difference(store.missing()))
+    facts = store.facts(there).values()
+    shown = {t: fact["source"] for t, fact in zip(there, facts, strict=True) if "source" in fact}
+
+    def draw_into(own: Job, name: str) -> dict[Tile, Path]:
+        inner = Store(store.folder / name, own.grid)
+        store_tiles(engine, own, inner, inner.missing(), report)
+        return {tile: inner.path(tile) for tile in own.tiles}
+
+    job = method_of(job.mosaic).complete(job, todo, shown, draw_into)
+    store.update(state=UNFINISHED)  # until mosaic.png shows the new tiles
+    store_tiles(engine, job, store, todo, report)
+
+
+def prepare_job(engine: Engine, plan: MosaicPlan, store: Store, report: Report) -> Job:
+    """The job of a plan, its reference kept in the store, and what is known of it recorded."""
+    base, picture = engine.base, plan.settings.mosaic.picture
+    store.check_base(base.fingerprint)
+    noise = None if picture.ref else reference_noise(base, picture.seed)
+    if (reference := store.reference()) is None:
+        report(0, 1, "reading the reference" if noise is None else "drawing the reference")
+        store.save_reference(fit_reference(reference_picture(engine, plan, noise), plan.grid))
+        reference = store.reference()  # in 8 bits, so that a restarted run sees the same picture
+    assert reference is not None
+    # A restarted run takes the same batches, as far as memory allows, and so gives the same bytes.
+    job = make_job(engine, plan, reference, noise=noise, batch=store.recorded("batch"))
+    store.update(**_record(engine, job))
+    return job
+
+
+def _record(engine: Engine, job: Job) -> dict[str, object]:
+    """What mosaic.json says of a job, beside its settings."""
+    base, guide = engine.base, job.mosaic.guide
+    used = {name: engine.adapter(path) for name, path in job.adapters.items()}
+    facts: dict[str, object] = {
+        "adapters": [adapter_record(name, adapter) for name, adapter in used.items()],
+        "base_fingerprint": base.fingerprint,
+        "device": str(base.device),
+        "batch": job.batch,
+    }
+    if job.mosaic.method.guided and guide.guidance and not guide.through_unet:
+        facts["guidance_strength"] = guide.guidance_strength
+    if guide.reads_linear_map and job.mosaic.method.guided and guide.guidance:
+        facts["latent_rgb_fit"] = round(base.linear_decoder.fit, 4)
+    return facts
+
+
+def store_tiles(
+    engine: Engine, job: Job, store: Store, todo: Sequence[Tile], report: Report
+) -> None:
+    """Draw tiles of a job and store each as it is handed on."""
+    steps = job.mosaic.sampler.steps
+    total, done = len(job.tiles) * steps, (len(job.tiles) - len(todo)) * steps
+
+    def on_step(index: int, x0: object) -> None:
+        report(min(done + index * len(x0), total), total, "drawing tiles")  # type: ignore[arg-type]
+
+    for drawn in draw(engine, job, todo, on_step):
+        save_tile(store, job, drawn)
+        done += steps
     report(total, total, "done")
+
+
+def save_tile(store: Store, job: Job, drawn: Drawn) -> None:
+    """Put a finished tile into the store, with the parameters that UIs read."""
+    size = (job.grid.tile, job.grid.tile)
+    text = parameters_text(job.settings, drawn.facts["prompt"], job.seed, size)
+    store.save(drawn.tile, drawn.image, drawn.facts, text)

@@ -4,31 +4,15 @@ All tiles refine one coarse Gaussian field X, so that they share its large struc
 below X's resolution is drawn per tile from (seed, row, col) and from nothing else.
 """
 
-import hashlib
 import math
-from collections.abc import Sequence
 
 import torch
 from einops import rearrange, repeat
 from torch import Generator, Tensor
 
-from .grid import Grid, Tile, center_crop
-
-
-def keyed_generator(seed: int, *key: object) -> Generator:
-    """A CPU generator whose stream depends on (seed, key) and on nothing else.
-
-    The key's parts are told apart by their text, so ints and strings both serve. Streams of
-    different keys are independent: the state comes from a hash, not from a sum.
-    """
-    text = "\x1f".join([str(seed), *map(str, key)])
-    digest = hashlib.sha256(text.encode()).digest()
-    return Generator("cpu").manual_seed(int.from_bytes(digest[:8], "little", signed=True))
-
-
-def normal(shape: Sequence[int], seed: int, *key: object) -> Tensor:
-    """Standard-normal CPU tensor keyed by (seed, key)."""
-    return torch.randn(tuple(shape), generator=keyed_generator(seed, *key))
+from ..models.randomness import keyed_generator, normal
+from .blocks import center_crop
+from .grid import Grid, Tile
 
 
 def cells_per_tile(grid: Grid, side: int) -> int:

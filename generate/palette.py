@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from ..models.colorspaces import oklab
+
 # sRGB values of the background colours that the starter's captions name.
 COLORS = {
     "red": (215, 35, 35),
@@ -22,27 +24,6 @@ COLORS = {
     "dark blue": (15, 30, 95),
     "beige": (235, 220, 190),
 }
-# Linear sRGB -> cone responses -> Oklab (Ottosson 2020).
-_TO_CONES = torch.tensor(
-    [
-        [0.4122214708, 0.5363325363, 0.0514459929],
-        [0.2119034982, 0.6806995451, 0.1073969566],
-        [0.0883024619, 0.2817188376, 0.6299787005],
-    ]
-)
-_TO_OKLAB = torch.tensor(
-    [
-        [0.2104542553, 0.7936177850, -0.0040720468],
-        [1.9779984951, -2.4285922050, 0.4505937099],
-        [0.0259040371, 0.7827717662, -0.8086757660],
-    ]
-)
-
-
-def oklab(rgb: Tensor) -> Tensor:
-    """Oklab [..., 3] of sRGB [..., 3] in [0, 1]; distances in it are about as large as seen."""
-    linear = torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055).clamp(min=0) ** 2.4)
-    return (linear @ _TO_CONES.T).pow(1 / 3) @ _TO_OKLAB.T
 
 
 def color_names(blocks: Tensor) -> list[str]:

@@ -1,56 +1,49 @@
-"""The reference picture: a photo, or drawn from a prompt or with a concept."""
+"""The reference: a photo, or drawn from a prompt or with a concept."""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+import torch
 from torch import Tensor
 
-from ..configs.errors import InputError
-from ..models.pixels import flatten, is_animated, to_image
-
-MIN_SIDE = 64
-
-
-def load_photo(path: Path, what: str = "reference", smallest: int = MIN_SIDE) -> Tensor:
-    """Read a photo as [3, H, W] in [0, 1]: upright, in sRGB, transparency over white.
-
-    what: its part in the mosaic, for messages. smallest: the shortest side it may have.
-    Raises InputError when the file is missing, no image, damaged, animated, tiny or enormous.
-    """
-    with opened(path, what, smallest) as image:
-        return to_image(np.asarray(flatten(ImageOps.exif_transpose(image))[0]))
+from ..models.base import BaseModel
+from ..models.denoiser import with_cfg
+from ..models.denoising import denoise, make_scheduler
+from ..models.photos import load_photo
+from ..models.randomness import keyed_generator, normal
+from ..models.words import CONCEPT
+from .engine import Engine
+from .plan import MosaicPlan
 
 
-@contextmanager
-def opened(path: Path, what: str, smallest: int) -> Iterator[Image.Image]:
-    """Open a photo, its header checked and not decoded yet; raises as `load_photo` does.
-
-    What goes wrong while the caller decodes it becomes the same messages.
-    """
-    if not path.is_file():
-        fault = "is a folder" if path.is_dir() else "does not exist"
-        raise InputError(f"The {what} {path} {fault}; give --ref the path of an image.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                _check(image, f"The {what} {path}", smallest)
-                yield image
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"The {what} {path} is too large; scale it to 8000 px.") from error
-    except UnidentifiedImageError as error:
-        raise InputError(f"The {what} {path} is not an image that can be read.") from error
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's ways to report damaged files
-        raise InputError(f"The {what} {path} is damaged or cut short ({error}).") from error
+def reference_picture(engine: Engine, plan: MosaicPlan, noise: Tensor | None) -> Tensor:
+    """The reference [3, H, W] in [0, 1], of any size: the photo, or drawn from `noise`."""
+    if noise is None:
+        return load_photo(Path(plan.settings.mosaic.picture.ref).expanduser())
+    return draw_reference(engine, plan, noise)
 
 
-def _check(image: Image.Image, name: str, smallest: int) -> None:
-    if is_animated(image):
-        raise InputError(f"{name} is animated; save one frame as PNG or JPEG.")
-    if min(image.size) < smallest:
-        width, height = image.size
-        raise InputError(f"{name} is only {width}x{height} px; it needs {smallest} px a side.")
+def reference_noise(base: BaseModel, seed: int) -> Tensor:
+    """Initial noise [C, h, w] of a reference that smalti draws; the tiles' field comes from it."""
+    side = base.resolution // base.latent_factor
+    return normal((base.latent_channels, side, side), seed, "reference")
+
+
+@torch.no_grad()
+def draw_reference(engine: Engine, plan: MosaicPlan, noise: Tensor) -> Tensor:
+    """Draw the reference [3, H, W] in [0, 1] at the base's own resolution."""
+    mosaic, base = plan.settings.mosaic, engine.base
+    picture, sampler = mosaic.picture, mosaic.sampler
+    path, negative = plan.adapters.get(picture.ref_lora), picture.negative_prompt
+    words = engine.adapter(path).trigger if path else ""
+    prompt = picture.ref_prompt.replace(CONCEPT, words)
+    texts = engine.encode([prompt, negative], path, picture.lora_scale)
+    engine.activate(path, picture.lora_scale)
+    scale = picture.reference_cfg_scale or sampler.cfg_scale
+    clean = denoise(
+        with_cfg(base.denoiser, texts[negative], scale),
+        make_scheduler(base, sampler.scheduler, max(sampler.steps, picture.reference_steps)),
+        noise[None],
+        texts[prompt],
+        generators=[keyed_generator(picture.seed, "reference", "steps")],
+    )
+    return base.decode(clean)[0].clamp(0, 1).cpu()

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .guidance.band import along_both, area_matrix, mean_shift
+from ..models.band import along_both, area_matrix, mean_shift
 
 
 def tint(images: Tensor, blocks: Tensor, *, cells: int, amplitude: float) -> Tensor:

@@ -1,33 +1,36 @@
-"""Load a base model in Stable Diffusion's layout and state its facts in one place."""
+"""What both stages know of a base model: its parts behind one interface, and its facts.
+
+A family of models is one file in `bases/`; nothing outside `models/` asks which one it is.
+"""
 
 import hashlib
-import importlib.util
 import inspect
-import json
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from ..configs.errors import InputError
 from ..configs.base import BaseSettings
-from ..configs.machine import ATTENTIONS
+from ..configs.errors import InputError
+from ..configs.files import file_hash
 from ..configs.mosaic import SCHEDULERS
 from .color_adapter import load_color_adapter
-from .conditioning import ConceptEmbedding, cross_attention_names, install_layerwise_attention
-from .device import resolve_device
-from .files import is_present, locate, weights_file
+from .denoiser import Conditioning, Denoiser
 from .linear_decoder import LinearDecoder, linear_decoder
+from .locate import weights_file
+from .prediction import prediction_of
 from .tiny_decoder import TinyDecoder, load_tiny_decoder
 
 if TYPE_CHECKING:
+    from .attention import AttentionRecorder
+    from .conditioning import ConceptEmbedding
     from .edlora import Adapter
-
-__all__ = ["BaseModel", "check_attention", "is_present", "load_base"]
 
 SCHEDULER_CLASSES = dict(
     zip(
@@ -38,62 +41,113 @@ SCHEDULER_CLASSES = dict(
 )
 
 
-@dataclass
-class BaseModel:
-    """A base model's parts, frozen and in evaluation mode, and the facts that both stages need.
+@dataclass(frozen=True)
+class LoraPart:
+    """A part of a base model that adapters change."""
 
-    The UNet's cross-attention takes layer-wise text, and the text encoder's token embedding is a
-    `ConceptEmbedding`. `adapters` holds what is attached, by key (see `edlora.py`).
+    name: str
+    """What diffusers calls it: "unet", "text_encoder"."""
+    prefix: str
+    """What its tensors' names begin with in an adapter's file."""
+    module: nn.Module
+    targets: tuple[str, ...]
+    """Names of its layers that carry LoRA."""
+
+
+@dataclass
+class BaseModel(ABC):
+    """A base model, frozen and in evaluation mode.
+
+    Latents are scaled as its network expects them. `adapters` holds what is attached, by key (see
+    `edlora.py`).
     """
+
+    weights_hashed: ClassVar[tuple[str, ...]] = ("unet", "text_encoder")
+    """Parts whose weights the fingerprint depends on."""
 
     settings: BaseSettings
     folder: Path
-    tokenizer: Any
-    text_encoder: nn.Module
-    unet: nn.Module
     vae: nn.Module
     scheduler_config: dict[str, Any]
     device: torch.device
     dtype: torch.dtype
-    attention: str = "sdpa"
-    adapters: dict[str, "Adapter"] = field(default_factory=dict)
-
-    @cached_property
-    def layers(self) -> int:
-        """Number of cross-attention layers: 16 on Stable Diffusion 1.x and 2.x."""
-        return len(cross_attention_names(self.unet))
+    adapters: dict[str, "Adapter"] = field(default_factory=dict, kw_only=True)
 
     @property
+    @abstractmethod
+    def layers(self) -> int:
+        """Texts that the network takes, one for each cross-attention layer."""
+
+    @property
+    @abstractmethod
     def latent_channels(self) -> int:
         """Channels of a latent."""
-        return self.unet.config.in_channels
+
+    @property
+    @abstractmethod
+    def network_width(self) -> int:
+        """Channels of the denoising network at full resolution, for estimates of memory."""
+
+    @property
+    @abstractmethod
+    def concepts(self) -> "ConceptEmbedding":
+        """The token embedding that concept words are added to."""
+
+    @abstractmethod
+    def network(self, z: Tensor, timestep: int | Tensor, conditioning: Conditioning) -> Tensor:
+        """The denoising network's output for noisy latents z [K, C, h, w], in z's data type."""
+
+    @abstractmethod
+    def encode_text(
+        self, prompts: Sequence[str], adapters: Sequence["Adapter"] = ()
+    ) -> Conditioning:
+        """What prompts condition the network with; words of `adapters` may stand in them."""
+
+    @abstractmethod
+    def lora_parts(self) -> tuple[LoraPart, ...]:
+        """The parts that adapters change."""
+
+    @abstractmethod
+    def set_attention(
+        self, *, gradients: bool, recorder: "AttentionRecorder | None" = None
+    ) -> None:
+        """Choose the attention kernel: whether backward passes will run, and who sees the maps."""
+
+    @abstractmethod
+    def prepare_drawing(self, *, compile: bool) -> None:
+        """Make drawing fast; compiling takes minutes at first."""
+
+    @abstractmethod
+    def enable_gradient_checkpointing(self) -> None:
+        """Recompute activations in backward passes: less memory, slower."""
 
     @property
     def latent_factor(self) -> int:
         """Image pixels per latent pixel and axis, 8 on Stable Diffusion."""
+        return 2 ** (len(self._widths) - 1)
+
+    @property
+    def decoder_width(self) -> int:
+        """Channels of the decoder at full resolution, for estimates of memory."""
         config = self.vae.config
-        widths = config.get("block_out_channels") or config["encoder_block_out_channels"]
-        return 2 ** (len(widths) - 1)
+        return (config.get("block_out_channels") or config["decoder_block_out_channels"])[0]
+
+    @property
+    def _widths(self) -> Sequence[int]:
+        config = self.vae.config
+        return config.get("block_out_channels") or config["encoder_block_out_channels"]
 
     @property
     def resolution(self) -> int:
         """Side of an image in pixels at which the model draws best."""
         return self.settings.resolution
 
-    @property
-    def prediction_type(self) -> str:
-        """What the UNet predicts: "epsilon", "v_prediction" or "sample"."""
-        return self.scheduler_config.get("prediction_type", "epsilon")
-
-    @property
-    def embedding_dim(self) -> int:
-        """Width D of the text encoder."""
-        return self.text_encoder.config.hidden_size
-
-    @property
-    def concepts(self) -> ConceptEmbedding:
-        """The token embedding that concept words are added to."""
-        return self.text_encoder.get_input_embeddings()
+    @cached_property
+    def denoiser(self) -> Denoiser:
+        """Noisy latents to clean ones."""
+        kind = self.scheduler_config.get("prediction_type", "epsilon")
+        alphas = self.scheduler("ddim").alphas_cumprod.float().cpu()
+        return Denoiser(self.network, prediction_of(kind), alphas)
 
     @cached_property
     def linear_decoder(self) -> LinearDecoder:
@@ -123,7 +177,27 @@ class BaseModel:
     @cached_property
     def fingerprint(self) -> str:
         """What tells this model's weights from others', see `weights_fingerprint`."""
-        return weights_fingerprint(self.folder, self.settings.variant)
+        return weights_fingerprint(self.folder, self.settings.variant, self.weights_hashed)
+
+    @cached_property
+    def vae_fingerprint(self) -> str:
+        """16 hex digits of the autoencoder's weights file."""
+        return file_hash(weights_file(self.folder, "vae", self.settings.variant))[:16]
+
+    def freeze(self) -> None:
+        """Let nothing learn, attached adapters included."""
+        for part in self.lora_parts():
+            part.module.requires_grad_(False)
+
+    @contextmanager
+    def casts_left_to_autocast(self) -> Iterator[None]:
+        """Spare every LoRA layer a cast of its input to fp32, which autocast takes back at once."""
+        from peft.helpers import disable_input_dtype_casting
+
+        with ExitStack() as stack:
+            for part in self.lora_parts():
+                stack.enter_context(disable_input_dtype_casting(part.module))
+            yield
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
@@ -167,86 +241,19 @@ class BaseModel:
         return cls.from_config(config)
 
 
-def weights_fingerprint(folder: Path, variant: str = "") -> str:
-    """16 hex digits that depend on the weights of UNet and text encoder, and on nothing else.
+def weights_fingerprint(
+    folder: Path, variant: str = "", parts: Sequence[str] = BaseModel.weights_hashed
+) -> str:
+    """16 hex digits that depend on the weights of a model's parts, and on nothing else.
 
     Values are hashed in half precision, so that a model's fp16 and fp32 files agree.
     """
     digest = hashlib.sha256()
-    for part in ("unet", "text_encoder"):
+    for part in parts:
         for name, value in _weights(weights_file(folder, part, variant)):
             digest.update(f"{part}.{name} {tuple(value.shape)};".encode())
             digest.update(value.half().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def load_base(
-    settings: BaseSettings,
-    *,
-    device: str = "auto",
-    dtype: torch.dtype = torch.float32,
-    attention: str = "sdpa",
-    gradients: bool = True,
-) -> BaseModel:
-    """Load a base model from the package, a local folder, the hub's cache or the hub.
-
-    `dtype` is that of all frozen weights; adapters attached later stay fp32. `attention` is
-    "sdpa" or "xformers", and `gradients` says whether backward passes will run through the UNet,
-    which decides its kernel on a CPU. Raises InputError when the model is not there and cannot be
-    downloaded, when its folder lacks a part, or when device or xformers are missing.
-    """
-    check_attention(attention)
-    target = resolve_device(device)
-    folder = locate(settings)
-    unet, text_encoder, vae, tokenizer = _load_parts(folder, settings, dtype, target)
-    text_encoder.set_input_embeddings(ConceptEmbedding(text_encoder.get_input_embeddings()))
-    for module in (unet, text_encoder, vae):
-        module.to(target).requires_grad_(False).eval()
-    install_layerwise_attention(unet, attention=attention, gradients=gradients)
-    return BaseModel(
-        settings=settings,
-        folder=folder,
-        tokenizer=tokenizer,
-        text_encoder=text_encoder,
-        unet=unet,
-        vae=vae,
-        scheduler_config=json.loads((folder / "scheduler/scheduler_config.json").read_text()),
-        device=target,
-        dtype=dtype,
-        attention=attention,
-    )
-
-
-def _load_parts(
-    folder: Path, settings: BaseSettings, dtype: torch.dtype, device: torch.device
-) -> tuple[Any, ...]:
-    """UNet, text encoder, VAE and tokenizer from a folder in Stable Diffusion's layout."""
-    import diffusers
-    import transformers
-
-    for library in (diffusers, transformers):
-        library.utils.logging.disable_progress_bar()
-        library.utils.logging.set_verbosity_error()  # e.g. AutoencoderTiny's own config keys
-
-    def load(cls: Any, part: str, **options: Any) -> Any:
-        name = weights_file(folder, part, settings.variant).name
-        variant = name.split(".")[1] if name.count(".") == 2 else None
-        return cls.from_pretrained(folder / part, variant=variant, use_safetensors=True, **options)
-
-    vae_class = json.loads((folder / "vae/config.json").read_text())["_class_name"]
-    if vae_class not in ("AutoencoderKL", "AutoencoderTiny"):
-        raise InputError(
-            f"The base model in {folder} has a {vae_class}; smalti reads AutoencoderKL and "
-            "AutoencoderTiny."
-        )
-    unet = load(diffusers.UNet2DConditionModel, "unet", torch_dtype=dtype)
-    # As in the UNet: torch's fused attention is slow backwards on a CPU.
-    kernel = "eager" if device.type == "cpu" else "sdpa"
-    text_encoder = load(
-        transformers.CLIPTextModel, "text_encoder", dtype=dtype, attn_implementation=kernel
-    )
-    vae = load(getattr(diffusers, vae_class), "vae", torch_dtype=dtype)
-    return unet, text_encoder, vae, transformers.CLIPTokenizer.from_pretrained(folder / "tokenizer")
 
 
 def _weights(path: Path) -> Iterator[tuple[str, Tensor]]:
@@ -261,14 +268,3 @@ def _weights(path: Path) -> Iterator[tuple[str, Tensor]]:
             value = file.get_tensor(name)
             if value.is_floating_point():
                 yield name.removeprefix("text_model."), value
-
-
-def check_attention(attention: str) -> None:
-    """Raise InputError when an attention implementation is unknown or not installed."""
-    if attention not in ATTENTIONS:
-        raise InputError(f"Unknown attention {attention!r}; choose from {', '.join(ATTENTIONS)}.")
-    if attention == "xformers" and importlib.util.find_spec("xformers") is None:
-        raise InputError(
-            'attention = "xformers" was asked for, but xformers is not installed. '
-            'Type pip install xformers, or use attention = "sdpa".'
-        )

@@ -7,10 +7,11 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from ..configs.errors import InputError
-from .files import local_folder
+from .locate import local_folder, require_color_adapter
 
 if TYPE_CHECKING:
-    from ..configs.settings import BaseSettings
+    from ..configs.base import BaseSettings
+    from .base import BaseModel
 
 PALETTE_CELLS = 8  # of a picture's side, as the published adapter saw them: 64 px each at 512 px
 
@@ -41,10 +42,8 @@ def load_color_adapter(settings: "BaseSettings", device: torch.device, dtype: to
     return adapter.to(device).requires_grad_(False).eval()
 
 
-def require_color_adapter(settings: "BaseSettings") -> None:
-    """Raise InputError when the base model has no colour adapter."""
-    if not settings.color_adapter:
-        raise InputError(
-            f"There is no colour adapter for the base model {settings.name!r}. Name one with --set "
-            "base.color_adapter=FOLDER, or take another --method."
-        )
+@torch.no_grad()
+def palette_features(base: "BaseModel", pictures: Tensor, scale: float) -> list[Tensor]:
+    """What the adapter adds at each level of the UNet for pictures [K, 3, H, H], times `scale`."""
+    palettes = palette(pictures).to(base.device, base.dtype)
+    return [scale * features for features in base.color_adapter(palettes)]

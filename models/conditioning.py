@@ -8,48 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..configs.errors import InputError
-from .attention import (
-    TEXT_LENGTH,
-    AttentionRecorder,
-    cross_attention_names,
-    fold,
-    install_layerwise_attention,
-)
+from .attention import TEXT_LENGTH
 
 if TYPE_CHECKING:
-    from .base import BaseModel
+    from .bases.sd import StableDiffusion
     from .edlora import Adapter
-
-__all__ = [
-    "TEXT_LENGTH",
-    "AttentionRecorder",
-    "ConceptEmbedding",
-    "concept_key",
-    "concept_token_names",
-    "cross_attention_names",
-    "encode_prompts",
-    "fold",
-    "install_layerwise_attention",
-    "prompt_ids",
-]
-
-
-def concept_key(name: str) -> str:
-    """A concept's name as it appears in token and tensor names: lower-case letters, digits, -, _.
-
-    Lower case, because tokenizers fold case and "<Cat-1>" and "<cat-1>" would be one word.
-    Raises InputError when nothing is left of the name.
-    """
-    key = re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-")
-    if not key:
-        raise InputError(f"{name!r} cannot name a concept; use letters a-z, digits, - and _.")
-    return key
-
-
-def concept_token_names(name: str, words: int = 2) -> list[str]:
-    """The words that stand for a concept in prompts: "<sylvie-1>", "<sylvie-2>"."""
-    return [f"<{concept_key(name)}-{index + 1}>" for index in range(words)]
 
 
 class ConceptEmbedding(nn.Module):
@@ -101,7 +64,7 @@ class ConceptEmbedding(nn.Module):
 
 
 def encode_prompts(
-    base: "BaseModel", prompts: Sequence[str], adapters: Sequence["Adapter"] = ()
+    base: "StableDiffusion", prompts: Sequence[str], adapters: Sequence["Adapter"] = ()
 ) -> Tensor:
     """Prompts -> text [B, L, 77, D], one encoding per cross-attention layer.
 
@@ -118,14 +81,14 @@ def encode_prompts(
 
 
 def prompt_ids(
-    base: "BaseModel", prompts: Sequence[str], adapters: Sequence["Adapter"] = ()
+    base: "StableDiffusion", prompts: Sequence[str], adapters: Sequence["Adapter"] = ()
 ) -> Tensor:
     """Token ids [B, L, 77] of prompts, begin and end tokens and padding included."""
     words = _concept_ids(base, adapters)
     return torch.stack([_ids_of(base, prompt, words) for prompt in prompts])
 
 
-def _concept_ids(base: "BaseModel", adapters: Sequence["Adapter"]) -> dict[str, Tensor]:
+def _concept_ids(base: "StableDiffusion", adapters: Sequence["Adapter"]) -> dict[str, Tensor]:
     """Ids [L] of every concept word; one that all layers share repeats its id."""
     return {
         word: ids.expand(base.layers)
@@ -134,7 +97,7 @@ def _concept_ids(base: "BaseModel", adapters: Sequence["Adapter"]) -> dict[str, 
     }
 
 
-def _ids_of(base: "BaseModel", prompt: str, words: dict[str, Tensor]) -> Tensor:
+def _ids_of(base: "StableDiffusion", prompt: str, words: dict[str, Tensor]) -> Tensor:
     """Ids [L, 77] of one prompt, tokenised around its concept words.
 
     A prompt that is too long loses its end, but keeps the end token, as in CLIP.

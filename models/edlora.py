@@ -4,11 +4,9 @@ Source: Gu et al. 2023, Mix-of-Show, section 3.1, with the settings of its code 
 AdamW, three learning rates). An adapter is attached to a base model; several may be at once.
 """
 
-import difflib
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,33 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from ..configs.errors import InputError
-from ..configs.settings import TrainSettings
+from ..configs.train import TrainSettings
 from .adapter_file import damaged, read_metadata, read_tensors, word_key, write_adapter
 from .base import BaseModel
-from .conditioning import concept_key, concept_token_names
-
-__all__ = [
-    "Adapter",
-    "adapter_state",
-    "attach_new",
-    "detach",
-    "fused",
-    "load_adapter",
-    "load_adapter_state",
-    "parameter_groups",
-    "read_metadata",
-    "save_adapter",
-    "set_active",
-]
-
-UNET_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
-TEXT_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj")
-
-NORM_SHARE = 0.9
-"""Expected norm of a new first word, in median norms of the base's words.
-
-The original draws from N(0, 0.013^2) at width 768, norm 0.36, where words of SD 1.x have about 0.4.
-"""
+from .class_words import initial_words
+from .words import concept_key, concept_token_names
 
 
 @dataclass
@@ -85,7 +61,7 @@ def attach_new(base: BaseModel, name: str, class_word: str, settings: TrainSetti
     """
     generator = torch.Generator().manual_seed(settings.seed)
     layers = base.layers if settings.method == "edlora" else 1
-    table = _initial_words(base, class_word, layers, generator)
+    table = initial_words(base, class_word, layers, generator)
     adapter = _attach(
         base,
         Adapter(
@@ -151,8 +127,7 @@ def save_adapter(
     adapter.metadata = {**adapter.metadata, **(metadata or {}), **facts}
     common = {"r": adapter.rank, "lora_alpha": adapter.alpha}
     configs = {
-        "unet": {**common, "target_modules": list(UNET_TARGETS)},
-        "text_encoder": {**common, "target_modules": list(TEXT_TARGETS)},
+        part.name: {**common, "target_modules": list(part.targets)} for part in base.lora_parts()
     }
     write_adapter(Path(path), adapter_state(base, adapter), adapter.metadata, configs)
     adapter.path = Path(path)
@@ -170,7 +145,7 @@ def load_adapter(base: BaseModel, path: Path, name: str | None = None) -> Adapte
         saved_words, method = list(metadata["tokens"]), metadata["method"]
         _check_base(base, path, metadata["base"])
         key = concept_key(name or metadata["name"])
-        shape = (len(saved_words), base.layers if method == "edlora" else 1, base.embedding_dim)
+        shape = (len(saved_words), base.layers if method == "edlora" else 1, base.concepts.embedding_dim)
         adapter = Adapter(
             name=key,
             class_word=metadata["class_word"],
@@ -241,32 +216,13 @@ def set_active(base: BaseModel, names: Sequence[str], scale: float = 1.0) -> Non
             parameter.requires_grad_(adapter.trainable)
 
 
-@contextmanager
-def fused(module: nn.Module) -> Iterator[None]:
-    """Within it, the module's active LoRA is part of its weights: no extra products per call.
-
-    Afterwards the weights are what they were, bit for bit; subtracting would leave rounding errors.
-    """
-    layers = [layer for layer in module.modules() if hasattr(layer, "merge")]
-    layers = [layer for layer in layers if not layer.disable_adapters and layer.active_adapters]
-    kept = [layer.get_base_layer().weight.detach().clone() for layer in layers]
-    with torch.no_grad():
-        for layer in layers:
-            layer.merge()
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for layer, weight in zip(layers, kept, strict=True):
-                layer.unmerge()
-                layer.get_base_layer().weight.copy_(weight)
-
-
 def detach(base: BaseModel, adapter: Adapter) -> None:
     """Remove an adapter from the base; the others stay attached, switched off."""
     set_active(base, [name for name in base.adapters if name != adapter.name])
-    base.unet.delete_adapters(adapter.peft_name)
-    base.text_encoder.delete_adapter(adapter.peft_name)
+    for part in base.lora_parts():
+        # diffusers' models and transformers' ones call it differently
+        delete = getattr(part.module, "delete_adapters", None) or part.module.delete_adapter
+        delete(adapter.peft_name)
     del base.concepts.tables[adapter.peft_name], base.adapters[adapter.name]
     set_active(base, ())
 
@@ -280,11 +236,13 @@ def _attach(base: BaseModel, adapter: Adapter) -> Adapter:
             f"A concept named {adapter.name!r} is loaded already; names differ by more than case. "
             "Rename one of the two."
         )
-    for module, targets in ((base.unet, UNET_TARGETS), (base.text_encoder, TEXT_TARGETS)):
-        config = LoraConfig(r=adapter.rank, lora_alpha=adapter.alpha, target_modules=list(targets))
+    for part in base.lora_parts():
+        config = LoraConfig(
+            r=adapter.rank, lora_alpha=adapter.alpha, target_modules=list(part.targets)
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # peft warns of a second adapter
-            module.add_adapter(config, adapter_name=adapter.peft_name)
+            part.module.add_adapter(config, adapter_name=adapter.peft_name)
     for _, parameter in _lora_parameters(base, adapter):
         parameter.data = parameter.data.float()  # peft follows the base, which may be half
     adapter.embeddings.requires_grad_(adapter.trainable)
@@ -323,10 +281,10 @@ def _lora_layers(base: BaseModel) -> Iterator[tuple[str, Any]]:
     """All layers that carry LoRA, under the names that the file uses."""
     from peft.tuners.lora import LoraLayer
 
-    for prefix, model in (("unet", base.unet), ("text_encoder.text_model", base.text_encoder)):
-        for name, layer in model.named_modules():
+    for part in base.lora_parts():
+        for name, layer in part.module.named_modules():
             if isinstance(layer, LoraLayer):
-                yield f"{prefix}.{name}", layer
+                yield f"{part.prefix}.{name}", layer
 
 
 def _lora_parameters(base: BaseModel, adapter: Adapter) -> Iterator[tuple[str, nn.Parameter]]:
@@ -334,35 +292,3 @@ def _lora_parameters(base: BaseModel, adapter: Adapter) -> Iterator[tuple[str, n
         if adapter.peft_name in layer.lora_A:
             yield f"{name}.lora_A.weight", layer.lora_A[adapter.peft_name].weight
             yield f"{name}.lora_B.weight", layer.lora_B[adapter.peft_name].weight
-
-
-def _initial_words(
-    base: BaseModel, class_word: str, layers: int, generator: torch.Generator
-) -> Tensor:
-    """Words [2, layers, D]: Gaussian, and the class word; every layer starts the same."""
-    norm = NORM_SHARE * base.concepts.weight.float().norm(dim=1).median().item()
-    noise = torch.randn(base.embedding_dim, generator=generator)
-    first = noise * norm / math.sqrt(base.embedding_dim)
-    second = _class_embedding(base, class_word)
-    return torch.stack([first, second])[:, None].repeat(1, layers, 1)
-
-
-def _class_embedding(base: BaseModel, class_word: str) -> Tensor:
-    """Embedding [D] of a class word, the mean of its tokens when it has several."""
-    for word in class_word.split() or [""]:
-        pieces = base.tokenizer.tokenize(word)
-        # A word that falls into single letters was not in the tokenizer's training text.
-        if not pieces or (len(pieces) > 1 and 2 * len(pieces) > len(word)):
-            raise InputError(_unknown_word(base, class_word, word))
-    ids = base.tokenizer(class_word, add_special_tokens=False).input_ids
-    return base.concepts.weight[ids].detach().float().mean(dim=0).cpu()
-
-
-def _unknown_word(base: BaseModel, class_word: str, word: str) -> str:
-    tokens = (token.removesuffix("</w>") for token in base.tokenizer.get_vocab() if "</w>" in token)
-    known = sorted({token for token in tokens if len(token) > 2 and token.isalpha()})
-    near = difflib.get_close_matches(word.lower(), known, n=3) or ["person", "dog", "thing"]
-    return (
-        f"Class word {class_word!r} is unknown to base {base.settings.name!r}. Set class_word in "
-        f"concept.toml to a common noun, such as {' or '.join(near)}."
-    )

@@ -13,8 +13,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
 from ..configs.errors import SmaltiError
-from ..configs.files import file_hash, replacing
-from .files import weights_file
+from ..configs.files import replacing
 
 if TYPE_CHECKING:
     from .base import BaseModel
@@ -75,9 +74,8 @@ def linear_decoder(base: "BaseModel", cache: Path | None = None) -> LinearDecode
     seconds.
     """
     cache = cache or cache_folder()
-    digest = file_hash(weights_file(base.folder, "vae", base.settings.variant))[:16]
     precision = str(base.dtype).removeprefix("torch.")
-    path = cache / f"latent-rgb-{digest}-{precision}.safetensors"
+    path = cache / f"latent-rgb-{base.vae_fingerprint}-{precision}.safetensors"
     try:
         kept = load_file(path)
         return LinearDecoder(**{**kept, "fit": float(kept["fit"])})

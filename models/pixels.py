@@ -1,11 +1,17 @@
 """Pictures: from Pillow to 8-bit RGB, and between 8-bit pixels and tensors."""
 
 import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from PIL import Image, ImageCms
-from torch import Tensor
+from PIL import Image, ImageCms, PngImagePlugin
+
+from ..configs.files import replacing
+
+if TYPE_CHECKING:  # what only looks at pictures need not wait for torch
+    from torch import Tensor
 
 OPAQUE = {"P": "RGB", "PA": "RGB", "RGBA": "RGB", "RGBX": "RGB", "LA": "L"}
 """Modes of Pillow without palette and transparency."""
@@ -53,12 +59,27 @@ def is_animated(image: Image.Image) -> bool:
     return getattr(image, "n_frames", 1) > 1 and image.format != "MPO"
 
 
-def to_pixels(image: Tensor) -> np.ndarray:
+def to_pixels(image: "Tensor") -> np.ndarray:
     """Image [3, H, W], nominally in [0, 1] -> 8-bit pixels [H, W, 3]."""
+    import torch
+
     levels = (image.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
     return levels.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
-def to_image(pixels: np.ndarray) -> Tensor:
+def to_image(pixels: np.ndarray) -> "Tensor":
     """8-bit pixels [H, W, 3] -> image [3, H, W] in [0, 1]."""
+    import torch
+
     return torch.from_numpy(np.array(pixels)).permute(2, 0, 1).float() / 255
+
+
+def write_png(path: Path, pixels: np.ndarray, text: Mapping[str, str], xmp: str = "") -> None:
+    """Write 8-bit pixels [H, W, 3] as a PNG with text chunks and, if given, an XMP packet."""
+    chunks = PngImagePlugin.PngInfo()
+    for key, value in text.items():
+        chunks.add_text(key, value) if value.isascii() else chunks.add_itxt(key, value)
+    if xmp:
+        chunks.add_itxt("XML:com.adobe.xmp", xmp)
+    with replacing(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="PNG", pnginfo=chunks)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..configs.errors import InputError
 
 if TYPE_CHECKING:
-    from ..configs.settings import BaseSettings
+    from ..configs.base import BaseSettings
 
 
 class TinyDecoder(nn.Module):

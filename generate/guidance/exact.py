@@ -17,9 +17,9 @@ other tile the same w moves a latent value equally far. Pictures count in [0, 1]
 import torch
 from torch import Tensor
 
+from ...models.band import LowPass
 from ...models.base import BaseModel
-from .band import LowPass
-from .base import Step
+from ...models.denoising import Step
 
 # RGB -> YCbCr (ITU-R BT.601), for the variant that the paper rejects (Table 4).
 YCBCR = torch.tensor(

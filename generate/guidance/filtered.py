@@ -7,10 +7,10 @@ latent channels take part, so that it ties more than the colours that `projectio
 import torch
 from torch import Tensor
 
+from ...models.band import along_both, blur_matrix, blur_sigma
 from ...models.base import BaseModel
-from ..color import enlarge
-from .band import along_both, blur_matrix, blur_sigma
-from .base import Step
+from ...models.denoising import Step
+from ..blocks import enlarge
 
 
 class FilteredDifferenceGuide:

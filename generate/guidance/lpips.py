@@ -1,13 +1,11 @@
 """The paper's rejected guide: perceptual distance in place of low-frequency error (its Table 4)."""
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
 from ...models.base import BaseModel
 from ...models.lpips import Lpips
-from ..color import enlarge
+from ..blocks import enlarge
 from .exact import ExactGuide
 
 
@@ -20,14 +18,11 @@ class LpipsGuide(ExactGuide):
 
     def __init__(
         self, base: BaseModel, blocks: Tensor, tile: int, *, weight: float, decay: float,
-        weights_file: Path,
+        lpips: Lpips,
     ):  # fmt: skip
-        """Guide K tiles of `tile` px, at least 64, towards blocks [K, 3, b, b] in [0, 1].
-
-        Raises InputError when there is no LPIPS weights file.
-        """
+        """Guide K tiles of `tile` px, at least 64, towards blocks [K, 3, b, b] in [0, 1]."""
         self.base, self.weight, self.decay = base, weight, decay
-        self.lpips = Lpips(weights_file, setting="mosaic.lpips").to(base.device)
+        self.lpips = lpips
         self.target = enlarge(blocks, tile).to(base.device, torch.float32)
 
     def error(self, x0: Tensor) -> Tensor:

@@ -28,9 +28,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ...models.band import along_both, area_matrix, spread_matrix
+from ...models.denoising import Step
 from ...models.linear_decoder import LinearDecoder
-from .band import along_both, area_matrix, spread_matrix
-from .base import Step
 
 LOOK = 3  # pulls that a look at the decoded tile counts for
 

@@ -23,9 +23,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from ...configs.settings import MosaicSettings
-from ..evaluate.metrics import at_resolution
-from .band import gaussian
+from ...configs.guides import PullSettings
+from ...configs.settings import Settings
+from ...models.band import gaussian
+from ...models.metrics import at_resolution
 
 WEAKEST, STRONGEST = 0.17, 0.4  # below, tiles gain little more; above, subjects drown
 STEP = 0.005  # finer than an eye can tell
@@ -45,11 +46,16 @@ class Fit(NamedTuple):
 FITTED = Fit(pulls=3.68, tile_variance=0.0152)
 
 
-def with_strength(mosaic: MosaicSettings, reference: Tensor) -> MosaicSettings:
+def with_strength(settings: Settings, reference: Tensor) -> Settings:
     """Settings whose guide knows how much to pull towards a reference [3, H, W] in [0, 1]."""
-    if mosaic.guidance_strength:
-        return mosaic
-    return replace(mosaic, guidance_strength=least_strength(reference, mosaic.target_ssim))
+    mosaic = settings.mosaic
+    guide = mosaic.guide
+    pulls = isinstance(guide, PullSettings) and guide.guidance and mosaic.method.guided
+    if not pulls or guide.guidance_strength is not None:
+        return settings
+    strength = least_strength(reference, guide.target_ssim)
+    guide = replace(guide, guidance_strength=strength)
+    return replace(settings, mosaic=replace(mosaic, guide=guide))
 
 
 def least_strength(reference: Tensor, target_ssim: float) -> float:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .band import LowPass
-from .base import Step
+from ...models.band import LowPass
+from ...models.denoising import Step
 
 
 class X0GradientGuide:

@@ -3,16 +3,43 @@
 Each tile gets the palette of its own block; nothing else ties it to the reference.
 """
 
-import torch
-from torch import Tensor
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from ...models.base import BaseModel
-from ...models.color_adapter import palette
-from ..color import enlarge
+from ...configs.settings import Settings
+from ...models.locate import require_color_adapter
+from ..grid import Grid, Tile
+from .base import DrawnMethod, Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..engine import Engine
+    from ..job import Job
 
 
-@torch.no_grad()
-def palette_features(base: BaseModel, blocks: Tensor, tile: int, scale: float) -> list[Tensor]:
-    """What the adapter adds at each level of the UNet, times `scale`; blocks [K, 3, b, b]."""
-    palettes = palette(enlarge(blocks, tile)).to(base.device, base.dtype)
-    return [scale * features for features in base.color_adapter(palettes)]
+class ColorAdapter(DrawnMethod):
+    """Drawn with the features of its block's palette."""
+
+    def check(self, settings: Settings, grid: Grid) -> None:
+        """The base needs a colour adapter; raises InputError."""
+        require_color_adapter(settings.base)
+
+    def identity(self, settings: Settings) -> dict[str, Any]:
+        """Which adapter it is."""
+        return {"color_adapter": settings.base.color_adapter}
+
+    def recipe(
+        self, engine: "Engine", job: "Job"
+    ) -> Callable[[Sequence[Tile], "Tensor"], Recipe]:
+        """The palette's features, scaled."""
+        from ...models.color_adapter import palette_features
+        from ..blocks import enlarge
+
+        scale, tile = job.mosaic.method.adapter_scale, job.grid.tile
+
+        def batch(tiles: Sequence[Tile], blocks: "Tensor") -> Recipe:
+            features = palette_features(engine.base, enlarge(blocks, tile), scale)
+            return Recipe(residuals=tuple(features))
+
+        return batch

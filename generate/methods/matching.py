@@ -3,35 +3,41 @@
 As mosaics have been made since AndreaMosaic, and as the paper's "Match & Tone" is (section 4.1).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import product
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ...configs.errors import InputError
+from ...models.band import along_both, area_matrix
+from ...models.colorspaces import cielab
 from ..grid import Grid, Tile
-from ..guidance.band import along_both, area_matrix
+from .pictures import Source
 
-# Linear sRGB -> XYZ (IEC 61966-2-1) with its white, D65, scaled to 1.
-_TO_XYZ = torch.tensor(
-    [
-        [0.412453, 0.357580, 0.180423],
-        [0.212671, 0.715160, 0.072169],
-        [0.019334, 0.119193, 0.950227],
-    ]
-)
-_WHITE = torch.tensor([0.95047, 1.0, 1.08883])
+if TYPE_CHECKING:
+    from ..job import Job
 
 
-def cielab(rgb: Tensor) -> Tensor:
-    """CIELAB [..., 3] of sRGB [..., 3] in [0, 1]; L from 0 to 100, D65 (CIE 15:2004)."""
-    linear = torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055).clamp(min=0) ** 2.4)
-    xyz = linear @ _TO_XYZ.T.to(rgb) / _WHITE.to(rgb)
-    knee = 6 / 29
-    bent = torch.where(xyz > knee**3, xyz.pow(1 / 3), xyz / (3 * knee**2) + 4 / 29)
-    x, y, z = bent.unbind(-1)
-    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=-1)
+def choose_nearest(
+    job: "Job", pool: Sequence[Source], todo: Collection[Tile], shown: Mapping[Tile, str]
+) -> dict[Tile, Source]:
+    """The nearest picture for every tile, as `Match.choose` says."""
+    grid, cells = job.grid, job.mosaic.picture.low_pass_cells
+    distance = job.mosaic.method.repeat_distance
+    blocks = color_features(torch.stack([job.blocks[tile] for tile in grid.tiles]), cells)
+    features = torch.cat([color_features(s.read(grid.tile)[None], cells) for s in pool])
+    index = {source.file.name: number for number, source in enumerate(pool)}
+    there = {tile: index[name] for tile, name in shown.items()}
+    first = nearest_sources(blocks, features, grid, distance)
+    wanted, placed = dict(zip(grid.tiles, blocks, strict=True)), {**first, **there}
+    for tile in sorted(todo):
+        placed.pop(tile)  # its own picture is no neighbour's
+        excluded = near(placed, tile, distance) | ({there[tile]} if tile in there else set())
+        again = job.seed == job.mosaic.picture.seed and first[tile] not in excluded
+        placed[tile] = first[tile] if again else nearest(wanted[tile], features, excluded)
+    return {tile: pool[index] for tile, index in placed.items()}
 
 
 def color_features(images: Tensor, cells: int) -> Tensor:
@@ -70,9 +76,3 @@ def nearest(block: Tensor, pool: Tensor, excluded: Collection[int]) -> int:
             "or lower mosaic.repeat_distance."
         )
     return best
-
-
-def pictures_needed(grid: Grid, distance: int) -> int:
-    """How many pictures `nearest_sources` surely gets along with: a tile's earlier ones and one."""
-    above, left = min(distance, grid.rows - 1), min(distance, grid.cols - 1)
-    return above * min(2 * distance + 1, grid.cols) + left + 1

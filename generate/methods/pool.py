@@ -1,125 +1,122 @@
-"""The pool of classical methods: a folder of pictures, or pictures drawn from the tile prompts."""
+"""Classical photomosaics: a picture of a pool in every block.
 
-import hashlib
-from dataclasses import dataclass, replace
+The pool is a folder of the user's, or pictures drawn from the tile prompts. The latter are a job of
+their own, one row of plain tiles in the mosaic's folder, so that they are drawn in batches and
+found again after a restart as tiles are. Its pictures stay files: a tile's is read when it is made.
+"""
+
+from abc import abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import cycle, islice, product
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from ...configs.errors import InputError
-from ...configs.files import file_hash
-from ...configs.settings import MosaicSettings
-from ..grid import MIN_TILE, Grid, fit_reference
-from ..palette import COLORS
-from ..reference import load_photo, opened
+from ...configs.mosaic import MosaicSettings, changed
+from ...configs.settings import Settings
+from ..grid import Grid, Tile
 from ..subjects import Subject, name_color
-from ..tiles import TileStore
-from .matching import pictures_needed
+from .base import DrawInto, Made, Maker, Method
+from .pictures import Source, check_pictures, folder_sources, pictures_hash
 
 if TYPE_CHECKING:
-    from ..studio import Studio
+    from torch import Tensor
+
+    from ...models.denoising import OnStep
+    from ..engine import Engine
+    from ..job import Job
 
 FOLDER = "pool"  # in the mosaic's
-PICTURE = "pool picture"  # in messages
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
-@dataclass(frozen=True)
-class Source:
-    """A picture of the pool."""
+class PoolMethod(Method):
+    """Tiles are pictures of a pool, whose pixels may be changed."""
 
-    file: Path
-    subject: Subject
-    """What it was drawn from; nothing for a user's own picture."""
+    def check(self, settings: Settings, grid: Grid) -> None:
+        """Every picture of the user's can be read; raises InputError."""
+        if folder := settings.mosaic.method.pool:
+            check_pictures(folder)
 
-    def read(self, side: int) -> Tensor:
-        """The picture [3, side, side] in [0, 1], its middle square."""
-        picture = load_photo(self.file, PICTURE, MIN_TILE)
-        return fit_reference(picture, Grid(1, 1, side, side))
+    def identity(self, settings: Settings) -> dict[str, Any]:
+        """Names and contents of the user's pictures."""
+        folder = settings.mosaic.method.pool
+        return {"pool": pictures_hash(folder)} if folder else {}
+
+    def pictures(self, mosaic: MosaicSettings, grid: Grid) -> int:
+        """Only a pool without a folder is drawn."""
+        return 0 if mosaic.method.pool else mosaic.method.pool_size
+
+    def complete(
+        self, job: "Job", todo: Collection[Tile], shown: Mapping[Tile, str], draw_into: DrawInto
+    ) -> "Job":
+        """The job with a picture for every tile, drawn first where there is no folder of them."""
+        if folder := job.mosaic.method.pool:
+            pool = folder_sources(folder)
+        else:
+            drawing = pool_job(job)
+            files = draw_into(drawing, FOLDER)
+            pool = [Source(files[tile], drawing.subjects[tile]) for tile in drawing.tiles]
+        return replace(job, sources=self.choose(job, pool, todo, shown))
+
+    def choose(
+        self, job: "Job", pool: Sequence[Source], todo: Collection[Tile], shown: Mapping[Tile, str]
+    ) -> dict[Tile, Source]:
+        """Any picture for every tile, keyed by (seed, row, col)."""
+        return {tile: pool[any_of(len(pool), job.seed, tile)] for tile in job.grid.tiles}
+
+    def prepare(self, engine: "Engine", job: "Job") -> Maker:
+        """Tiles are read from files and adjusted."""
+        import torch
+
+        assert job.sources is not None, "`complete` gives every tile its picture"
+        chosen = job.sources
+
+        def make(tiles: Sequence[Tile], blocks: "Tensor", on_step: "OnStep | None") -> Made:
+            sources = [chosen[tile] for tile in tiles]
+            read = torch.stack([source.read(job.grid.tile) for source in sources]).to(blocks)
+            facts = [{"source": s.file.name, **vars(s.subject)} for s in sources]
+            return Made(self.adjust(read, blocks, job.mosaic), read, facts)
+
+        return make
+
+    @abstractmethod
+    def adjust(self, images: "Tensor", blocks: "Tensor", mosaic: MosaicSettings) -> "Tensor":
+        """What is done to pictures [K, 3, H, H] for blocks [K, 3, b, b], all in [0, 1]."""
 
 
-def pool_files(mosaic: MosaicSettings) -> list[Path]:
-    """The pictures of the pool's folder by name; raises InputError when there are none."""
-    folder = Path(mosaic.pool).expanduser()
-    if not folder.is_dir():
-        raise InputError(f"mosaic.pool {folder} is no folder; give the folder of your pictures.")
-    files = sorted(
-        path
-        for path in folder.iterdir()
-        # Other systems leave "._photo.jpg" beside photo.jpg, which is none.
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+def any_of(count: int, seed: int, tile: Tile) -> int:
+    """An index below `count` that depends on (seed, row, col) only."""
+    import torch
+
+    from ...models.randomness import keyed_generator
+
+    return int(torch.randint(count, (), generator=keyed_generator(seed, "source", *tile)))
+
+
+def pool_job(job: "Job") -> "Job":
+    """The job that draws the pool: plain tiles in one row, whose blocks nothing follows."""
+    import torch
+
+    size = job.mosaic.method.pool_size
+    plain = changed(
+        job.mosaic, method="smalti", noise="random", color=False, guidance=False, tint=0.0
     )
-    if not files:
-        raise InputError(
-            f"mosaic.pool {folder} holds no pictures ({', '.join(SUFFIXES)}); put some there, or "
-            "leave mosaic.pool out to have them drawn from the tile prompts."
-        )
-    return files
-
-
-def pool_hash(mosaic: MosaicSettings) -> str:
-    """16 hex digits that depend on names and contents of the folder's pictures."""
-    lines = [f"{path.name} {file_hash(path)}" for path in pool_files(mosaic)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-
-
-def check_pool(mosaic: MosaicSettings, grid: Grid) -> None:
-    """Look at the header of every picture, before anything is loaded.
-
-    Raises InputError when one cannot serve, or when "match" has too few of them to keep its
-    distance between repeats.
-    """
-    files = pool_files(mosaic) if mosaic.pool else []
-    for path in files:
-        with opened(path, PICTURE, MIN_TILE):
-            pass
-    count = len(files) if mosaic.pool else mosaic.pool_size
-    needed = pictures_needed(grid, mosaic.repeat_distance)
-    if mosaic.method == "match" and count < needed:
-        raise InputError(
-            f"A pool of {count} is too small to repeat no picture within mosaic.repeat_distance "
-            f"{mosaic.repeat_distance}; it takes {needed}. Lower the distance or add pictures "
-            f"({'to the folder' if mosaic.pool else 'with mosaic.pool_size'})."
-        )
-
-
-def folder_pool(mosaic: MosaicSettings) -> list[Source]:
-    """The pictures of the pool's folder."""
-    return [Source(path, Subject("", "")) for path in pool_files(mosaic)]
-
-
-def drawn_pool(drawing: "Studio") -> list[Source]:
-    """The pictures that were drawn in the studio of `pool_studio`."""
-    return [Source(drawing.store.path(tile), drawing.subjects[tile]) for tile in drawing.subjects]
-
-
-def pool_studio(studio: "Studio") -> "Studio":
-    """A studio that draws the pool as one row of plain tiles, kept in the mosaic's folder `pool`.
-
-    So pictures of the pool are drawn in batches and found again after a restart as tiles are.
-    """
-    mosaic = replace(studio.plan.settings.mosaic, method="smalti", tint=0.0)
-    settings = replace(studio.plan.settings, mosaic=mosaic)
-    grid = replace(studio.plan.grid, rows=1, cols=mosaic.pool_size)
+    grid = replace(job.grid, rows=1, cols=size)
     return replace(
-        studio,
-        plan=replace(studio.plan, settings=settings, grid=grid),
-        store=TileStore(studio.store.folder / FOLDER, grid),
-        blocks=dict.fromkeys(grid.tiles, torch.zeros(3, 1, 1)),  # there is nothing to follow
-        subjects=dict(zip(grid.tiles, pool_subjects(mosaic), strict=True)),
+        job,
+        settings=replace(job.settings, mosaic=plain),
+        grid=grid,
+        tiles=tuple(grid.tiles),
+        seed=plain.picture.seed,
+        blocks=dict.fromkeys(grid.tiles, torch.zeros(3, 1, 1)),
+        subjects=dict(zip(grid.tiles, pool_subjects(job.mosaic), strict=True)),
     )
-
-
-def pool_pictures(folder: Path) -> Path:
-    """Where the pool that was drawn for the mosaic in `folder` lies: a folder of PNG files."""
-    return TileStore(folder / FOLDER, Grid(1, 1, MIN_TILE, MIN_TILE)).path((0, 0)).parent
 
 
 def pool_subjects(mosaic: MosaicSettings) -> list[Subject]:
     """Concepts and prompts of the pool's pictures in turn; `<color>` runs through all colours."""
-    known = product(COLORS, mosaic.tile_prompt, mosaic.tile_lora or ("",))
+    from ..palette import COLORS
+
+    picture = mosaic.picture
+    known = product(COLORS, picture.tile_prompt, picture.tile_lora or ("",))
     subjects = [Subject(concept, name_color(prompt, color)) for color, prompt, concept in known]
-    return list(islice(cycle(subjects), mosaic.pool_size))
+    return list(islice(cycle(subjects), mosaic.method.pool_size))

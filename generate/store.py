@@ -1,25 +1,28 @@
-"""The tile store: finished tiles on disk, which make restarts free."""
+"""The store: a mosaic's folder, whose finished tiles make restarts free."""
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
+from ..configs.claim import as_json, check_claim
 from ..configs.errors import InputError
-from ..configs.settings import MosaicSettings
-from ..models.pixels import to_image, to_pixels
-from .files import read_json, write_json, write_png
+from ..configs.files import read_json, write_json
+from ..configs.mosaic import MosaicSettings
+from ..configs.tables import without_zeros
+from ..models.pixels import to_image, to_pixels, write_png
 from .grid import Grid, Tile
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RECORD = "mosaic.json"
 REFERENCE = "reference.png"
 MOSAIC = "mosaic.png"
-FORMAT = 1  # of mosaic.json
+FORMAT = 2  # of mosaic.json; the first had flat settings, and 0 for "auto"
 UNFINISHED, FINISHED = "unfinished", "finished"  # its `state`
 FACTS = "smalti"  # text chunk of a tile's PNG: its seed, concept and prompt as JSON
 
@@ -29,7 +32,7 @@ def tile_name(tile: Tile) -> str:
     return f"r{tile[0]:02d}_c{tile[1]:02d}"
 
 
-class TileStore:
+class Store:
     """A mosaic's folder: tiles/r03_c05.png, reference.png, mosaic.png and mosaic.json."""
 
     def __init__(self, folder: Path, grid: Grid):
@@ -49,18 +52,19 @@ class TileStore:
         """
         if self.folder.exists() and not self.folder.is_dir():
             raise InputError(f"{self.folder} is a file; give --out the name of a folder.")
-        identity = json.loads(json.dumps(identity))
         old = read_record(self.folder)
         if old is None:
             self._refuse_strangers()
-        elif changed := _differences(old.get("identity", {}), identity):
-            raise InputError(
-                f"{self.folder} holds a mosaic with other settings ({changed}). Choose another "
-                "folder with --out, delete this one, or repeat the old settings."
-            )
-        else:
+            record = {"format": FORMAT, "state": UNFINISHED, "identity": as_json(identity)}
+            self._write(record)
             return
-        self._write({"format": FORMAT, "state": UNFINISHED, "identity": identity})
+        check_claim(
+            _claimed(old),
+            identity,
+            what=f"{self.folder} holds a mosaic",
+            remedy="Choose another folder with --out, delete this one, or repeat the old settings.",
+            defaults={**as_json(MosaicSettings().flat()), "precision": identity["precision"]},
+        )
 
     def update(self, **facts: Any) -> None:
         """Add facts to the record."""
@@ -110,7 +114,7 @@ class TileStore:
             return False
         return size == (self.grid.tile, self.grid.tile)
 
-    def save(self, tile: Tile, image: Tensor, facts: dict[str, Any], parameters: str) -> None:
+    def save(self, tile: Tile, image: "Tensor", facts: dict[str, Any], parameters: str) -> None:
         """Write a finished tile [3, h, w] in [0, 1]; nobody ever sees half of it."""
         text = {"parameters": parameters, FACTS: json.dumps(facts, sort_keys=True)}
         write_png(self.path(tile), to_pixels(image), text)
@@ -137,11 +141,11 @@ class TileStore:
                 canvas[place] = np.asarray(image.convert("RGB"))
         return canvas
 
-    def save_reference(self, image: Tensor) -> None:
+    def save_reference(self, image: "Tensor") -> None:
         """Keep the reference [3, H, W] in [0, 1] in 8 bits."""
         write_png(self.folder / REFERENCE, to_pixels(image), {})
 
-    def reference(self) -> Tensor | None:
+    def reference(self) -> "Tensor | None":
         """The reference [3, H, W] as it was kept, None when there is none yet."""
         try:
             with Image.open(self.folder / REFERENCE) as image:
@@ -156,14 +160,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     return read_json(folder / RECORD)
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """Names and both values of what differs, at most three of them.
-
-    A setting that the smalti which wrote `old` did not have yet counts as its default.
-    """
-    defaults = json.loads(json.dumps(asdict(MosaicSettings())))
-    old = {**{name: defaults[name] for name in defaults if name in new}, **old}
-    names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
-    names.sort(key=lambda name: name != "method")  # it explains the others
-    shown = [f"{name}: {old.get(name)!r}, now {new.get(name)!r}" for name in names[:3]]
-    return "; ".join(shown) + (f"; and {len(names) - 3} more" if len(names) > 3 else "")
+def _claimed(record: dict[str, Any]) -> dict[str, Any]:
+    """The identity in a record, as today's smalti would have written it."""
+    identity = record.get("identity", {})
+    return identity if record.get("format", 1) > 1 else without_zeros("mosaic", identity)

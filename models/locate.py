@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from ..configs.base import BaseSettings
 from ..configs.errors import InputError
-from ..configs.settings import BaseSettings
 
 PACKAGE = Path(__file__).resolve().parents[1]
 WEIGHTS = {
@@ -55,6 +55,15 @@ def local_folder(source: str) -> Path | None:
     if source.startswith("models/") and inside.is_dir():
         return inside
     return outside if outside.is_dir() else None
+
+
+def require_color_adapter(settings: BaseSettings) -> None:
+    """Raise InputError when the base model has no colour adapter."""
+    if not settings.color_adapter:
+        raise InputError(
+            f"There is no colour adapter for the base model {settings.name!r}. Name one with --set "
+            "base.color_adapter=FOLDER, or take another --method."
+        )
 
 
 def weights_file(folder: Path, part: str, variant: str = "") -> Path:

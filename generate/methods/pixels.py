@@ -1,23 +1,18 @@
-"""Classical photomosaics: a pool's picture in every block, and what may be done to its pixels.
+"""What classical photomosaics do to a picture's pixels: tone mapping and histogram matching.
 
-The paper's non-generative baselines (section 4.1): the best match with or without tone adjustment,
-tone mapping, histogram matching. Every change of pixels counts as correction energy.
+Every change counts as correction energy.
 """
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...configs.settings import MosaicSettings
-from ..color import match_statistics
+from ..alignment import match_statistics
 
 
-def adjust(images: Tensor, blocks: Tensor, mosaic: MosaicSettings) -> Tensor:
-    """What the method does to pool pictures [K, 3, H, H] for blocks [K, 3, b, b], all in [0, 1]."""
-    if mosaic.method == "histogram":
-        return match_histograms(images, blocks)
-    share = mosaic.tone_adjustment if mosaic.method == "match" else 1.0
-    return images + share * (map_tone(images, blocks) - images) if share else images
+def moved(images: Tensor, target: Tensor, share: float) -> Tensor:
+    """Images [K, 3, H, H] moved a share of the way towards others of the same shape."""
+    return images + share * (target - images)
 
 
 def map_tone(images: Tensor, blocks: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, pad
 
-from ...models.lpips import Lpips
+from .lpips import Lpips
 
 RESOLUTION = 64
 RESOLUTIONS = (32, 64, 128, 256)  # px at which the paper measures

@@ -10,8 +10,15 @@ branch that is still undecided at first.
 import torch
 from torch import Tensor
 
-from ..color import Align
-from ..guidance.band import along_both, area_matrix, spread_matrix
+from ...models.band import along_both, area_matrix, spread_matrix
+from ...models.base import BaseModel
+from ...models.denoising import Align
+from ..blocks import enlarge
+
+
+def encoded_blocks(base: BaseModel, blocks: Tensor, tile: int) -> Tensor:
+    """Latents [K, C, h, h] of blocks [K, 3, b, b] in [0, 1], enlarged to tiles of `tile` px."""
+    return base.encode(enlarge(blocks, tile))
 
 
 def blended(reference: Tensor, share: float) -> Align:

@@ -1,17 +1,13 @@
 """Colour alignment by adaptive instance normalisation (paper, section 3.2)."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from ..models.base import BaseModel
+from ..models.denoising import Align
+from .blocks import enlarge
 
 MIN_STD = 1e-4  # keeps flat tiles finite; natural latents have a deviation of about 1
-
-Align = Callable[[Tensor], Tensor]
-"""Maps predicted clean latents [K, C, h, w] to ones nearer to their blocks."""
 
 
 def channel_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -29,6 +25,16 @@ def match_statistics(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Give x [K, C, h, w] the channel mean and deviation of its reference block (Eq. 5)."""
     own_mean, own_std = channel_statistics(x)
     return mean + std * (x - own_mean) / own_std
+
+
+def make_alignment(base: BaseModel, blocks: Tensor, tile: int, space: str) -> Align | None:
+    """Colour alignment of tiles of `tile` px in "latent" or "pixel" space; "" is none.
+
+    blocks: [K, 3, b, b] in [0, 1].
+    """
+    if space == "pixel":
+        return pixel_alignment(base, blocks)
+    return latent_alignment(base, blocks, tile) if space else None
 
 
 def latent_alignment(base: BaseModel, blocks: Tensor, tile: int) -> Align:
@@ -58,10 +64,3 @@ def pixel_alignment(base: BaseModel, blocks: Tensor) -> Align:
         return x0 + correction.to(x0)
 
     return align
-
-
-def enlarge(blocks: Tensor, side: int) -> Tensor:
-    """Blocks [K, 3, b, b] in [0, 1] -> [K, 3, side, side] in [0, 1], smoothly."""
-    if blocks.shape[-1] == side:
-        return blocks
-    return interpolate(blocks, size=(side, side), mode="bicubic").clamp(0, 1)

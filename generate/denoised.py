@@ -1,0 +1,90 @@
+"""Tiles that a diffusion model draws: prompts, noise and recipe into the denoising loop."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from ..models.denoiser import Conditioning, stacked, with_cfg
+from ..models.denoising import OnStep, denoise, make_scheduler, noised_at
+from ..models.randomness import keyed_generator
+from ..models.words import CONCEPT
+from .engine import Engine
+from .grid import Tile
+from .job import Job
+from .methods.base import Made, Recipe
+from .noise import tile_noise
+
+NEGATIVE = ""  # key of the negative prompt among a concept's texts; no tile's prompt is empty
+
+
+class DenoisedTiles:
+    """Makes batches of a job's tiles by a recipe.
+
+    The prompts of a concept are encoded and its adapter is merged once, before its first batch.
+    """
+
+    def __init__(
+        self, engine: Engine, job: Job, recipe: Callable[[Sequence[Tile], Tensor], Recipe]
+    ):
+        """Make tiles of `job` on `engine`; recipe: of tiles and their blocks [K, 3, b, b]."""
+        self.engine, self.job, self.recipe = engine, job, recipe
+        self.texts = cache(self._texts)
+
+    def _texts(self, concept: str) -> dict[str, Conditioning]:
+        """What the prompts of a concept's tiles, and the negative prompt, condition with."""
+        picture, path = self.job.mosaic.picture, self.job.adapters.get(concept)
+        words = self.engine.adapter(path).trigger if path else ""
+        own = [s.prompt for s in self.job.subjects.values() if s.concept == concept]
+        spoken = {prompt: prompt.replace(CONCEPT, words) for prompt in own}
+        texts = self.engine.encode(
+            [*spoken.values(), picture.negative_prompt], path, picture.lora_scale
+        )
+        negative = {NEGATIVE: texts[picture.negative_prompt]}
+        return {prompt: texts[said] for prompt, said in spoken.items()} | negative
+
+    def __call__(
+        self, tiles: Sequence[Tile], blocks: Tensor, on_step: OnStep | None
+    ) -> Made:
+        """Denoise tiles that share a concept."""
+        subjects = [self.job.subjects[tile] for tile in tiles]
+        images = self._images(tiles, blocks, subjects[0].concept, on_step)
+        return Made(images, images, [dict(vars(subject)) for subject in subjects])
+
+    def _images(
+        self, tiles: Sequence[Tile], blocks: Tensor, concept: str, on_step: OnStep | None
+    ) -> Tensor:
+        """Tiles [K, 3, H, H] in [0, 1]."""
+        engine, job, texts = self.engine, self.job, self.texts(concept)
+        base, sampler, guide = engine.base, job.mosaic.sampler, job.mosaic.guide
+        engine.merge(job.adapters.get(concept), job.mosaic.picture.lora_scale)
+        recipe = self.recipe(tiles, blocks)
+        scheduler = make_scheduler(base, sampler.scheduler, sampler.steps)
+        shown = stacked([texts[job.subjects[tile].prompt] for tile in tiles])
+        window = (sampler.cfg_start, sampler.cfg_end)
+        clean = denoise(
+            with_cfg(base.denoiser, texts[NEGATIVE], sampler.cfg_scale, window),
+            scheduler,
+            self._start(tiles, recipe, scheduler),
+            replace(shown, residuals=recipe.residuals),
+            align=recipe.align,
+            guide=recipe.guide,
+            window=(guide.guidance_start, guide.guidance_end),
+            generators=[keyed_generator(job.seed, "tile", "steps", *tile) for tile in tiles],
+            start=recipe.start,
+            on_step=on_step,
+        )
+        with torch.no_grad():
+            return base.tile_decoder(proof=sampler.proof)(clean).clamp(0, 1)
+
+    def _start(self, tiles: Sequence[Tile], recipe: Recipe, scheduler: object) -> Tensor:
+        """Latents [K, C, h, w] that denoising begins with."""
+        job = self.job
+        noise = torch.stack(
+            [tile_noise(job.field, job.grid, t, job.side, job.seed, recipe.noise) for t in tiles]
+        )
+        if recipe.clean is None:
+            return noise
+        return noised_at(recipe.clean, noise, scheduler, recipe.start)

@@ -1,0 +1,152 @@
+"""The engine: a loaded base model with everything that mosaics share, for as long as a process."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..configs.base import BaseSettings
+from ..configs.errors import SmaltiError
+from ..configs.files import file_hash
+from ..configs.machine import MachineSettings
+from ..models.base import BaseModel
+from ..models.bases import load_base
+from ..models.denoiser import Conditioning
+from ..models.device import DTYPES, pick_device, resolve_precision
+from ..models.edlora import Adapter, detach, load_adapter, read_metadata, set_active
+from ..models.lpips import Lpips
+from ..models.merging import merged
+from .guidance.cost import needs_gradients
+
+if TYPE_CHECKING:
+    from .job import Job
+
+MAX_ADAPTERS = 8  # attached at once: a studio draws hundreds of customers with one engine
+MAX_TEXTS = 64  # encoded prompts that are kept, 5 MB each on Stable Diffusion 2.1
+
+
+class Engine:
+    """A base model on a device, attached adapters, encoded prompts, and merged weights.
+
+    Knows no folder and no mosaic. What is used again is kept: an adapter is attached once, a prompt
+    encoded once per adapter, and an adapter merged until another one is needed. Not for threads.
+    """
+
+    def __init__(self, base: BaseModel, precision: str):
+        """Serve `base`, which computes in `precision` ("no", "fp16" or "bf16")."""
+        self.base, self.precision = base, precision
+        self._attached: OrderedDict[str, Adapter] = OrderedDict()
+        self._texts: OrderedDict[tuple[str, str, float], Conditioning] = OrderedDict()
+        self._active: tuple[str, float] | None = None
+        self._merged, self._is_merged = ExitStack(), False
+        self._gradients: bool | None = None
+        self._lpips: dict[Path, Lpips] = {}
+
+    def adapter(self, path: Path) -> Adapter:
+        """The adapter of a file, attached once; of two concepts called "mug" one is "mug-2".
+
+        Raises InputError when it is damaged or made for another base.
+        """
+        key = file_hash(path)
+        if key not in self._attached:
+            self._unmerge()
+            while len(self._attached) >= MAX_ADAPTERS:
+                detach(self.base, self._attached.popitem(last=False)[1])
+            self._attached[key] = load_adapter(self.base, path, self._free_name(path))
+            self.base.freeze()
+        self._attached.move_to_end(key)
+        return self._attached[key]
+
+    def _free_name(self, path: Path) -> str | None:
+        """A name for an adapter whose own is taken by another one, None where it is not."""
+        own = read_metadata(path).get("name", "")
+        if own not in self.base.adapters:
+            return None
+        return next(name for n in count(2) if (name := f"{own}-{n}") not in self.base.adapters)
+
+    def activate(self, path: Path | None, scale: float) -> list[Adapter]:
+        """Switch on one adapter at `scale`, or none, beside the weights; returns those that are."""
+        used = [self.adapter(path)] if path else []
+        wanted = (used[0].name if used else "", scale)
+        self._unmerge()
+        if self._active != wanted:
+            set_active(self.base, [adapter.name for adapter in used], scale)
+            self._active = wanted
+        return used
+
+    def merge(self, path: Path | None, scale: float) -> None:
+        """Make one adapter part of the network's weights, until another is asked for."""
+        wanted = (self.adapter(path).name if path else "", scale)
+        if self._active == wanted and self._is_merged:
+            return
+        self.activate(path, scale)
+        self._merged.enter_context(merged(self.base))
+        self._is_merged = True
+
+    def _unmerge(self) -> None:
+        self._merged.close()
+        self._is_merged = False
+
+    @torch.no_grad()
+    def encode(
+        self, prompts: Iterable[str], path: Path | None, scale: float
+    ) -> dict[str, Conditioning]:
+        """What each prompt conditions one sample with, under an adapter; encoded one by one.
+
+        prompts: the concept's words already stand in them. A text depends on its prompt and the
+        adapter only, never on what is encoded beside it.
+        """
+        key = file_hash(path) if path else ""
+        found = {}
+        for prompt in dict.fromkeys(prompts):
+            name = (prompt, key, scale)
+            if name not in self._texts:
+                used = self.activate(path, scale)
+                self._texts[name] = self.base.encode_text([prompt], used)
+            self._texts.move_to_end(name)
+            found[prompt] = self._texts[name]
+            if len(self._texts) > MAX_TEXTS:
+                self._texts.popitem(last=False)
+        return found
+
+    def lpips(self, path: Path) -> Lpips:
+        """LPIPS with the weights of a file, read once."""
+        if path not in self._lpips:
+            self._lpips[path] = Lpips(path, setting="mosaic.lpips").to(self.base.device)
+        return self._lpips[path]
+
+    def prepare_for(self, job: "Job") -> None:
+        """Make sure that this engine draws what the job's own would, bit for bit.
+
+        Raises SmaltiError for another base or precision.
+        """
+        mine, wanted = (self.base.fingerprint, self.precision), (job.fingerprint, job.precision)
+        if mine != wanted:
+            raise SmaltiError(
+                f"This job is for base {wanted[0]} at precision {wanted[1]}; the engine has "
+                f"{mine[0]} at {mine[1]}. Draw it with an engine of its own."
+            )
+        if self._gradients != (gradients := needs_gradients(job.mosaic)):
+            self.base.set_attention(gradients=gradients)
+            self._gradients = gradients
+
+
+def open_engine(
+    base: BaseSettings, machine: MachineSettings, *, precision: str | None = None
+) -> Engine:
+    """Load a base model for drawing, on the best device there is.
+
+    precision: "no", "fp16" or "bf16"; None resolves the settings' one. Raises InputError as
+    `load_base` does.
+    """
+    device = pick_device()
+    precision = precision or resolve_precision(machine.mixed_precision, device)
+    loaded = load_base(
+        base, device=device, dtype=DTYPES[precision], attention=machine.attention, gradients=False
+    )
+    loaded.prepare_drawing(compile=machine.compile)
+    return Engine(loaded, precision)

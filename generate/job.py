@@ -1,0 +1,119 @@
+"""A job: everything that one mosaic needs, and nothing that a process owns."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..configs.mosaic import MosaicSettings
+from ..configs.settings import Settings
+from .blocks import split_blocks
+from .grid import Grid, Tile
+from .guidance.strength import with_strength
+from .memory import choose_batch
+from .noise import coarse_field
+from .plan import MosaicPlan
+from .spread import assign_subjects
+from .subjects import Subject
+
+if TYPE_CHECKING:
+    from .engine import Engine
+    from .methods.pictures import Source
+
+
+@dataclass(frozen=True)
+class Job:
+    """What tiles are drawn from, as plain data.
+
+    It can be pickled and drawn in another process to the same bytes, by an engine of the same base
+    and precision. A tile depends on (seed, row, column) and on what stands here, in no order.
+    """
+
+    settings: Settings
+    """Resolved; the guide's strength is known."""
+    fingerprint: str
+    """The base model's weights, see `models.base`."""
+    precision: str
+    """Resolved: "no", "fp16" or "bf16"."""
+    grid: Grid
+    tiles: tuple[Tile, ...]
+    """The tiles that batches are cut from: a restarted job forms the same ones."""
+    seed: int
+    """Of the tiles' noise: the mosaic's, but for single tiles drawn anew."""
+    batch: int
+    """Tiles drawn at once."""
+    reference: Tensor
+    """[3, rows*b, cols*b] in [0, 1]."""
+    blocks: dict[Tile, Tensor]
+    """Reference block of each tile, [3, b, b] in [0, 1]."""
+    field: Tensor
+    """The coarse noise field X, [C, rows*k, cols*k]."""
+    subjects: dict[Tile, Subject]
+    """What each tile shows."""
+    adapters: dict[str, Path]
+    """The adapter's file of each concept."""
+    latent_factor: int
+    """Pixels per latent pixel and axis."""
+    sources: "dict[Tile, Source] | None" = None
+    """The pool's picture for each tile, for methods that place pictures."""
+
+    @property
+    def mosaic(self) -> MosaicSettings:
+        """The settings of stage two."""
+        return self.settings.mosaic
+
+    @property
+    def side(self) -> int:
+        """Side of a tile in latent pixels."""
+        return self.grid.tile // self.latent_factor
+
+    @property
+    def band_cells(self) -> int:
+        """Cells of the low band per tile and axis, never more than a tile has latent pixels."""
+        return min(self.mosaic.picture.low_pass_cells, self.side)
+
+    def groups(self) -> Iterator[tuple[str, list[Tile]]]:
+        """The tiles of each concept, which share adapters and so can be drawn together."""
+        for concept in dict.fromkeys(self.subjects[tile].concept for tile in self.tiles):
+            yield concept, [t for t in self.tiles if self.subjects[t].concept == concept]
+
+
+def make_job(
+    engine: "Engine",
+    plan: MosaicPlan,
+    reference: Tensor,
+    *,
+    noise: Tensor | None = None,
+    batch: int | None = None,
+) -> Job:
+    """The job of a plan and its reference [3, rows*b, cols*b] in [0, 1].
+
+    noise: the initial noise [C, h, w] of a reference that was drawn. batch: tiles drawn at once,
+    where an earlier run chose it; None takes the settings' or what free memory holds.
+    """
+    grid, base, settings = plan.grid, engine.base, with_strength(plan.settings, reference)
+    mosaic, blocks = settings.mosaic, split_blocks(reference, grid)
+    return Job(
+        settings=settings,
+        fingerprint=base.fingerprint,
+        precision=engine.precision,
+        grid=grid,
+        tiles=plan.retile or tuple(grid.tiles),
+        seed=plan.seed,
+        batch=mosaic.machine.batch_size or batch or choose_batch(base, mosaic, grid),
+        reference=reference,
+        blocks=dict(zip(grid.tiles, (block.clone() for block in blocks), strict=True)),
+        field=_field(engine, plan, noise),
+        subjects=assign_subjects(mosaic.picture, grid, blocks),
+        adapters=plan.adapters,
+        latent_factor=base.latent_factor,
+    )
+
+
+def _field(engine: "Engine", plan: MosaicPlan, noise: Tensor | None) -> torch.Tensor:
+    side = plan.grid.tile // engine.base.latent_factor
+    seed = plan.settings.mosaic.picture.seed
+    return coarse_field(plan.grid, engine.base.latent_channels, side, seed, noise)

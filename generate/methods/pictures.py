@@ -1,0 +1,71 @@
+"""The pictures of a pool: files, each with what it was drawn from."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...configs.errors import InputError
+from ...configs.files import file_hash
+from ...models.photos import load_photo, opened
+from ..grid import MIN_TILE, Grid
+from ..subjects import Subject
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PICTURE = "pool picture"  # in messages
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture of the pool."""
+
+    file: Path
+    subject: Subject
+    """What it was drawn from; nothing for a user's own picture."""
+
+    def read(self, side: int) -> "Tensor":
+        """The picture [3, side, side] in [0, 1], its middle square."""
+        from ..blocks import fit_reference
+
+        picture = load_photo(self.file, PICTURE, MIN_TILE)
+        return fit_reference(picture, Grid(1, 1, side, side))
+
+
+def picture_files(folder: str) -> list[Path]:
+    """The pictures of the pool's folder by name; raises InputError when there are none."""
+    place = Path(folder).expanduser()
+    if not place.is_dir():
+        raise InputError(f"mosaic.pool {place} is no folder; give the folder of your pictures.")
+    files = sorted(
+        path
+        for path in place.iterdir()
+        # Other systems leave "._photo.jpg" beside photo.jpg, which is none.
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+    if not files:
+        raise InputError(
+            f"mosaic.pool {place} holds no pictures ({', '.join(SUFFIXES)}); put some there, or "
+            "leave mosaic.pool out to have them drawn from the tile prompts."
+        )
+    return files
+
+
+def pictures_hash(folder: str) -> str:
+    """16 hex digits that depend on names and contents of the folder's pictures."""
+    lines = [f"{path.name} {file_hash(path)}" for path in picture_files(folder)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def check_pictures(folder: str) -> None:
+    """Look at the header of every picture; raises InputError when one cannot serve."""
+    for path in picture_files(folder):
+        with opened(path, PICTURE, MIN_TILE):
+            pass
+
+
+def folder_sources(folder: str) -> list[Source]:
+    """The pictures of the pool's folder."""
+    return [Source(path, Subject("", "")) for path in picture_files(folder)]

@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from ...configs.files import replacing
+from ..configs.files import replacing
 
 MARGIN = 6
 LABEL = 18  # px, height of the column labels

@@ -6,7 +6,7 @@ import torch
 from scipy.ndimage import convolve1d
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from smalti.generate.evaluate.metrics import at_resolution, psnr, pyramid_errors, ssim
+from smalti.models.metrics import at_resolution, psnr, pyramid_errors, ssim
 
 
 @pytest.fixture

@@ -15,20 +15,23 @@ from typing import Annotated
 import torch
 import typer
 from einops import rearrange
-from likeness import likeness, photo_features, read_images
-from mosaics import class_word_of, measure
 from torch import Tensor
 
 from smalti.cli.boundary import guarded
 from smalti.cli.console import print_table
 from smalti.cli.options import ConceptsDir
-from smalti.generate.evaluate.judge import Judge
-from smalti.generate.evaluate.metrics import psnr, ssim
-from smalti.generate.grid import Grid, make_grid, split_blocks
-from smalti.generate.guidance.band import along_both, area_matrix
-from smalti.generate.mosaic import recorded_settings
+from smalti.configs.loading import resolve
+from smalti.evaluate.judge import Judge
+from smalti.evaluate.likeness import fidelity_and_likeness, likeness, photo_features
+from smalti.evaluate.pictures import read_images
+from smalti.generate.blocks import split_blocks
+from smalti.generate.grid import Grid, make_grid
+from smalti.generate.retile import recorded_tables
 from smalti.generate.tint import tint
-from smalti.models.concepts import find_concept
+from smalti.models.adapter_file import read_metadata
+from smalti.models.band import along_both, area_matrix
+from smalti.models.concepts import find_adapter, find_concept
+from smalti.models.metrics import psnr, ssim
 from smalti.train.concept import load_concept, open_images
 from smalti.train.crops import is_whole, make_crop
 from smalti.train.dataset import image_and_mask

@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,12 +68,20 @@ def draw_mosaic(settings: Settings, folder: Path, reference: Path) -> None:
     store.update(evaluation=dict.fromkeys(cost) if begun else cost)
 
 
-def timed_tiles(engine: "Engine", settings: Settings, folder: Path, concepts_dir: Path) -> float:
-    """Draw the tiles of a mosaic that makes no pool; the seconds that drawing and storing took.
+def timed_mosaic(
+    engine: "Engine",
+    settings: Settings,
+    folder: Path,
+    *,
+    concepts_dir: Path = NO_CONCEPTS,
+    around: AbstractContextManager[object] | None = None,
+) -> float:
+    """Draw a mosaic that makes no pool; the seconds that drawing and storing its tiles took.
 
-    What is made once per base model or reference is made before. Tiles that are in `folder` already
-    are not drawn again.
+    What is made once per base model or reference is made before. A finished mosaic is found again,
+    with the seconds that it took then. around: entered while tiles are drawn.
     """
+    from ..generate.finish import finish
     from ..generate.mosaic import prepare_job, store_tiles
     from ..generate.plan import plan_mosaic
     from ..generate.store import Store
@@ -80,11 +89,17 @@ def timed_tiles(engine: "Engine", settings: Settings, folder: Path, concepts_dir
     plan = plan_mosaic(settings, concepts_dir=concepts_dir)
     store = Store(folder, plan.grid)
     store.claim({**plan.identity, "precision": engine.precision})
+    if store.is_finished and (seconds := store.recorded("tile_seconds")):
+        return seconds
     job = prepare_job(engine, plan, store, silent)
     _ = engine.base.linear_decoder
     began = time.perf_counter()
-    store_tiles(engine, job, store, store.missing(), silent)
-    return time.perf_counter() - began
+    with around or nullcontext():
+        store_tiles(engine, job, store, store.missing(), silent)
+    seconds = time.perf_counter() - began
+    finish(store, plan.settings, dict.fromkeys(plan.settings.mosaic.picture.tile_prompt))
+    store.update(tile_seconds=seconds)
+    return seconds
 
 
 def is_finished(folder: Path) -> bool:

@@ -19,11 +19,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from .pictures import read_images
+from ..models.metrics import psnr, ssim
+from .pictures import read_images, tile_batches
 
 NOISE_SCALES = (4, 8, 16, 32, 128)  # cells a side, from a few large blobs to single pixels
 NOISE_IMAGES = 32  # of each scale
 NOISE_SIDE = 128  # px
+BATCH = 64  # tiles that are looked at together
 
 
 class ImageJudge(Protocol):
@@ -52,6 +54,20 @@ def photo_features(judge: ImageJudge, photos: Iterable[Path]) -> Tensor:
 def likeness(judge: ImageJudge, images: Tensor, photos: Tensor) -> Tensor:
     """Mean cosine similarity [K] of images [K, 3, H, W] in [0, 1] to photos' embeddings [P, D]."""
     return (judge.image_features(images) @ photos.T).mean(dim=1)
+
+
+def fidelity_and_likeness(folder: Path, judge: ImageJudge, photos: Tensor) -> dict[str, float]:
+    """PSNR@64 (dB) and SSIM@64 of a finished mosaic, and its tiles' mean likeness.
+
+    photos: embeddings [P, D], as `photo_features` makes them.
+    """
+    mosaic, reference = read_images([folder / "mosaic.png", folder / "reference.png"])
+    alike = torch.cat([likeness(judge, tiles, photos) for tiles in tile_batches(folder, BATCH)])
+    return {
+        "psnr": psnr(mosaic, reference),
+        "ssim": ssim(mosaic, reference),
+        "likeness": float(alike.mean()),
+    }
 
 
 def landmarks(judge: ImageJudge, photos: Tensor) -> Landmarks:

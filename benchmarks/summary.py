@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
+from smalti.evaluate.likeness import Landmarks
+
 FULL, UNGUIDED, CLASS_WORD = "full", "unguided", "class-word"
 BOTH, NO_COLOR, NO_GUIDANCE = "both", "no-color", "no-guidance"
 
@@ -31,16 +33,6 @@ class Score:
     """SSIM@64 against the reference."""
     likeness: float
     """Mean starter-CLIP similarity of the tiles to the tiles' concept's photos."""
-
-
-@dataclass(frozen=True)
-class Landmarks:
-    """Two values on the scale of a concept's likeness, without which it cannot be read."""
-
-    noise: float
-    """Likeness of blobs of random colours: what lies below may be a picture of nothing."""
-    photos: float
-    """Mean likeness of the concept's photos to one another."""
 
 
 @dataclass(frozen=True)

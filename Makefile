@@ -52,7 +52,7 @@ lint: env
 # Rebuilds models/starter from its corpus: a day and more on a CPU, half an hour with PRESET=gpu.
 PRESET ?= cpu
 starter: env
-	$(BIN)/python -m smalti.train.starter all --preset $(PRESET)
+	$(BIN)/python -m smalti.starter all --preset $(PRESET)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache

@@ -13,9 +13,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from functools import cached_property
-from hashlib import sha256
+from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
@@ -23,117 +21,22 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from diffusers import StableDiffusionPipeline
+from named_colors import COLORS, border_mean, nearest_color
 from rich.console import Console
 from rich.table import Table
-from skimage.color import rgb2lab
-from torch import Tensor
+from starter_bench import GLOBAL_PROMPTS, LOCAL_PROMPTS, ROOT, STEPS, Bench, Row, load_pipeline
+from starter_variety import variety
 
 from smalti.configs.errors import SmaltiError
-from smalti.configs.recipe import CorpusSettings
-from smalti.generate.evaluate.drawing import peak_bytes
-from smalti.generate.evaluate.judge import Judge
-from smalti.generate.evaluate.protocol import PAIRS
+from smalti.evaluate.processes import peak_memory
 from smalti.models.lpips import Lpips
-from smalti.train.starter.captions import facts, with_article
-from smalti.train.starter.compose import plain
-from smalti.train.starter.corpus import Corpus, load_corpus
-from smalti.train.starter.grids import save_grid
-from smalti.train.starter.unet import draw
-from smalti.train.starter.vae import reconstruct
+from smalti.starter.captions import with_article
+from smalti.starter.rendering import on_random_colors
+from smalti.starter.unet import draw
+from smalti.starter.vae import reconstruct
 
-ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
-STEPS = 30
-GLOBAL_PROMPTS = [pair.reference for pair in PAIRS]
-LOCAL_PROMPTS = [pair.tile for pair in PAIRS]
-COLORS = (
-    "red",
-    "orange",
-    "yellow",
-    "green",
-    "teal",
-    "blue",
-    "purple",
-    "pink",
-    "brown",
-    "black",
-    "white",
-    "gray",
-)
-BORDER = 8  # px: the frame around a 128-px picture whose mean colour counts as the background's
-# Two samples of one prompt this alike are duplicates.
-DUPLICATE = 0.98
-# A sample this like a training picture is a near-copy. Mirrored and shrunk to 85 %, half of the
-# training pictures are this like themselves.
-NEAR_COPY = 0.93
 SPEED_IMAGES, SPEED_STEPS, SPEED_THREADS = 64, 20, 2
-
-
-@dataclass(frozen=True)
-class Row:
-    """One measured figure; `passed` is None where nothing is demanded or a person has to judge."""
-
-    section: str
-    measure: str
-    value: float
-    unit: str = ""
-    goal: str = ""
-    passed: bool | None = None
-
-
-@dataclass
-class Bench:
-    """What the sections share; everything is loaded or drawn when first needed."""
-
-    model: Path
-    corpus_file: Path
-    lpips_file: Path
-    work: Path
-    images: int | None
-    sheets: Path | None
-
-    def count(self, full: int) -> int:
-        """How many pictures to use where a full run uses `full`."""
-        return min(full, self.images or full)
-
-    @cached_property
-    def device(self) -> str:
-        """Where pictures are drawn; the speed is always measured on the CPU."""
-        return "cuda" if torch.cuda.is_available() else "cpu"
-
-    @cached_property
-    def pipeline(self) -> StableDiffusionPipeline:
-        """The model in the stock pipeline."""
-        return load_pipeline(self.model).to(self.device)
-
-    @cached_property
-    def judge(self) -> Judge:
-        """The model's own CLIP pair."""
-        return Judge(self.model, self.device)
-
-    @cached_property
-    def corpus(self) -> Corpus:
-        """The training pictures, split as for training."""
-        self.work.mkdir(parents=True, exist_ok=True)
-        return load_corpus(CorpusSettings(parquet=str(self.corpus_file)), self.work)
-
-    @cached_property
-    def local_pictures(self) -> Tensor:
-        """Pictures of every local prompt, `[12 * each, 3, S, S]`."""
-        return draw(self.pipeline, LOCAL_PROMPTS, each=self.count(16), steps=STEPS)
-
-    def sheet(self, name: str, pictures: Tensor, columns: int) -> None:
-        """Write a contact sheet, if any are wanted."""
-        if self.sheets:
-            self.sheets.mkdir(parents=True, exist_ok=True)
-            save_grid(pictures, self.sheets / f"{name}.png", columns)
-
-
-def load_pipeline(folder: Path) -> StableDiffusionPipeline:
-    pipeline = StableDiffusionPipeline.from_pretrained(folder)
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
 
 
 def vae(bench: Bench) -> Iterator[Row]:
@@ -141,7 +44,7 @@ def vae(bench: Bench) -> Iterator[Row]:
     held_out = bench.corpus.held_out  # sorted, one source after the other: take them evenly
     chosen = held_out[np.linspace(0, len(held_out) - 1, bench.count(len(held_out))).astype(int)]
     lpips, model = Lpips(bench.lpips_file), bench.pipeline.vae
-    originals = plain(bench.corpus, chosen, seed=0)
+    originals = on_random_colors(bench.corpus, chosen, seed=0)
     drawn = torch.cat([reconstruct(model, p.to(bench.device)).cpu() for p in originals.split(20)])
     error = (drawn - originals).square().mean((1, 2, 3))
     psnr = float((-10 * error.log10()).mean())
@@ -200,87 +103,6 @@ def colour(bench: Bench) -> Iterator[Row]:
         yield Row("colour", f"  {name}", 100 * float(value), "%")
 
 
-def border_mean(pictures: Tensor) -> np.ndarray:
-    """Mean sRGB colour `[K, 3]` of the outermost BORDER pixels of pictures `[K, 3, S, S]`."""
-    frame = torch.ones(pictures.shape[-2:], dtype=torch.bool)
-    frame[BORDER:-BORDER, BORDER:-BORDER] = False
-    return pictures[:, :, frame].mean(-1).numpy()
-
-
-def nearest_color(colors: np.ndarray) -> np.ndarray:
-    """Index into COLORS of the nearest shade to each sRGB colour `[K, 3]` in [0, 1].
-
-    Distance is Euclidean in CIE Lab (CIE 1976); a name has the shades of `subjects.toml`, which the
-    captions were made with, and the nearest of them counts.
-    """
-    lab = rgb2lab(colors[:, None])
-    distances = []
-    for name in COLORS:
-        shades = rgb2lab(np.array(facts()["colors"][name])[None] / 255)
-        distances.append(np.linalg.norm(lab - shades, axis=-1).min(1))
-    return np.argmin(distances, axis=0)
-
-
-def variety(bench: Bench) -> Iterator[Row]:
-    """Likeness of one prompt's samples to one another, and of samples to the training pictures."""
-    each = bench.count(16)
-    features = bench.judge.image_features(bench.local_pictures).view(len(LOCAL_PROMPTS), each, -1)
-    pairs = features @ features.transpose(1, 2) - 2 * torch.eye(each)
-    alike = float(pairs.max())
-    worst = LOCAL_PROMPTS[int(pairs.flatten(1).amax(1).argmax())]
-    text = f"most alike pair of {each} samples of one prompt ({worst})"
-    yield Row("variety", text, alike, "", f"< {DUPLICATE}", alike < DUPLICATE)
-    yield from near_copies(bench)
-
-
-def near_copies(bench: Bench) -> Iterator[Row]:
-    """Share of samples on white that are near-copies of a training picture on white.
-
-    The background is named, because a picture's embedding changes more with its background than
-    with its subject. Training pictures against the other ones give the figure a scale.
-    """
-    each = bench.count(8)
-    prompts = [f"{prompt} on a white background" for prompt in LOCAL_PROMPTS]
-    pictures = draw(bench.pipeline, prompts, each=each, steps=STEPS)
-    chosen, known = corpus_features(bench)
-    best, index = (bench.judge.image_features(pictures) @ known.T).max(1)
-    order = best.argsort(descending=True)[:32]
-    shown = torch.stack([pictures[order], on_white(bench.corpus, chosen[index[order]])], 1)
-    bench.sheet("nearest", shown.flatten(0, 1), columns=16)
-    share = 100 * float((best > NEAR_COPY).float().mean())
-    text = f"samples nearer than {NEAR_COPY} to a training picture"
-    yield Row("variety", text, share, "%", "<= 10", share <= 10)
-    yield Row("variety", "mean similarity to the nearest training picture", float(best.mean()))
-    probe = torch.arange(0, len(known), max(1, len(known) // 1000))
-    others = known[probe] @ known.T
-    others[torch.arange(len(probe)), probe] = -1
-    among = 100 * float((others.amax(1) > NEAR_COPY).float().mean())
-    yield Row("variety", f"training pictures nearer than {NEAR_COPY} to another one", among, "%")
-
-
-def on_white(corpus: Corpus, index: np.ndarray | Tensor) -> Tensor:
-    """Pictures `[K, 3, S, S]` of the corpus at full size on white."""
-    pictures = corpus.images[torch.as_tensor(index).long()].float() / 255
-    return pictures[:, :3] + 1 - pictures[:, 3:]
-
-
-def corpus_features(bench: Bench) -> tuple[Tensor, Tensor]:
-    """Picture numbers and embeddings of the corpus on white; a full run keeps them in `work`."""
-    chosen = torch.arange(len(bench.corpus))
-    if bench.images:
-        chosen = chosen[:: max(1, len(chosen) // (100 * bench.images))]
-    weights = (bench.model / "clip" / "image.safetensors").read_bytes()
-    kept = bench.work / f"features_{sha256(weights).hexdigest()[:12]}_{len(chosen)}.npy"
-    if kept.is_file():
-        return chosen, torch.from_numpy(np.load(kept))
-    parts = [bench.judge.image_features(on_white(bench.corpus, c)) for c in chosen.split(256)]
-    features = torch.cat(parts)
-    temporary = kept.with_suffix(".tmp.npy")
-    np.save(temporary, features.numpy())
-    os.replace(temporary, kept)
-    return chosen, features
-
-
 def speed(bench: Bench) -> Iterator[Row]:
     """Seconds and memory of 64 pictures in a process of its own, on two threads of the CPU.
 
@@ -303,7 +125,7 @@ def timed_draw(model: Path, count: int) -> tuple[float, float]:
     began = time.perf_counter()
     draw(pipeline, ["a cat"], each=count, steps=SPEED_STEPS)
     seconds = time.perf_counter() - began
-    return seconds, peak_bytes("cpu") / 2**30
+    return seconds, peak_memory("cpu") / 2**30
 
 
 SECTIONS: dict[str, Callable[[Bench], Iterator[Row]]] = {

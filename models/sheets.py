@@ -1,15 +1,23 @@
-"""Contact sheets: pictures side by side with a label above each column and before each row."""
+"""Contact sheets: pictures side by side, a label above each column and before each row."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from ..configs.files import replacing
+from .pixels import to_pixels
 
-MARGIN = 6
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+
+MARGIN = 6  # px between pictures
 LABEL = 18  # px, height of the column labels
+FONT_SIZE = 12
 SHOWS = "smalti:shows"  # PNG text chunk that tells what a sheet was made of
 
 
@@ -24,26 +32,30 @@ def contact_sheet(
 ) -> None:
     """Write `rows` of pictures to a PNG, each fitted into a square of `side` px.
 
-    shows: what they were made of, for `sheet_shows`.
+    columns, names: labels of the columns, cut to their width, and of the rows; none without them.
+    shows: what the pictures were made of, for `sheet_shows`.
     """
-    font = ImageFont.load_default(12)
+    font = ImageFont.load_default(FONT_SIZE)
     widest = max((font.getlength(name) for name in names), default=-2 * MARGIN)
     top, left = (LABEL if columns else 0), round(widest) + 2 * MARGIN
-    width, height = max(map(len, rows)) * (side + MARGIN), len(rows) * (side + MARGIN)
-    sheet = Image.new("RGB", (left + width, top + height), "white")
+    pitch = side + MARGIN
+    size = (left + max(map(len, rows)) * pitch, top + len(rows) * pitch)
+    sheet = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(sheet)
     for column, text in enumerate(columns):
-        pen.text((left + column * (side + MARGIN), 2), text, "black", font)
+        pen.text((left + column * pitch, 2), _cut(text, side, font), "black", font)
     for row, text in enumerate(names):
-        pen.text((2, top + row * (side + MARGIN) + side // 2), text, "black", font)
+        pen.text((2, top + row * pitch + side // 2), text, "black", font)
     for row, pictures in enumerate(rows):
         for column, picture in enumerate(pictures):
-            place = (left + column * (side + MARGIN), top + row * (side + MARGIN))
-            sheet.paste(_fitted(picture, side), place)
-    with replacing(path) as temporary:
-        about = PngInfo()
-        about.add_itxt(SHOWS, shows)
-        sheet.save(temporary, format="PNG", pnginfo=about)
+            sheet.paste(_fitted(picture, side), (left + column * pitch, top + row * pitch))
+    _write(sheet, path, shows)
+
+
+def in_rows(images: "Tensor", columns: int) -> list[list[Image.Image]]:
+    """Images [K, 3, H, W] in [0, 1] as the rows of a sheet; the last one may be shorter."""
+    pictures = [Image.fromarray(to_pixels(image)) for image in images]
+    return [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
 
 
 def sheet_shows(path: Path) -> str:
@@ -52,6 +64,20 @@ def sheet_shows(path: Path) -> str:
         return ""
     with Image.open(path) as sheet:
         return sheet.info.get(SHOWS, "")
+
+
+def _write(sheet: Image.Image, path: Path, shows: str) -> None:
+    about = PngInfo()
+    about.add_itxt(SHOWS, shows)
+    with replacing(path) as temporary:
+        sheet.save(temporary, format="PNG", pnginfo=about)
+
+
+def _cut(text: str, width: int, font: "Font") -> str:
+    """A label that does not run into its neighbour's."""
+    while text and font.getlength(text) > width:
+        text = text[:-2].rstrip() + "…" if len(text) > 2 else ""
+    return text
 
 
 def _fitted(picture: Image.Image, side: int) -> Image.Image:

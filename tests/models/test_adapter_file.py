@@ -14,13 +14,15 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tiny import make_tiny_sd
 
-from smalti.configs.errors import SmaltiError
 from smalti.configs.base import BaseSettings
+from smalti.configs.errors import SmaltiError
+from smalti.configs.train import TrainSettings
 from smalti.models.attention import fold
 from smalti.models.bases import load_base
 from smalti.models.conditioning import encode_prompts
 from smalti.models.edlora import (
     adapter_state,
+    attach_new,
     detach,
     load_adapter,
     read_metadata,
@@ -113,12 +115,21 @@ def test_stock_diffusers_loads_the_file_and_gives_our_output(base, trained, tiny
 # --- files that cannot be used ----------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def finished(tiny_base, tmp_path_factory) -> bytes:
+    """The content of an adapter's file."""
+    path = tmp_path_factory.mktemp("finished") / "edlora.safetensors"
+    adapter = attach_new(tiny_base, "sylvie", "girl", TrainSettings())
+    save_adapter(tiny_base, adapter, path)
+    detach(tiny_base, adapter)
+    return path.read_bytes()
+
+
 @pytest.fixture
-def saved(base, trained, tmp_path) -> Path:
+def saved(finished, tmp_path) -> Path:
+    """An adapter's file that a test may damage."""
     path = tmp_path / "edlora.safetensors"
-    adapter = trained()
-    save_adapter(base, adapter, path)
-    detach(base, adapter)
+    path.write_bytes(finished)
     return path
 
 

@@ -48,5 +48,3 @@ def test_an_empty_folder_says_how_to_begin(tmp_path: Path):
     assert not (tmp_path / "concepts").exists()
     with refused("mosaic-train", str(tmp_path / "concepts" / "mug")):
         find_concept("mug", tmp_path / "concepts")
-
-

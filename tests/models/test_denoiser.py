@@ -149,8 +149,10 @@ def whole(first: float, count: int = 1) -> Conditioning:
 
 def values_of(part: Tensor | None) -> list[float]:
     """The one value that fills each sample."""
-    assert part is not None and (part == part.flatten(1)[:, 0].view(-1, *[1] * (part.ndim - 1))).all()
-    return part.flatten(1)[:, 0].tolist()
+    assert part is not None
+    first, *others = part.flatten(1).unbind(1)
+    assert all(torch.equal(first, other) for other in others)
+    return first.tolist()
 
 
 def test_one_batch_before_another():

@@ -109,7 +109,8 @@ def reference_loop(base, text, negative, z, block, *, steps, weight, decay, colo
         pull = weight * decay**index * (64 / 9216)
         z_new = (z - pull * torch.autograd.grad(error, z)[0]).detach()
         z, out, shift = z_new, out.detach(), (x0 - raw).detach()
-        x0, eps = (a * z - s * out, a * out + s * z) if predicts_v(base) else ((z - s * out) / a, out)
+        x0 = a * z - s * out if predicts_v(base) else (z - s * out) / a
+        eps = a * out + s * z if predicts_v(base) else out
         x0, eps = x0 + shift, eps - a / s * shift  # z = a x0 + s eps keeps holding
         z = a_next * x0 + s_next * eps
     return z
@@ -120,7 +121,7 @@ def test_guided_steps_against_the_equations_written_out(any_base, color):
     base = any_base
     wanted, negative = texts(base, "a cat", "a dog")
     z, blocks = normal((2, *SHAPE), 4), torch.rand(2, 3, 16, 16, generator=keyed_generator(5))
-    guide = ExactGuide(base, blocks, weight=4e4, decay=0.8, low_pass=LowPass(16, 1.5))
+    guide = ExactGuide(base, blocks, weight=1e5, decay=0.8, low_pass=LowPass(16, 1.5))
     align = latent_alignment(base, blocks, 64) if color else None
     denoiser = with_cfg(base.denoiser, negative, CFG)
 
@@ -133,7 +134,7 @@ def test_guided_steps_against_the_equations_written_out(any_base, color):
         one = slice(k, k + 1)
         theirs = reference_loop(
             base, wanted.text[one], negative.text, z[one], blocks[one],
-            steps=2, weight=4e4, decay=0.8, color=color,
+            steps=2, weight=1e5, decay=0.8, color=color,
         )  # fmt: skip
         assert torch.allclose(ours[one], theirs, atol=2e-3, rtol=2e-3)
     assert (ours - plain).abs().max() > 0.1, "the guide must matter here"

@@ -48,9 +48,7 @@ def test_noise_and_velocity_are_those_of_diffusers():
     scheduler = DDPMScheduler(beta_schedule="scaled_linear", prediction_type="v_prediction")
     clean, noise = two_tensors()
     level = NoiseLevel.of(TIMES, scheduler.alphas_cumprod)
-    torch.testing.assert_close(
-        level.noised(clean, noise), scheduler.add_noise(clean, noise, TIMES)
-    )
+    torch.testing.assert_close(level.noised(clean, noise), scheduler.add_noise(clean, noise, TIMES))
     torch.testing.assert_close(
         prediction_of("v_prediction").target(clean, noise, level),
         scheduler.get_velocity(clean, noise, TIMES),

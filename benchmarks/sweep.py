@@ -21,7 +21,7 @@ from smalti.models.edlora import load_adapter, set_active
 from smalti.models.files import WEIGHTS, locate, weights_file
 from smalti.models.pixels import to_pixels
 from smalti.train.concept import load_concept
-from smalti.train.dataset import data_digest
+from smalti.train.identity import data_digest
 from smalti.train.trainer import train_concept
 
 IMAGES = 16

@@ -14,7 +14,7 @@ from PIL import Image
 from smalti.configs.errors import InputError, SmaltiError
 from smalti.configs.settings import MosaicSettings, Settings
 from smalti.generate import mosaic, output, studio
-from smalti.generate.evaluate.metrics import psnr, ssim
+from smalti.models.metrics import psnr, ssim
 from smalti.generate.grid import Grid
 from smalti.generate.guidance.choice import make_guide
 from smalti.generate.mosaic import plan_mosaic, plan_retile

@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from smalti.configs.errors import InputError
-from smalti.generate.evaluate.metrics import psnr, ssim
+from smalti.models.metrics import psnr, ssim
 from smalti.generate.reference import load_photo
 
 

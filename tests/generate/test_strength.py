@@ -9,7 +9,7 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from smalti.configs.settings import MosaicSettings
-from smalti.generate.evaluate.metrics import ssim
+from smalti.models.metrics import ssim
 from smalti.generate.guidance.strength import (
     STRONGEST,
     WEAKEST,

@@ -23,7 +23,6 @@ from smalti.models.locate import WEIGHTS, locate, weights_file
 from smalti.models.pixels import to_pixels
 from smalti.models.sheets import contact_sheet, in_rows
 from smalti.train.concept import load_concept
-from smalti.train.identity import data_digest
 from smalti.train.trainer import train_concept
 
 IMAGES = 16

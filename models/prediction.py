@@ -5,7 +5,7 @@ the kind of prediction stands here, for drawing and for training.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -28,8 +28,8 @@ class NoiseLevel:
 
     @classmethod
     def of(cls, timesteps: Tensor, alphas_cumprod: Tensor) -> "NoiseLevel":
-        """The levels of timesteps [B] under a schedule's cumulative alphas [T]."""
-        a = alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+        """The levels of timesteps [B], where these lie, by a schedule's cumulative alphas [T]."""
+        a = alphas_cumprod.to(timesteps.device)[timesteps].view(-1, 1, 1, 1)
         return cls(timesteps, a.sqrt(), (1 - a).sqrt())
 
     def noised(self, clean: Tensor, noise: Tensor) -> Tensor:
@@ -48,18 +48,13 @@ class Prediction(Protocol):
         """What the network should put out."""
         ...
 
-    def carry(self, level: NoiseLevel) -> float:
+    def carry(self, level: NoiseLevel) -> float | Tensor:
         """D x0 / d z with the network's output held fixed."""
         ...
 
     def min_snr_weight(self, alphas_cumprod: Tensor, gamma: float) -> Tensor:
         """Weights of the loss [T] (Hang et al. 2023), of s = a / (1 - a)."""
         ...
-
-
-def _floored(alpha: Any) -> Any:
-    """A signal level that can be divided by, a number or one per sample."""
-    return alpha.clamp(min=MIN_ALPHA) if isinstance(alpha, Tensor) else max(alpha, MIN_ALPHA)
 
 
 class Epsilon:
@@ -73,7 +68,7 @@ class Epsilon:
         """The noise."""
         return noise
 
-    def carry(self, level: NoiseLevel) -> float:
+    def carry(self, level: NoiseLevel) -> float | Tensor:
         """1 / alpha."""
         return 1 / _floored(level.alpha)
 
@@ -94,7 +89,7 @@ class Velocity:
         """The velocity."""
         return level.alpha * noise - level.sigma * clean
 
-    def carry(self, level: NoiseLevel) -> float:
+    def carry(self, level: NoiseLevel) -> float | Tensor:
         """The signal level."""
         return level.alpha
 
@@ -114,13 +109,17 @@ class Sample:
         """The clean latents."""
         return clean
 
-    def carry(self, level: NoiseLevel) -> float:
+    def carry(self, level: NoiseLevel) -> float | Tensor:
         """Nothing of z is in x0."""
         return 0.0
 
     def min_snr_weight(self, alphas_cumprod: Tensor, gamma: float) -> Tensor:
         """min(s, g)."""
         return (alphas_cumprod / (1 - alphas_cumprod)).clamp(max=gamma)
+
+
+def _floored(alpha: float | Tensor) -> float | Tensor:
+    return alpha.clamp(min=MIN_ALPHA) if isinstance(alpha, Tensor) else max(alpha, MIN_ALPHA)
 
 
 _KINDS: dict[str, Prediction] = {

@@ -118,3 +118,27 @@ def test_an_unknown_kind_is_refused_by_name():
     with pytest.raises(InputError) as caught:
         prediction_of("flow_match")
     assert "flow_match" in str(caught.value)
+
+
+# --- one level per sample ---------------------------------------------------------------------
+
+
+def test_levels_lie_where_their_timesteps_lie():
+    """A schedule is kept on the CPU; training asks for levels on the device of its batch."""
+    level = NoiseLevel.of(TIMES.to("meta"), ddim("epsilon").alphas_cumprod)
+    assert {level.alpha.device.type, level.sigma.device.type} == {"meta"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_of_levels_is_each_sample_at_its_own(kind: str):
+    """At zero-terminal SNR, the last of them without signal."""
+    alphas, times = ddim(kind, zero_terminal=True).alphas_cumprod, torch.tensor([10, 500, 999])
+    (output, z), prediction = two_tensors(4), prediction_of(kind)
+    batch = NoiseLevel.of(times, alphas)
+    clean = prediction.clean(output, z, batch)
+    carry = torch.as_tensor(prediction.carry(batch)).expand(3, 1, 1, 1)
+    for row, time in enumerate(times.tolist()):
+        alpha_bar = float(alphas[time])
+        one = NoiseLevel(time, alpha_bar**0.5, (1 - alpha_bar) ** 0.5)
+        torch.testing.assert_close(clean[row], prediction.clean(output[row], z[row], one))
+        assert float(carry[row]) == pytest.approx(prediction.carry(one), rel=1e-6)

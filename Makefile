@@ -48,6 +48,7 @@ test: env
 
 lint: env
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 
 # Rebuilds models/starter from its corpus: a day and more on a CPU, half an hour with PRESET=gpu.
 PRESET ?= cpu

@@ -2,15 +2,17 @@
 
 import os
 import platform
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 from ..configs.base import BaseSettings
 from ..configs.presets import load_base_preset, preset_names
+from ..models.cost import expected_device
 
 GIB = 2**30
 # The demo's peak on a CPU, and room for its output beside the installation.
@@ -46,35 +48,36 @@ def _smalti() -> Check:
 
 def _packages() -> Iterator[Check]:
     """Compare what is installed with the bounds of our own package metadata."""
-    for requirement in metadata.requires("smalti") or []:
-        if "extra ==" in requirement:
+    for requirement in map(Requirement, metadata.requires("smalti") or []):
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
-        name, _, bound = requirement.partition(">=")
-        found = _installed(name)
+        name, found = requirement.name, _installed(requirement.name)
         if found is None:
             yield Check("missing", name, "not installed", f'pip install "{requirement}"')
-        elif _release(found) < _release(bound):
+        elif not requirement.specifier.contains(found, prereleases=True):
             yield Check("missing", name, f"{found}, too old", f'pip install -U "{requirement}"')
         else:
             yield Check("ok", name, found)
 
 
 def _processor() -> Check:
+    """What will compute; torch is loaded only where a GPU may be there."""
     try:
-        import torch
+        device = expected_device()
     except ImportError as error:
         return Check("missing", "processor", f"torch does not load: {error}", "pip install torch")
-    if torch.cuda.is_available():
+    if device == "mps":
+        return Check("ok", "processor", "Apple GPU (mps)")
+    if device == "cuda":
+        import torch
+
         card = torch.cuda.get_device_properties(0)
         return Check("ok", "processor", f"{card.name}, {card.total_memory / GIB:.0f} GiB")
-    if torch.backends.mps.is_available():
-        return Check("ok", "processor", "Apple GPU (mps)")
-    from ..models.device import resolve_precision
-
-    precision = "bf16" if resolve_precision("auto", "cpu") == "bf16" else "fp32"
-    found = f"{os.cpu_count()} CPU cores, torch uses {torch.get_num_threads()}, in {precision}"
     return Check(
-        "ok", "processor", found, "fast enough for the starter; a GPU helps for sd15, sd21"
+        "ok",
+        "processor",
+        f"{os.cpu_count()} CPU cores",
+        "fast enough for the starter; a GPU helps for sd15, sd21",
     )
 
 
@@ -130,9 +133,3 @@ def _installed(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _release(version: str) -> tuple[int, ...]:
-    """Leading numbers of a version: "2.13.0+cpu" is (2, 13, 0)."""
-    numbers = re.match(r"[\d.]*\d", version)
-    return tuple(int(part) for part in numbers[0].split(".")) if numbers else ()

@@ -17,7 +17,7 @@ from ..configs.presets import preset_names
 from ..configs.settings import MosaicSettings, Settings
 from .boundary import guarded
 from .console import console, print_facts, print_settings
-from .options import Base, ConceptsDir, Config, DryRun, Overrides, examples, with_settings
+from .options import Base, ConceptsDir, Config, DryRun, Overrides, Version, examples, with_settings
 
 EPILOG = examples(
     ("mosaic-gen --tile-lora sylvie --ref-lora eileen", "Eileen from afar, Sylvie in each tile"),
@@ -74,6 +74,7 @@ def gen(
     config: Config = None,
     concepts_dir: ConceptsDir = "concepts",
     dry_run: DryRun = False,
+    version: Version = False,
     options: dict[str, Any],
 ) -> None:
     """Make a mosaic: near, each tile shows your concept; from afar, the tiles are the reference."""

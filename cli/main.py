@@ -1,7 +1,6 @@
 """`mosaic`: every command under one name, and three that tell what is there."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -13,7 +12,7 @@ from . import gen, train
 from .boundary import guarded
 from .concepts import describe_concept
 from .console import console, print_table
-from .options import ConceptsDir, examples
+from .options import ConceptsDir, Version, examples
 
 EPILOG = examples(
     ("mosaic train concepts/sylvie", "same as mosaic-train"),
@@ -93,17 +92,9 @@ def concepts(concepts_dir: ConceptsDir = "concepts") -> None:
     print_table(f"Concepts in {folder}/", columns, rows)
 
 
-Version = Annotated[bool, typer.Option("--version", help="Print the version and stop.")]
-
-
 @app.callback(invoke_without_command=True)
 def main(version: Version = False) -> None:
     """Answer `mosaic --version`; everything else is done by the commands."""
-    if version:
-        from importlib.metadata import version as installed
-
-        typer.echo(f"smalti {installed('smalti')}")
-        raise typer.Exit
 
 
 def run() -> None:

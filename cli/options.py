@@ -53,6 +53,25 @@ ConceptsDir = Annotated[
 ]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"smalti {version('smalti')}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version",
+        help="Print the version and stop.",
+        callback=_print_version,
+        is_eager=True,
+    ),
+]
+
+
 def examples(*pairs: tuple[str, str]) -> str:
     """Return worked examples, (command, what it does) each, as the end of a help text."""
     lines = [f"[bold]{escape(command)}[/]  [dim]{escape(what)}[/]" for command, what in pairs]

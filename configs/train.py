@@ -7,6 +7,7 @@ from .fields import Group, setting
 from .machine import ATTENTIONS, PRECISIONS
 
 TRAIN_METHODS = ("edlora", "lora")
+TARGETS = ("attention", "all")
 OPTIMIZERS = ("adamw", "adamw8bit")
 MAX_SEED = 2**63 - 1  # what torch's generators take
 
@@ -22,6 +23,9 @@ class TrainSettings(Group):
     class_word: str = ""
     """What the concept is, one word the text encoder knows ("girl", "dog", "mug");
     empty: read concept.toml, else "thing"."""
+    targets: str = setting("attention", choices=TARGETS)
+    """What of the UNet learns: "attention" (its attention linears, as published) or "all" (every
+    linear and convolution, which small networks need to draw a shape that is new to them)."""
     rank: int = setting(4, at_least=1, at_most=1024)
     """Rank of the LoRA matrices."""
     lora_alpha: float | None = setting(None, above=0, none="auto")

@@ -50,8 +50,8 @@ class LoraPart:
     prefix: str
     """What its tensors' names begin with in an adapter's file."""
     module: nn.Module
-    targets: tuple[str, ...]
-    """Names of its layers that carry LoRA."""
+    targets: dict[str, tuple[str, ...]]
+    """Names of its layers that carry LoRA, for each choice of `train.targets`."""
 
 
 @dataclass

@@ -115,7 +115,7 @@ class Denoiser:
 
     def level(self, timesteps: Tensor) -> NoiseLevel:
         """Noise levels of training timesteps [B]."""
-        return NoiseLevel.of(timesteps, self.alphas_cumprod)
+        return NoiseLevel.of(timesteps, self.alphas_cumprod.to(timesteps.device))
 
     def target(self, clean: Tensor, noise: Tensor, level: NoiseLevel) -> Tensor:
         """What the network should put out for clean latents with this noise: the loss's target."""

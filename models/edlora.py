@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..configs.errors import InputError
 from ..configs.train import TrainSettings
 from .adapter_file import damaged, read_metadata, read_tensors, word_key, write_adapter
-from .base import BaseModel
+from .base import BaseModel, LoraPart
 from .class_words import initial_words
 from .words import concept_key, concept_token_names
 
@@ -37,6 +37,7 @@ class Adapter:
     alpha: float
     method: str
     embeddings: nn.Parameter
+    targets: str = "attention"
     metadata: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
     trainable: bool = False
@@ -51,6 +52,19 @@ class Adapter:
         """Its name inside peft and among the word tables: no weight or attribute is called so."""
         return f"edlora_{self.name}"
 
+    @property
+    def layerwise(self) -> bool:
+        """Whether every cross-attention layer has vectors of its own for the words."""
+        return self.embeddings.shape[1] > 1
+
+
+def word_layers(base: BaseModel, method: str) -> int:
+    """How many vectors L a word has: what the training methods differ in, and asked nowhere else.
+
+    One for each cross-attention layer (ED-LoRA), or one for all of them ("lora").
+    """
+    return base.layers if method == "edlora" else 1
+
 
 def attach_new(base: BaseModel, name: str, class_word: str, settings: TrainSettings) -> Adapter:
     """Attach a fresh, trainable adapter and switch it on alone, at scale 1.
@@ -60,8 +74,7 @@ def attach_new(base: BaseModel, name: str, class_word: str, settings: TrainSetti
     or a name that is taken.
     """
     generator = torch.Generator().manual_seed(settings.seed)
-    layers = base.layers if settings.method == "edlora" else 1
-    table = initial_words(base, class_word, layers, generator)
+    table = initial_words(base, class_word, word_layers(base, settings.method), generator)
     adapter = _attach(
         base,
         Adapter(
@@ -72,6 +85,7 @@ def attach_new(base: BaseModel, name: str, class_word: str, settings: TrainSetti
             alpha=float(settings.lora_alpha or settings.rank),
             method=settings.method,
             embeddings=nn.Parameter(table.to(base.device)),
+            targets=settings.targets,
             metadata={"training": asdict(settings)},
             trainable=True,
         ),
@@ -116,6 +130,7 @@ def save_adapter(
         "rank": adapter.rank,
         "alpha": adapter.alpha,
         "method": adapter.method,
+        "targets": adapter.targets,
         "layers": base.layers,
         "layer_order": "down, mid, up",
         "base": {
@@ -125,10 +140,7 @@ def save_adapter(
         },
     }
     adapter.metadata = {**adapter.metadata, **(metadata or {}), **facts}
-    common = {"r": adapter.rank, "lora_alpha": adapter.alpha}
-    configs = {
-        part.name: {**common, "target_modules": list(part.targets)} for part in base.lora_parts()
-    }
+    configs = {part.name: _peft_settings(adapter, part) for part in base.lora_parts()}
     write_adapter(Path(path), adapter_state(base, adapter), adapter.metadata, configs)
     adapter.path = Path(path)
 
@@ -145,7 +157,7 @@ def load_adapter(base: BaseModel, path: Path, name: str | None = None) -> Adapte
         saved_words, method = list(metadata["tokens"]), metadata["method"]
         _check_base(base, path, metadata["base"])
         key = concept_key(name or metadata["name"])
-        shape = (len(saved_words), base.layers if method == "edlora" else 1, base.concepts.embedding_dim)
+        shape = (len(saved_words), word_layers(base, method), base.concepts.embedding_dim)
         adapter = Adapter(
             name=key,
             class_word=metadata["class_word"],
@@ -154,6 +166,7 @@ def load_adapter(base: BaseModel, path: Path, name: str | None = None) -> Adapte
             alpha=float(metadata["alpha"]),
             method=method,
             embeddings=nn.Parameter(torch.zeros(shape, device=base.device)),
+            targets=metadata.get("targets", "attention"),
             metadata=metadata,
             path=path,
         )
@@ -237,9 +250,7 @@ def _attach(base: BaseModel, adapter: Adapter) -> Adapter:
             "Rename one of the two."
         )
     for part in base.lora_parts():
-        config = LoraConfig(
-            r=adapter.rank, lora_alpha=adapter.alpha, target_modules=list(part.targets)
-        )
+        config = LoraConfig(**_peft_settings(adapter, part))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # peft warns of a second adapter
             part.module.add_adapter(config, adapter_name=adapter.peft_name)
@@ -250,6 +261,12 @@ def _attach(base: BaseModel, adapter: Adapter) -> Adapter:
     base.adapters[adapter.name] = adapter
     set_active(base, [adapter.name])
     return adapter
+
+
+def _peft_settings(adapter: Adapter, part: LoraPart) -> dict[str, Any]:
+    """What peft and diffusers call the LoRA of one part."""
+    targets = list(part.targets[adapter.targets])
+    return {"r": adapter.rank, "lora_alpha": adapter.alpha, "target_modules": targets}
 
 
 def _check_base(base: BaseModel, path: Path, made_for: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from ..configs.errors import InputError
 from ..configs.files import replacing
 from ..models.attention import attention_kernel
 from ..models.device import resolve_precision
-from ..train.losses import min_snr_weight
+from ..models.prediction import NoiseLevel, prediction_of
 from .contact_sheets import save_contact_sheet
 from .finetuning import Teacher, train_text_layers_only
 from .prepare import Prepared
@@ -34,6 +34,7 @@ SAMPLE_PROMPTS = (
     "a flower", "a fish", "a coffee cup", "a robot", "a hamburger", "a cat on a red background",
     "a car parked in front of a mountain", "a castle on top of a hill", "a city at night",
 )
+VELOCITY = prediction_of("v_prediction")
 ENCODE_BATCH = 16  # small enough for a processor's cache: at 256 it takes thrice as long
 
 
@@ -60,10 +61,8 @@ def loss_weights(alphas: Tensor, gamma: float, lower: float) -> Tensor:
 
     Timesteps are drawn in proportion to it, which costs nothing and is less noisy than drawing all
     alike and weighting their errors.
-
-    With SNR = a / (1 - a) it is min(SNR, gamma) / (SNR + 1), written so that a = 0 and a = 1 work.
     """
-    return min_snr_weight(alphas, gamma, "v_prediction").clamp(min=lower)
+    return VELOCITY.min_snr_weight(alphas, gamma).clamp(min=lower)
 
 
 def draw_timesteps(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -148,11 +147,10 @@ class Denoising:
         noise = torch.randn(clean.shape, device=self.device, generator=g)
         drop = torch.rand(size, 1, device=self.device, generator=g) < self.settings.caption_dropout
         words = torch.where(drop, self.empty, self.tokens[chosen]).long()
-        signal = self.alphas[times].sqrt()[:, None, None, None]
-        sigma = (1 - self.alphas[times]).sqrt()[:, None, None, None]
+        level = NoiseLevel.of(times, self.alphas)
         with torch.no_grad():
             context = self.text(words).last_hidden_state
-        noisy, target = signal * clean + sigma * noise, signal * noise - sigma * clean
+        noisy, target = level.noised(clean, noise), VELOCITY.target(clean, noise, level)
         return Batch(noisy, times, context, target, chosen, ~drop[:, 0])
 
     def captions(self) -> list[str]:

@@ -49,7 +49,7 @@ def tiny_settings(tiny_sd: Path):
 @pytest.fixture(scope="session")
 def tiny_base(tiny_settings):
     """The tiny model, loaded once. Tests that attach adapters detach them, or load their own."""
-    from smalti.models.base import load_base
+    from smalti.models.bases import load_base
 
     return load_base(tiny_settings, device="cpu")
 

@@ -1,7 +1,10 @@
 """What must hold for the files of the repository as a whole."""
 
+import ast
 import re
+import statistics
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,3 +95,29 @@ def test_every_room_is_in_the_contributing_guide():
     assert {room for room in rooms if not room.startswith(".") and f"`{room}/`" not in guide} <= {
         "docs"
     }
+
+
+SOURCES = ("cli", "configs", "evaluate", "generate", "models", "starter", "train", "benchmarks")
+
+
+def functions(path: Path) -> list[tuple[str, int]]:
+    """Name and length in lines of every function of a file, signature and docstring included."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [node for node in ast.walk(tree) if isinstance(node, kinds)]
+    return [(f"{path.name}:{n.name}", n.end_lineno - n.lineno + 1) for n in nodes]
+
+
+def test_files_and_functions_stay_small():
+    sources = [p for p in tracked() if p.suffix == ".py"
+               and p.relative_to(ROOT).parts[0] in SOURCES]  # fmt: skip
+    lengths = [found for path in sources for found in functions(path)]
+    assert not [name for name, length in lengths if length > 40]
+    assert statistics.median(length for _, length in lengths) <= 8
+    assert not [p for p in sources if len(p.read_text(encoding="utf-8").splitlines()) > 350]
+
+
+def test_rooms_import_only_what_stands_below_them():
+    code = "from importlinter.cli import lint_imports_command as run; run(['--no-cache'])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -23,8 +23,14 @@ from ..locate import weights_file
 if TYPE_CHECKING:
     from ..edlora import Adapter
 
-UNET_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
-TEXT_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj")
+ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+EVERYTHING = (
+    *ATTENTION, "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2", "time_emb_proj",
+    "conv_in", "conv_out", "conv1", "conv2", "conv_shortcut", "conv",  # the last one of samplers
+)  # fmt: skip
+TEXT_ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
+UNET_TARGETS = {"attention": ATTENTION, "all": EVERYTHING}
+TEXT_TARGETS = {"attention": TEXT_ATTENTION, "all": TEXT_ATTENTION}
 
 
 @dataclass
@@ -78,7 +84,7 @@ class StableDiffusion(BaseModel):
         return Conditioning(encode_prompts(self, prompts, adapters))
 
     def lora_parts(self) -> tuple[LoraPart, ...]:
-        """The attention linears of UNet and text encoder (Mix-of-Show, section 3.1)."""
+        """UNet and text encoder; of the latter only attention learns (Mix-of-Show, 3.1)."""
         return (
             LoraPart("unet", "unet", self.unet, UNET_TARGETS),
             LoraPart(

@@ -6,9 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
@@ -18,7 +17,9 @@ from typer.testing import CliRunner
 
 from smalti.cli import gen, main, train
 from smalti.configs.describe import field_docs
-from smalti.configs.settings import MosaicSettings, Settings
+from smalti.configs.mosaic import changed, mosaic_settings
+from smalti.configs.settings import Settings, as_tables
+from smalti.generate.plan import MosaicPlan
 
 TORCH_FREE = (
     "import sys; from smalti.cli.{module} import app\n"
@@ -71,34 +72,30 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list:
-    """Replace both stages; every call is noted as (name, positional, keyword)."""
+    """Replace both stages by stubs of their signatures; calls are noted as (name, args, kwargs)."""
+    from smalti.generate import mosaic, plan, retile
+    from smalti.train import dry_run, trainer
+
     noted: list = []
+    shown = create_autospec(MosaicPlan, instance=True)
+    shown.facts.return_value = {"grid": "8x8", "pixels": (1024, 1024)}
+    shown.settings = Settings(mosaic=mosaic_settings(tile_prompt=("a <cat> [x]",)))
+    answers = {
+        (trainer, "train_concept"): Path("concepts/sylvie/edlora.safetensors"),
+        (dry_run, "dry_run"): {"images": 15, "estimated_time": "4 min [cpu]"},
+        (mosaic, "generate_mosaic"): Path("mosaics/x/mosaic.png"),
+        (plan, "plan_mosaic"): shown,
+        (retile, "plan_retile"): shown,
+    }
+    for (module, name), answer in answers.items():
+        stub = create_autospec(getattr(module, name), return_value=answer)
 
-    def recorder(name: str, answer):
-        def call(*args, **kwargs):
-            noted.append((name, args, kwargs))
-            return answer
+        def note(*args, _name=name, _answer=answer, **kwargs):
+            noted.append((_name, args, kwargs))
+            return _answer
 
-        return call
-
-    def recorded(out: Path) -> Settings:
-        values = json.loads((out / "mosaic.json").read_text())["settings"]["mosaic"]
-        values = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-        return Settings(mosaic=MosaicSettings(**values))
-
-    trainer, mosaic = ModuleType("trainer"), ModuleType("mosaic")
-    trainer.train_concept = recorder("train", Path("concepts/sylvie/edlora.safetensors"))
-    trainer.dry_run = recorder("plan", {"images": 15, "estimated_time": "4 min [cpu]"})
-    mosaic.generate_mosaic = recorder("gen", Path("mosaics/x/mosaic.png"))
-    mosaic.recorded_settings = recorded
-    plan = SimpleNamespace(facts=lambda: {"grid": "8x8", "pixels": (1024, 1024)})
-    plan.settings = Settings(mosaic=MosaicSettings(tile_prompt=("a <cat> [x]",)))
-    mosaic.plan_mosaic = recorder("plan", plan)
-    mosaic.plan_retile = recorder("plan to retile", plan)
-    for name, module in (("train", trainer), ("generate", mosaic)):
-        package = sys.modules.get(f"smalti.{name}") or __import__(f"smalti.{name}").__dict__[name]
-        monkeypatch.setitem(sys.modules, f"smalti.{name}.{module.__name__}", module)
-        monkeypatch.setattr(package, module.__name__, module, raising=False)
+        stub.side_effect = note
+        monkeypatch.setattr(module, name, stub)
     return noted
 
 
@@ -127,21 +124,7 @@ def test_help_and_listings_do_not_load_torch(studio: Path, module: str, words: l
     assert done.stdout
 
 
-@pytest.mark.parametrize(
-    ("app", "example"),
-    [
-        (train.app, "mosaic-train concepts/sylvie --preset edlora-fast"),
-        (gen.app, "mosaic-gen --tile-lora sylvie --ref-lora eileen"),
-        (main.app, "mosaic doctor"),
-    ],
-)
-def test_help_shows_worked_examples(app, example: str, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    text = invoke(app, "--help").stdout
-    assert example in text
-
-
-def test_help_texts_are_the_docs_of_the_settings(monkeypatch):
+def test_every_setting_that_is_an_option_explains_itself(monkeypatch):
     monkeypatch.setenv("COLUMNS", "400")
     text = invoke(gen.app, "--help").stdout
     for name in ("tile_prompt", "level", "noise", "color", "guidance", "cfg_scale"):
@@ -159,7 +142,7 @@ def test_train_resolves_settings_in_order_and_calls_the_trainer(studio: Path, ca
     assert "concepts/sylvie/edlora.safetensors" in result.stdout
     [(name, (folder, settings), kwargs)] = calls
     assert kwargs["restart"] is True
-    assert (name, folder) == ("train", Path("concepts/sylvie"))
+    assert (name, folder) == ("train_concept", Path("concepts/sylvie"))
     found = settings.train
     assert (found.class_word, found.crops_per_image, found.steps) == ("girl", 4, 12)
     assert (found.rank, found.seed, found.gradient_checkpointing) == (8, 9, True)
@@ -173,28 +156,54 @@ def test_gen_passes_options_tiles_and_folder_on(studio: Path, calls: list):
     )  # fmt: skip
     assert result.exit_code == 0
     [(_, (settings, out), kwargs)] = calls
-    mosaic = settings.mosaic
-    assert isinstance(settings, Settings)
-    assert (mosaic.tile_lora, mosaic.tile_prompt) == (("sylvie",), ("a, b", "c"))
-    assert (mosaic.color, mosaic.guidance, mosaic.seed) == (False, True, 7)
+    picture, mosaic = settings.mosaic.picture, settings.mosaic
+    assert (picture.tile_lora, picture.tile_prompt) == (("sylvie",), ("a, b", "c"))
+    assert (mosaic.method.color, mosaic.guide.guidance, picture.seed) == (False, True, 7)
     assert out == Path("mosaics/sylvie-p")
     assert kwargs == {"concepts_dir": Path("concepts"), "retile": []}
 
 
+def finished(folder: Path, **values) -> Settings:
+    """Write the record of a finished mosaic, and return the settings it was made with."""
+    made = Settings(mosaic=mosaic_settings(**values))
+    folder.mkdir()
+    record = {"format": 2, "settings": as_tables(made)}
+    (folder / "mosaic.json").write_text(json.dumps(record))
+    return made
+
+
 def test_retile_takes_what_the_mosaic_was_made_with_but_for_what_is_given(studio, calls):
-    made = Settings(mosaic=MosaicSettings(tile_prompt=("a",), ref="p.jpg", steps=9, seed=3))
-    (studio / "m").mkdir()
-    (studio / "m" / "mosaic.json").write_text(json.dumps({"settings": asdict(made)}))
+    made = finished(studio / "m", tile_prompt=("a",), ref="p.jpg", steps=9, seed=3)
     words = ("--out", "m", "--retile", "3,5", "--retile", "0, 1", "--seed", "7")
     assert invoke(gen.app, *words, "--ref", "moved.jpg", "--batch-size", "2").exit_code == 0
     [(_, (settings, out), kwargs)] = calls
-    assert settings.mosaic == replace(made.mosaic, seed=7, ref="moved.jpg", batch_size=2)
+    assert settings.mosaic == changed(made.mosaic, seed=7, ref="moved.jpg", batch_size=2)
     assert (out, kwargs["retile"]) == (Path("m"), [(3, 5), (0, 1)])
     assert invoke(gen.app, *words, "-n").exit_code == 0
     (name, (_, _, tiles), _) = calls[-1]
-    assert (name, tiles) == ("plan to retile", [(3, 5), (0, 1)])
-    for more in (("--preset", "draft"), ("--config", "x.toml")):
-        assert "leave out --preset" in invoke(gen.app, *words, *more).stderr
+    assert (name, tiles) == ("plan_retile", [(3, 5), (0, 1)])
+
+
+def test_retile_takes_presets_and_config_files_over_the_mosaics_own_settings(studio, calls):
+    finished(studio / "m", tile_prompt=("a",), ref="p.jpg", steps=9, seed=3)
+    (studio / "mine.toml").write_text("[mosaic]\ncfg_scale = 2.5\n")
+    words = ("--out", "m", "--retile", "3,5", "--preset", "draft", "--config", "mine.toml")
+    assert invoke(gen.app, *words).exit_code == 0
+    [(_, (settings, _), _)] = calls
+    assert (settings.mosaic.sampler.steps, settings.mosaic.sampler.cfg_scale) == (5, 2.5)
+    assert settings.mosaic.picture.ref == "p.jpg"
+
+
+@pytest.mark.parametrize(
+    "words", [("--config", "m/mosaic.json"), ("--out", "m", "--retile", "0,0")]
+)
+def test_an_unknown_setting_in_a_record_is_refused_wherever_it_is_read(studio, calls, words):
+    finished(studio / "m", tile_prompt=("a",), ref="p.jpg")
+    record = json.loads((studio / "m" / "mosaic.json").read_text())
+    record["settings"]["mosaic"]["sampler"]["stepz"] = 3
+    (studio / "m" / "mosaic.json").write_text(json.dumps(record))
+    result = invoke(gen.app, *words)
+    assert result.exit_code == 2 and "stepz" in result.stderr and not calls
 
 
 @pytest.mark.parametrize(
@@ -208,14 +217,14 @@ def test_retile_takes_what_the_mosaic_was_made_with_but_for_what_is_given(studio
     ],
 )
 def test_the_default_folder_keeps_the_letters_of_any_script(prompt: str, name: str):
-    settings = MosaicSettings(tile_prompt=(prompt,), ref="фото_1.jpg", method="img2img")
+    settings = mosaic_settings(tile_prompt=(prompt,), ref="фото_1.jpg", method="img2img")
     assert gen.default_out(settings) == Path(f"mosaics/{name}-фото-1-img2img")
 
 
 def test_default_folders_of_long_or_wordless_prompts_differ():
     prompts = ("a" * 70, "a" * 80, "!!!", "???", "猫" * 40, "猫" * 41, "\udce4")
     found = {
-        gen.default_out(MosaicSettings(tile_prompt=(p,), ref_prompt=p, method="noise-blend")).name
+        gen.default_out(mosaic_settings(tile_prompt=(p,), ref_prompt=p, method="noise-blend")).name
         for p in prompts
     }
     assert len(found) == len(prompts)
@@ -232,7 +241,7 @@ def test_default_folders_of_long_or_wordless_prompts_differ():
 def test_dry_run_prints_the_plan_and_all_settings(studio, calls, app, words, shown):
     result = invoke(app, *words, "-n")
     assert result.exit_code == 0
-    assert [name for name, _, _ in calls] == ["plan"]
+    assert len(calls) == 1 and calls[0][0] in ("dry_run", "plan_mosaic")
     for word in shown:
         assert word in result.stdout
     assert "\x1b" not in result.stdout
@@ -281,10 +290,10 @@ def test_concepts_lists_what_is_trained_with_what(studio: Path):
 
 
 def test_bases_and_doctor_say_what_is_missing_and_what_to_type(monkeypatch):
-    from smalti.models import files
+    from smalti.models import locate
 
     present = {"starter", "sd15"}
-    monkeypatch.setattr(files, "is_present", lambda settings: settings.name in present)
+    monkeypatch.setattr(locate, "is_present", lambda settings: settings.name in present)
     listed = invoke(main.app, "bases").stdout
     lines = {line.split()[0]: line for line in listed.splitlines() if "px" in line}
     assert " here " in lines["sd15"]
@@ -328,12 +337,10 @@ def test_doctor_finds_missing_and_old_packages(monkeypatch):
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_ctrl_c_says_that_work_is_saved_and_how_to_go_on(studio: Path):
     code = (
-        "import sys, time; from types import ModuleType; import smalti.train\n"
-        "trainer = ModuleType('trainer')\n"
+        "import sys, time; from smalti.train import trainer\n"
         "def train_concept(folder, settings, restart, restarted):\n"
         "    restarted(); print('ready', flush=True); time.sleep(30)\n"
         "trainer.train_concept = train_concept\n"
-        "sys.modules['smalti.train.trainer'] = trainer\n"
         "sys.argv[0] = '/somewhere/mosaic-train'\n"
         "from smalti.cli.train import run; run()"
     )

@@ -1,6 +1,6 @@
 """Captions for images that have none: templates by class word, after textual inversion's lists."""
 
-from .concept import PLACEHOLDER
+from ..models.words import CONCEPT
 
 
 def _words(text: str) -> frozenset[str]:
@@ -51,9 +51,9 @@ def kind_of(class_word: str) -> str:
 
 def caption_templates(class_word: str) -> tuple[str, ...]:
     """Return the templates for a class word, each containing `<concept>` once."""
-    return tuple(template.format(c=PLACEHOLDER) for template in TEMPLATES[kind_of(class_word)])
+    return tuple(template.format(c=CONCEPT) for template in TEMPLATES[kind_of(class_word)])
 
 
 def fill(caption: str, trigger: str, class_word: str) -> str:
     """Put the concept's words and its class word in place of `<concept>` and `{class_word}`."""
-    return caption.replace(PLACEHOLDER, trigger).replace("{class_word}", class_word)
+    return caption.replace(CONCEPT, trigger).replace("{class_word}", class_word)

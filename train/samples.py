@@ -5,11 +5,12 @@ run, gradient accumulation and several processes all see the samples that one lo
 size would see.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+
+from ..models.randomness import keyed_generator
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,10 @@ class Sample:
     """[C, h, w], unit normal plus the offset."""
 
 
-def keyed(seed: int, *key: int | str) -> torch.Generator:
-    """Return a CPU generator that depends on the seed and the key alone."""
-    digest = hashlib.sha256(repr((seed, *key)).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-
-
 def image_at(seed: int, position: int, images: int) -> int:
     """Return the image of a position; every epoch is a fresh permutation of all images."""
     epoch, place = divmod(position, images)
-    return int(torch.randperm(images, generator=keyed(seed, "epoch", epoch))[place])
+    return int(torch.randperm(images, generator=keyed_generator(seed, "epoch", epoch))[place])
 
 
 def draw_sample(
@@ -56,7 +51,7 @@ def draw_sample(
     `shape` is (C, h, w) of a latent; timestep t comes in proportion to `timestep_weights[t]` of
     [T]; with `lights` it is one of so many relit copies.
     """
-    generator = keyed(seed, "sample", position)
+    generator = keyed_generator(seed, "sample", position)
     crop = int(torch.randint(crops, (1,), generator=generator))
     timestep = int(torch.multinomial(timestep_weights, 1, generator=generator))
     noise = torch.randn(tuple(shape), generator=generator)
@@ -68,11 +63,11 @@ def draw_sample(
 
 def relit_at(seed: int, step: int, share: float) -> bool:
     """Whether a step shows relit copies; all samples or none, as they share the step's prompt."""
-    return float(torch.rand((), generator=keyed(seed, "relit", step))) < share
+    return float(torch.rand((), generator=keyed_generator(seed, "relit", step))) < share
 
 
 def template_at(seed: int, step: int, templates: Sequence[str]) -> str:
     """Return the step's template; one for all samples, as every prompt costs L text passes."""
     return templates[
-        int(torch.randint(len(templates), (1,), generator=keyed(seed, "template", step)))
+        int(torch.randint(len(templates), (1,), generator=keyed_generator(seed, "template", step)))
     ]

@@ -43,6 +43,7 @@ def test_every_box_holds_dark_eyes_beside_each_other() -> None:
                 assert half.min() < np.quantile(photo, 0.1)
 
 
+@pytest.mark.slow
 def test_the_table_tells_photos_from_noise(tmp_path: Path) -> None:
     (tmp_path / "tiles").mkdir()
     for number in (2, 3):  # with open eyes

@@ -74,7 +74,7 @@ class Denoises(Protocol):
         """The clean latents that an output means."""
         ...
 
-    def carry(self, level: NoiseLevel) -> float:
+    def carry(self, level: NoiseLevel) -> float | Tensor:
         """D x0 / d z with the network's output held fixed."""
         ...
 
@@ -103,7 +103,7 @@ class Denoiser:
         """The clean latents that an output means."""
         return self.prediction.clean(output, z, level)
 
-    def carry(self, level: NoiseLevel) -> float:
+    def carry(self, level: NoiseLevel) -> float | Tensor:
         """D x0 / d z with the network's output held fixed."""
         return self.prediction.carry(level)
 
@@ -152,7 +152,7 @@ class ClassifierFreeGuidance:
         """The clean latents that an output means."""
         return self.inner.clean(output, z, level)
 
-    def carry(self, level: NoiseLevel) -> float:
+    def carry(self, level: NoiseLevel) -> float | Tensor:
         """D x0 / d z with the network's output held fixed."""
         return self.inner.carry(level)
 

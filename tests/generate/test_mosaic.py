@@ -14,13 +14,13 @@ from PIL import Image
 from smalti.configs.errors import InputError, SmaltiError
 from smalti.configs.settings import MosaicSettings, Settings
 from smalti.generate import mosaic, output, studio
-from smalti.models.metrics import psnr, ssim
 from smalti.generate.grid import Grid
 from smalti.generate.guidance.choice import make_guide
 from smalti.generate.mosaic import plan_mosaic, plan_retile
 from smalti.generate.plan import DECODER_COST, bytes_per_tile, unet_calls
 from smalti.models.base import load_base
 from smalti.models.edlora import load_adapter, save_adapter
+from smalti.models.metrics import psnr, ssim
 from smalti.models.pixels import to_image
 
 

@@ -4,8 +4,8 @@ import torch
 from PIL import Image
 
 from smalti.configs.errors import InputError
-from smalti.models.metrics import psnr, ssim
 from smalti.generate.reference import load_photo
+from smalti.models.metrics import psnr, ssim
 
 
 def test_photos_are_turned_upright(tmp_path):

@@ -9,7 +9,6 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from smalti.configs.settings import MosaicSettings
-from smalti.models.metrics import ssim
 from smalti.generate.guidance.strength import (
     STRONGEST,
     WEAKEST,
@@ -19,6 +18,7 @@ from smalti.generate.guidance.strength import (
     local_variance,
     with_strength,
 )
+from smalti.models.metrics import ssim
 from smalti.models.pixels import to_image
 
 

@@ -52,3 +52,18 @@ def test_pyramid_against_scipy():
 
 def test_a_shift_of_tone_is_seen_at_every_level(pair):
     assert pyramid_errors(pair[0], pair[0] + 0.1) == pytest.approx([0.01] * 4, rel=1e-3)
+
+
+def test_psnr_and_ssim_of_known_pictures():
+    flat = torch.full((3, 128, 128), 0.5)
+    assert psnr(flat + 0.1, flat) == pytest.approx(20.0, abs=1e-3)  # 10 log10(1 / 0.01)
+    assert ssim(flat, flat) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_sizes_and_shapes_are_brought_together():
+    """Shades that change slowly are the same at any size; the shorter side becomes 64 px."""
+    across = torch.linspace(0, 1, 96).expand(3, 64, 96)
+    assert at_resolution(across.repeat_interleave(4, 1)[:, :128]).shape == (1, 3, 85, 64)
+    large = torch.nn.functional.interpolate(across[None], size=(256, 384), mode="bilinear")[0]
+    assert psnr(large, across) > 40
+    assert psnr(large.flip(2), across) < 10

@@ -5,12 +5,13 @@ import math
 import pytest
 import torch
 
-from smalti.generate.guidance import LowPass
-from smalti.generate.guidance.band import (
+from smalti.models.band import (
+    LowPass,
     along_both,
     area_matrix,
     blur_matrix,
     blur_sigma,
+    mean_shift,
     spread_matrix,
 )
 
@@ -60,3 +61,13 @@ def test_a_blur_is_as_wide_as_its_cells():
     assert blur_sigma(size, cells) == pytest.approx(
         box.std(correction=0).item() * math.sqrt(24**2 / (24**2 - 1))
     )
+
+
+def test_a_shift_of_means_leads_to_the_wanted_ones_and_no_further():
+    g = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, 16, 16, generator=g, dtype=torch.float64)
+    target = torch.rand(2, 3, 4, 4, generator=g, dtype=torch.float64)
+    moved = images + mean_shift(images, target)
+    means = moved.reshape(2, 3, 4, 4, 4, 4).mean(dim=(3, 5))
+    assert torch.allclose(means, target, atol=1e-10)
+    assert mean_shift(moved, target).abs().max() < 1e-10

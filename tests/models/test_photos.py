@@ -1,11 +1,12 @@
+"""Photos of the user's: upright, in sRGB, over white; what cannot serve is refused."""
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from refusals import refused
 
-from smalti.configs.errors import InputError
-from smalti.generate.reference import load_photo
-from smalti.models.metrics import psnr, ssim
+from smalti.models.photos import check_photo, load_photo
 
 
 def test_photos_are_turned_upright(tmp_path):
@@ -56,44 +57,21 @@ def test_files_that_cannot_serve(tmp_path):
     Image.new("RGB", (20, 200)).save(tmp_path / "tiny.png")
     frames = [Image.new("RGB", (64, 64), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
-    expected = {
-        "none.jpg": "does not exist",
-        "": "is a folder",
-        "text.jpg": "not an image",
-        "cut.jpg": "damaged or cut short",
-        "tiny.png": "only 20x200 px",
-        "moving.gif": "animated",
-    }
-    for name, message in expected.items():
-        with pytest.raises(InputError, match=message):
-            load_photo(tmp_path / name)
+    details = {"tiny.png": "20x200"}
+    for name in ("none.jpg", "", "text.jpg", "cut.jpg", "tiny.png", "moving.gif"):
+        for read in (load_photo, check_photo):
+            with refused("pool picture", str(tmp_path / name), details.get(name, "")):
+                read(tmp_path / name, "pool picture")
 
 
-def test_psnr_and_ssim_of_known_pictures():
-    base = torch.full((3, 128, 128), 0.5)
-    assert psnr(base + 0.1, base) == pytest.approx(20.0, abs=1e-3)  # 10 log10(1 / 0.01)
-    assert ssim(base, base) == pytest.approx(1.0, abs=1e-4)
+def test_a_photo_of_more_pixels_than_pillow_trusts_is_refused(tmp_path, monkeypatch):
+    Image.new("RGB", (200, 200)).save(tmp_path / "huge.png")
+    for limit in (30_000, 10_000):  # Pillow warns of the one and refuses the other
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        with refused(str(tmp_path / "huge.png")):
+            check_photo(tmp_path / "huge.png")
 
 
-def test_metrics_look_from_afar():
-    """Detail below 64 px does not count: a fine checkerboard around a mean is that mean."""
-    board = torch.zeros(3, 512, 512)
-    board[:, ::2, ::2] = board[:, 1::2, 1::2] = 1
-    assert psnr(board, torch.full((3, 128, 128), 0.5)) > 40
-
-
-def test_ssim_agrees_with_scikit_image():
-    structural_similarity = pytest.importorskip("skimage.metrics").structural_similarity
-    torch.manual_seed(0)
-    image, noise = torch.rand(3, 64, 64), 0.1 * torch.randn(3, 64, 64)
-    other = (image + noise).clamp(0, 1)
-    theirs = structural_similarity(
-        image.permute(1, 2, 0).numpy(),
-        other.permute(1, 2, 0).numpy(),
-        channel_axis=2,
-        gaussian_weights=True,
-        sigma=1.5,
-        use_sample_covariance=False,
-        data_range=1.0,
-    )
-    assert ssim(other, image) == pytest.approx(theirs, abs=0.01)
+def test_the_smallest_side_may_be_chosen(tmp_path):
+    Image.new("RGB", (20, 200), "red").save(tmp_path / "small.png")
+    assert load_photo(tmp_path / "small.png", smallest=20).shape == (3, 200, 20)

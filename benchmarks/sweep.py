@@ -79,7 +79,7 @@ def combined(settings: Settings, rank: int, rates: Rates, steps: int) -> Setting
         learning_rate_embedding=rates.embedding,
         learning_rate_text_encoder=rates.text_encoder,
         learning_rate_unet=rates.unet,
-        validate_every=0,
+        validate_every=None,
         validation_prompts=("a <concept>",),
     )
     return replace(settings, train=train)

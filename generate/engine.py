@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import finalize
 
 import torch
 
@@ -13,6 +14,7 @@ from ..configs.base import BaseSettings
 from ..configs.errors import SmaltiError
 from ..configs.files import file_hash
 from ..configs.machine import MachineSettings
+from ..configs.mosaic import MosaicSettings
 from ..models.base import BaseModel
 from ..models.bases import load_base
 from ..models.denoiser import Conditioning
@@ -20,6 +22,7 @@ from ..models.device import DTYPES, pick_device, resolve_precision
 from ..models.edlora import Adapter, detach, load_adapter, read_metadata, set_active
 from ..models.lpips import Lpips
 from ..models.merging import merged
+from ..models.words import concept_token_names
 from .guidance.cost import needs_gradients
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ class Engine:
         self._texts: OrderedDict[tuple[str, str, float], Conditioning] = OrderedDict()
         self._active: tuple[str, float] | None = None
         self._merged, self._is_merged = ExitStack(), False
+        finalize(self, self._merged.close)  # while torch is still there
         self._gradients: bool | None = None
         self._lpips: dict[Path, Lpips] = {}
 
@@ -53,13 +57,22 @@ class Engine:
         """
         key = file_hash(path)
         if key not in self._attached:
-            self._unmerge()
-            while len(self._attached) >= MAX_ADAPTERS:
-                detach(self.base, self._attached.popitem(last=False)[1])
-            self._attached[key] = load_adapter(self.base, path, self._free_name(path))
-            self.base.freeze()
+            self._attached[key] = self._attach(path)
         self._attached.move_to_end(key)
         return self._attached[key]
+
+    def _attach(self, path: Path) -> Adapter:
+        """Attach an adapter, and detach those that were used longest ago."""
+        self._unmerge()
+        self._active = None  # attaching and detaching switch adapters on and off
+        while len(self._attached) >= MAX_ADAPTERS:
+            detach(self.base, self._attached.popitem(last=False)[1])
+        adapter = load_adapter(self.base, path, self._free_name(path))
+        # Whatever it is called here, prompts say its own words: they are encoded with it alone.
+        own = adapter.metadata["name"]
+        adapter.trigger = " ".join(concept_token_names(own, len(adapter.words)))
+        self.base.freeze()
+        return adapter
 
     def _free_name(self, path: Path) -> str | None:
         """A name for an adapter whose own is taken by another one, None where it is not."""
@@ -130,7 +143,11 @@ class Engine:
                 f"This job is for base {wanted[0]} at precision {wanted[1]}; the engine has "
                 f"{mine[0]} at {mine[1]}. Draw it with an engine of its own."
             )
-        if self._gradients != (gradients := needs_gradients(job.mosaic)):
+        self.choose_attention(job.mosaic)
+
+    def choose_attention(self, mosaic: MosaicSettings) -> None:
+        """Take the kernel that a mosaic asks for, whatever was drawn before it."""
+        if self._gradients != (gradients := needs_gradients(mosaic)):
             self.base.set_attention(gradients=gradients)
             self._gradients = gradients
 

@@ -10,7 +10,7 @@ from ..configs.settings import Settings, as_tables
 from ..models.metrics import psnr, pyramid_errors, ssim
 from ..models.pixels import to_image, write_png
 from .metadata import parameters_text, versions, xmp_packet
-from .store import FINISHED, FORMAT, MOSAIC, Store
+from .store import FINISHED, MOSAIC, Store
 
 METRIC_SIDE = 1024  # px; metrics are taken at 64 px
 
@@ -27,7 +27,6 @@ def finish(store: Store, settings: Settings, prompts: Iterable[str]) -> None:
     energies = [facts.get("correction_energy", 0.0) for facts in tiles.values()]
     store.update(
         state=FINISHED,
-        format=FORMAT,
         settings=as_tables(settings),
         versions=versions(),
         tiles=tiles,

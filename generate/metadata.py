@@ -1,5 +1,6 @@
 """What a picture says of itself: versions, generation parameters, and that a model drew it."""
 
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <?xpacket end="w"?>"""
 
 
+@cache
 def versions() -> dict[str, str]:
     """Versions of the packages that a picture depends on."""
     found = {}

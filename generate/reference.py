@@ -33,6 +33,7 @@ def draw_reference(engine: Engine, plan: MosaicPlan, noise: Tensor) -> Tensor:
     """Draw the reference [3, H, W] in [0, 1] at the base's own resolution."""
     mosaic, base = plan.settings.mosaic, engine.base
     picture, sampler = mosaic.picture, mosaic.sampler
+    engine.choose_attention(mosaic)
     path, negative = plan.adapters.get(picture.ref_lora), picture.negative_prompt
     words = engine.adapter(path).trigger if path else ""
     prompt = picture.ref_prompt.replace(CONCEPT, words)

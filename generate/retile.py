@@ -7,7 +7,7 @@ from pathlib import Path
 from ..configs.errors import InputError
 from ..configs.mosaic import changed
 from ..configs.settings import Settings
-from ..configs.tables import Tables, checked_tables, recorded
+from ..configs.tables import Tables, checked_tables
 from .grid import Tile, make_grid
 from .plan import MosaicPlan, plan_mosaic
 from .store import RECORD, Store, read_record
@@ -24,7 +24,7 @@ def recorded_tables(out: Path) -> Tables:
             f"{out} holds no finished mosaic to redraw tiles of. Give its folder with --out, or "
             "finish it first with the command that began it."
         )
-    return checked_tables(recorded(record), str(out / RECORD))
+    return checked_tables(record["settings"], str(out / RECORD))
 
 
 def plan_retile(

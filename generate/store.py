@@ -11,8 +11,8 @@ from PIL import Image
 from ..configs.claim import as_json, check_claim
 from ..configs.errors import InputError
 from ..configs.files import read_json, write_json
-from ..configs.mosaic import MosaicSettings
-from ..configs.tables import without_zeros
+from ..configs.mosaic import MosaicSettings, setting_facts
+from ..configs.tables import recorded
 from ..models.pixels import to_image, to_pixels, write_png
 from .grid import Grid, Tile
 
@@ -59,11 +59,12 @@ class Store:
             self._write(record)
             return
         check_claim(
-            _claimed(old),
+            old.get("identity", {}),
             identity,
             what=f"{self.folder} holds a mosaic",
             remedy="Choose another folder with --out, delete this one, or repeat the old settings.",
-            defaults={**as_json(MosaicSettings().flat()), "precision": identity["precision"]},
+            defaults=as_json(MosaicSettings().flat())
+            | {"precision": old.get("precision", identity["precision"])},
         )
 
     def update(self, **facts: Any) -> None:
@@ -156,11 +157,14 @@ class Store:
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """The mosaic.json of a folder, None when there is none or it is no JSON object."""
-    return read_json(folder / RECORD)
+    """The mosaic.json of a folder, None when there is none or it is no JSON object.
 
-
-def _claimed(record: dict[str, Any]) -> dict[str, Any]:
-    """The identity in a record, as today's smalti would have written it."""
-    identity = record.get("identity", {})
-    return identity if record.get("format", 1) > 1 else without_zeros("mosaic", identity)
+    One of the first format is told as today's smalti would have written it.
+    """
+    record = read_json(folder / RECORD)
+    if record is None or record.get("format", 1) >= FORMAT:
+        return record
+    facts, identity = setting_facts(), record.get("identity", {})
+    unset = [n for n, value in identity.items() if value == 0 and n in facts and facts[n].none]
+    told = {**record, "format": FORMAT, "identity": identity | dict.fromkeys(unset)}
+    return told | ({"settings": recorded(record)} if "settings" in record else {})

@@ -52,10 +52,10 @@ def reward(w: dict[str, Tensor], image: Tensor, tokens: list[int]) -> float:
         for part in ("attention", "crossattention"):
             at, source = f"{layer}.{part}", y if part == "attention" else seen
             k, v = dense(source, f"{at}.self.key"), dense(source, f"{at}.self.value")
-            told = attend(dense(y, f"{at}.self.query"), k, v, heads=READ // 64)
-            y = norm(y + dense(told, f"{at}.output.dense"), f"{at}.output.LayerNorm", 1e-12)
-        told = dense(gelu(dense(y, f"{layer}.intermediate.dense")), f"{layer}.output.dense")
-        y = norm(y + told, f"{layer}.output.LayerNorm", 1e-12)
+            attended = attend(dense(y, f"{at}.self.query"), k, v, heads=READ // 64)
+            y = norm(y + dense(attended, f"{at}.output.dense"), f"{at}.output.LayerNorm", 1e-12)
+        fed = dense(gelu(dense(y, f"{layer}.intermediate.dense")), f"{layer}.output.dense")
+        y = norm(y + fed, f"{layer}.output.LayerNorm", 1e-12)
     first = y[:1]
     for index in (0, 2, 4, 6, 7):
         first = dense(first, f"mlp.layers.{index}")

@@ -57,8 +57,8 @@ def test_diversity_by_hand():
     """Angles of 0, 10, 60 and 240 degrees: one pair of near twins among six pairs."""
     angles = torch.deg2rad(torch.tensor([0.0, 10.0, 60.0, 240.0]))
     found = diversity(torch.stack([angles.cos(), angles.sin()], 1))
-    apart = torch.deg2rad(torch.tensor([10.0, 60.0, 120.0, 50.0, 130.0, 180.0]))
-    assert found["tile_similarity"] == pytest.approx(float(apart.cos().mean()), abs=1e-6)
+    between = torch.deg2rad(torch.tensor([10.0, 60.0, 120.0, 50.0, 130.0, 180.0]))
+    assert found["tile_similarity"] == pytest.approx(float(between.cos().mean()), abs=1e-6)
     assert found["near_repeats"] == 2
     alone = diversity(torch.ones(1, 1))
     assert alone == {"tile_similarity": None, "near_repeats": 0}

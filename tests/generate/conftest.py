@@ -1,20 +1,28 @@
 """Small settings and mosaics that the tests of stage two share."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from unittest.mock import create_autospec
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from smalti.configs.settings import MosaicSettings, Settings, TrainSettings
-from smalti.generate import mosaic, studio
+from smalti.configs.machine import MachineSettings
+from smalti.configs.mosaic import changed, mosaic_settings
+from smalti.configs.settings import BaseSettings, Settings, TrainSettings
+from smalti.generate import draw
+from smalti.generate.engine import Engine, open_engine
 from smalti.generate.mosaic import generate_mosaic
 
 
 @pytest.fixture(scope="session")
 def small(tiny_settings) -> Settings:
     """A 2 x 3 mosaic of 64 px tiles in 3 steps."""
-    mosaic = MosaicSettings(
+    mosaic = mosaic_settings(
         grid="2x3",
         tile_prompt=("a cat on a <color> background", "a dog"),
         ref_prompt="a girl in a red dress",
@@ -27,16 +35,35 @@ def small(tiny_settings) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def make(tmp_path_factory):
+def engine_of() -> Callable[[BaseSettings], Engine]:
+    """The one engine of a base in full precision, for mosaics that need none of their own."""
+    return cache(lambda base: open_engine(base, MachineSettings(), precision="no"))
+
+
+@pytest.fixture(scope="session")
+def engine(small, engine_of) -> Engine:
+    """The tiny model's engine."""
+    return engine_of(small.base)
+
+
+@pytest.fixture(scope="session")
+def make(tmp_path_factory, engine_of) -> Callable[..., Path]:
     """Draw a mosaic of settings with some changed, into a fresh folder or into `out`."""
 
-    def run(settings: Settings, out: Path | None = None, *, concepts=Path("none"), **options):
-        retile = options.pop("retile", None)
-        changed = replace(settings, mosaic=replace(settings.mosaic, **options))
+    def run(
+        settings: Settings,
+        out: Path | None = None,
+        *,
+        concepts: Path = Path("none"),
+        retile: list[tuple[int, int]] | None = None,
+        **options,
+    ) -> Path:
+        asked = replace(settings, mosaic=changed(settings.mosaic, **options))
         out = out or tmp_path_factory.mktemp("mosaic") / "new"
         generate_mosaic(
-            changed, out, concepts_dir=concepts, progress=lambda *_: None, retile=retile
-        )
+            asked, out, concepts_dir=concepts, progress=lambda *_: None, retile=retile,
+            engine=engine_of(asked.base),
+        )  # fmt: skip
         return out
 
     return run
@@ -44,18 +71,20 @@ def make(tmp_path_factory):
 
 @pytest.fixture
 def killed(monkeypatch):
-    """Make the second batch that is drawn from now on stop as Ctrl-C does; the list counts them."""
-    real, calls = studio.draw_batch, []
+    """Make the second batch that is drawn from now on stop as Ctrl-C does; counts the batches."""
+    real = draw.draw_batch
 
-    def draw_batch(*args):
-        calls.append(args)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return real(*args)
+    def arm():
+        spy = create_autospec(real)
 
-    def arm() -> list:
-        monkeypatch.setattr(mosaic, "draw_batch", draw_batch)
-        return calls
+        def stop(*args):
+            if spy.call_count == 2:
+                raise KeyboardInterrupt
+            return real(*args)
+
+        spy.side_effect = stop
+        monkeypatch.setattr(draw, "draw_batch", spy)
+        return spy
 
     return arm
 
@@ -66,13 +95,22 @@ def finished(small, make) -> Path:
     return make(small)
 
 
+@pytest.fixture(scope="session")
+def photo(tmp_path_factory) -> Path:
+    """A reference photo with large shapes in several colours."""
+    across, down = np.meshgrid(np.linspace(0, 255, 96), np.linspace(0, 255, 96))
+    pixels = np.stack([across, down, np.full_like(across, 90)], -1)
+    path = tmp_path_factory.mktemp("photo") / "photo.png"
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return path
+
+
 @pytest.fixture(scope="session", params=["epsilon", "v_prediction"])
 def any_base(request, tmp_path_factory):
     """A tiny base that predicts eps, and one that predicts v with zero-terminal SNR."""
     from tiny import make_tiny_sd
 
-    from smalti.configs.settings import BaseSettings
-    from smalti.models.base import load_base
+    from smalti.models.bases import load_base
 
     folder = make_tiny_sd(
         tmp_path_factory.mktemp("any") / request.param, prediction_type=request.param
@@ -80,20 +118,37 @@ def any_base(request, tmp_path_factory):
     return load_base(BaseSettings(name="tiny", source=str(folder), resolution=64), device="cpu")
 
 
+def save_concept(base, folder: Path, name: str, seed: int) -> Path:
+    """An adapter of random LoRA and words, as a concept's training leaves it in its folder."""
+    from smalti.models.edlora import (
+        adapter_state,
+        attach_new,
+        detach,
+        load_adapter_state,
+        save_adapter,
+    )
+
+    adapter = attach_new(base, name, "girl", TrainSettings(seed=seed))
+    generator = torch.Generator().manual_seed(seed)
+    state = adapter_state(base, adapter)
+    noise = {k: 0.3 * torch.randn(v.shape, generator=generator) for k, v in state.items()}
+    load_adapter_state(base, adapter, noise)
+    path = folder / "edlora.safetensors"
+    save_adapter(base, adapter, path, {})
+    detach(base, adapter)
+    return path
+
+
 @pytest.fixture(scope="session")
 def concepts(tiny_settings, tmp_path_factory) -> Path:
-    """Two adapters for the tiny base with random LoRA, and an untrained concept."""
-    from smalti.models.base import load_base
-    from smalti.models.edlora import adapter_state, attach_new, load_adapter_state, save_adapter
+    """Three adapters for the tiny base, of which two are called sylvie; and an untrained concept."""
+    from smalti.models.bases import load_base
 
     folder = tmp_path_factory.mktemp("concepts")
     base = load_base(tiny_settings, device="cpu")
-    for index, name in enumerate(("sylvie", "eileen")):
-        adapter = attach_new(base, name, "girl", TrainSettings(seed=index))
-        generator = torch.Generator().manual_seed(index)
-        state = adapter_state(base, adapter)
-        noise = {k: 0.3 * torch.randn(v.shape, generator=generator) for k, v in state.items()}
-        load_adapter_state(base, adapter, noise)
-        save_adapter(base, adapter, folder / name / "edlora.safetensors", {})
+    for seed, (place, name) in enumerate(
+        (("sylvie", "sylvie"), ("eileen", "eileen"), ("girls/sylvie", "sylvie"))
+    ):
+        save_concept(base, folder / place, name, seed)
     (folder / "harry").mkdir()
     return folder

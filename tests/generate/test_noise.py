@@ -4,14 +4,8 @@ import pytest
 import torch
 
 from smalti.generate.grid import Grid
-from smalti.generate.noise import (
-    cells_per_tile,
-    coarse_field,
-    keyed_generator,
-    normal,
-    subsample,
-    tile_noise,
-)
+from smalti.generate.noise import cells_per_tile, coarse_field, subsample, tile_noise
+from smalti.models.randomness import keyed_generator, normal
 
 K, S = 2, 3
 N = S * S

@@ -8,23 +8,6 @@ from PIL import Image
 
 
 @pytest.fixture(scope="session")
-def photo(tmp_path_factory) -> Path:
-    """A reference photo with large shapes in several colours."""
-    ramp = np.linspace(0, 255, 96)
-    pixels = np.stack(
-        [
-            ramp[None] + 0 * ramp[:, None],
-            ramp[:, None] + 0 * ramp,
-            0 * ramp + 90 + 0 * ramp[:, None],
-        ],
-        -1,
-    )
-    path = tmp_path_factory.mktemp("photo") / "photo.png"
-    Image.fromarray(pixels.astype(np.uint8)).save(path)
-    return path
-
-
-@pytest.fixture(scope="session")
 def pool(tmp_path_factory) -> Path:
     """A folder of 20 pictures of different sizes and colours, and things that are none."""
     folder, random = tmp_path_factory.mktemp("pool"), np.random.default_rng(0)

@@ -1,7 +1,9 @@
+"""Colour alignment against statistics taken one by one, flat pictures, and the autoencoder."""
+
 import pytest
 import torch
 
-from smalti.generate.color import (
+from smalti.generate.alignment import (
     MIN_STD,
     channel_statistics,
     latent_alignment,

@@ -1,14 +1,12 @@
 """The pull that smalti chooses: against SSIM itself, computed on mixtures of random pictures."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
+from drawn import change, pixels_of, record_of
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from smalti.configs.settings import MosaicSettings
 from smalti.generate.guidance.strength import (
     STRONGEST,
     WEAKEST,
@@ -66,8 +64,18 @@ def test_a_higher_target_pulls_more_but_never_beyond_its_bounds():
     assert len(set(pulls)) > 2
 
 
-def test_a_given_strength_is_taken():
-    given = MosaicSettings(guidance_strength=0.1)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"guidance_strength": 0.1},
+        {"guidance": False},
+        {"guide": "exact"},
+        {"method": "adain"},
+    ],
+    ids=str,
+)
+def test_what_knows_its_pull_or_has_none_is_left_alone(small, options):
+    given = change(small, **options)
     assert with_strength(given, cloudy(0.02)) is given
 
 
@@ -75,14 +83,12 @@ def test_a_mosaic_tells_the_pull_that_it_chose(finished, small, make):
     """It is that of its own reference, and giving the same number draws the same tiles."""
     with Image.open(finished / "reference.png") as image:
         reference = to_image(np.asarray(image.convert("RGB")))
-    chosen = json.loads((finished / "mosaic.json").read_text())["guidance_strength"]
-    assert chosen == least_strength(reference, small.mosaic.target_ssim)
-    given = make(small, guidance_strength=chosen)
-    for tile in ("r00_c00.png", "r01_c02.png"):
-        ours, theirs = (np.asarray(Image.open(f / "tiles" / tile)) for f in (finished, given))
-        assert np.array_equal(ours, theirs)
+    chosen = record_of(finished)["guidance_strength"]
+    assert chosen == least_strength(reference, small.mosaic.guide.target_ssim)
+    given = pixels_of(make(small, guidance_strength=chosen))
+    for name, pixels in pixels_of(finished).items():
+        assert np.array_equal(pixels, given[name])
 
 
 def test_the_papers_guides_have_no_pull_to_tell(small, make):
-    record = json.loads((make(small, guide="exact", steps=1) / "mosaic.json").read_text())
-    assert "guidance_strength" not in record
+    assert "guidance_strength" not in record_of(make(small, guide="exact", steps=1))

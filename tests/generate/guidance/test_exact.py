@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from smalti.configs.errors import InputError
-from smalti.generate.color import channel_statistics, match_statistics
-from smalti.generate.guidance import YCBCR, ExactGuide, LowPass, LpipsGuide, Step
-from smalti.generate.sampler import clean_latents, describe_step, make_scheduler, predict
-from smalti.models.base import load_base
+from smalti.generate.alignment import channel_statistics, match_statistics
+from smalti.generate.guidance.exact import YCBCR, ExactGuide
+from smalti.models.band import LowPass
+from smalti.models.bases import load_base
+from smalti.models.denoiser import Conditioning, with_cfg
+from smalti.models.denoising import Step, describe_step, make_scheduler
 
 
 class LinearBase:
@@ -34,10 +35,13 @@ def test_gradient_against_finite_differences(tiny_settings, color, index):
     base = double_base(tiny_settings)
     torch.manual_seed(0)
     z = torch.randn(2, 4, 8, 8, dtype=torch.float64)
-    text, negative = torch.randn(2, 2, base.layers, 77, base.embedding_dim, dtype=torch.float64)
+    shape = (base.layers, 77, base.concepts.embedding_dim)
+    text = Conditioning(torch.randn(2, *shape, dtype=torch.float64))
+    negative = Conditioning(torch.randn(1, *shape, dtype=torch.float64))
+    denoiser = with_cfg(base.denoiser, negative, 3.0)
     block_statistics = channel_statistics(torch.randn_like(z))
     scheduler = make_scheduler(base, "ddim", 5)
-    step = describe_step(base, scheduler, index)
+    step = describe_step(denoiser, scheduler, index)
     guide = ExactGuide(
         base,
         torch.rand(2, 3, 16, 16, dtype=torch.float64),
@@ -47,8 +51,7 @@ def test_gradient_against_finite_differences(tiny_settings, color, index):
     )
 
     def x0_of(z):
-        output = predict(base, z, scheduler.timesteps[index], text, negative, 3.0)
-        x0 = clean_latents(base.prediction_type, output, z, step)
+        x0 = denoiser(z, step, text)
         return match_statistics(x0, *block_statistics) if color else x0
 
     moving = z.clone().requires_grad_()
@@ -131,26 +134,3 @@ def test_ycbcr_counts_errors_in_luma_and_chroma():
     )
     expected = (ours - theirs).square().mean() * 64
     assert guide.error(z).item() == pytest.approx(expected.item(), rel=1e-4)
-
-
-def test_lpips_is_descended(tiny_base, lpips_weights):
-    """A small step against the gradient lowers the distance, by what its slope promises."""
-    torch.manual_seed(2)
-    z, block = torch.randn(1, 4, 8, 8), torch.rand(1, 3, 16, 16)
-    guide = LpipsGuide(tiny_base, block, 64, weight=50.0, decay=1.0, weights_file=lpips_weights)
-    moving = z.clone().requires_grad_()
-    guided, _ = guide(moving, moving * 1.0, describe_linear(0))
-    gradient = (z - guided) / (50.0 / 9216)
-    with torch.no_grad():
-        before, after = guide.error(z).item(), guide.error(guided).item()
-    promised = (gradient * (guided - z)).sum().item()
-    assert promised < 0
-    assert after - before == pytest.approx(promised, rel=0.1)
-
-
-def test_lpips_without_weights_says_so(tiny_base, tmp_path):
-    with pytest.raises(InputError, match="mosaic.lpips"):
-        LpipsGuide(
-            tiny_base, torch.rand(1, 3, 16, 16), 64,
-            weight=1.0, decay=1.0, weights_file=tmp_path / "none",
-        )  # fmt: skip

@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from drawn import pixels_of
 
-from smalti.configs.errors import InputError
-from smalti.configs.settings import MosaicSettings
-from smalti.generate.color import enlarge
-from smalti.generate.grid import Grid, split_blocks
-from smalti.generate.methods.blending import blended, factorized
-from smalti.generate.tiles import TileStore
+from smalti.generate.blocks import enlarge, split_blocks
+from smalti.generate.grid import Grid
+from smalti.generate.methods.mixing import blended, factorized
+from smalti.generate.store import Store
 from smalti.models.pixels import to_pixels
 
 GRID = Grid(2, 3, 64, 21)
@@ -27,14 +25,9 @@ def means(x: torch.Tensor, cells: int) -> torch.Tensor:
     return x.reshape(*x.shape[:2], cells, part, cells, part).mean(dim=(3, 5))
 
 
-def pixels_of(folder) -> dict[str, np.ndarray]:
-    paths = sorted((folder / "tiles").iterdir())
-    return {path.name: np.asarray(Image.open(path)).astype(int) for path in paths}
-
-
 def decoded_blocks(base, folder) -> dict[str, np.ndarray]:
     """What the autoencoder makes of each enlarged block."""
-    blocks = split_blocks(TileStore(folder, GRID).reference(), GRID)
+    blocks = split_blocks(Store(folder, GRID).reference(), GRID)
     with torch.no_grad():
         images = base.decode(base.encode(enlarge(blocks, 64)))
     names = [f"r{row:02d}_c{col:02d}.png" for row, col in GRID.tiles]
@@ -99,9 +92,3 @@ def test_all_of_the_reference_is_the_reference(by_method, tiny_base, method, who
     for name, expected in decoded_blocks(tiny_base, out).items():
         assert abs(pixels_of(out)[name] - expected).max() <= 1
         assert abs(pixels_of(less)[name] - expected).max() > 3
-
-
-@pytest.mark.parametrize("name", ["blend", "strength"])
-def test_shares_are_checked(name):
-    with pytest.raises(InputError, match=f"mosaic.{name} must lie between 0 and 1"):
-        MosaicSettings(**{name: 1.1})

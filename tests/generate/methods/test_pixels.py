@@ -3,8 +3,11 @@
 import pytest
 import torch
 
-from smalti.configs.settings import MosaicSettings
-from smalti.generate.methods.classical import adjust, map_tone, match_histograms
+from smalti.configs.mosaic import mosaic_settings
+from smalti.generate.methods.histogram import Histogram
+from smalti.generate.methods.match import Match
+from smalti.generate.methods.pixels import map_tone, match_histograms
+from smalti.generate.methods.tone import Tone
 
 
 @pytest.fixture
@@ -56,13 +59,13 @@ def test_tone_mapping_stays_a_picture(pair):
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_matched_pictures_go_a_share_of_the_way(pair, share):
     images, blocks = pair
-    ours = adjust(images, blocks, MosaicSettings(method="match", tone_adjustment=share))
+    ours = Match().adjust(images, blocks, mosaic_settings(method="match", tone_adjustment=share))
     assert torch.allclose(ours, (1 - share) * images + share * map_tone(images, blocks), atol=1e-6)
 
 
 def test_tone_and_histogram_go_all_the_way(pair):
     images, blocks = pair
-    toned = adjust(images, blocks, MosaicSettings(method="tone"))
+    toned = Tone().adjust(images, blocks, mosaic_settings(method="tone"))
     assert torch.allclose(toned, map_tone(images, blocks), atol=1e-6)
-    matched = adjust(images, blocks, MosaicSettings(method="histogram"))
+    matched = Histogram().adjust(images, blocks, mosaic_settings(method="histogram"))
     assert torch.equal(matched, match_histograms(images, blocks))

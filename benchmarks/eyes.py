@@ -9,20 +9,21 @@ that tiles take from the reference (Lewis 1995, "Fast Normalized Cross-Correlati
 the photos themselves, each without its own strip and its expression's, and noise.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import torch
 import typer
-from likeness import NOISE_IMAGES, read_images, read_tiles
 from rich.console import Console
 from rich.table import Table
 from skimage.feature import match_template
 from torch import Tensor
 
-from smalti.generate.guidance.band import mean_shift
+from smalti.evaluate.likeness import NOISE_IMAGES
+from smalti.evaluate.pictures import read_images, tile_files
+from smalti.models.band import mean_shift
 from smalti.train.concept import load_concept
 from smalti.train.lighting import CELLS
 
@@ -89,7 +90,7 @@ def main(
     """Print how clearly eyes are seen in the tiles of each mosaic."""
     if concept not in STRIPS:
         raise typer.BadParameter(f"no eyes are known of {concept}, only of {', '.join(STRIPS)}")
-    drawn = {folder: read_tiles(folder) for folder in mosaics}
+    drawn = {folder: read_images(tile_files(folder)) for folder in mosaics}
     if empty := [folder for folder, tiles in drawn.items() if not tiles]:
         raise typer.BadParameter(f"{empty[0]} holds no mosaic")
     items = load_concept(ROOT / "concepts" / concept).images
@@ -103,12 +104,17 @@ def main(
     }
     for folder, tiles in drawn.items():
         rows[str(folder)] = [clarity(details(tile), opened) for tile in tiles]
-    table = Table("tiles of", "eyes, mean", "standard error", "worst tenth below")
+    Console().print(table(rows))
+
+
+def table(rows: Mapping[str, Sequence[float]]) -> Table:
+    """Mean, its standard error and the worst tenth of every row's values."""
+    found = Table("tiles of", "eyes, mean", "standard error", "worst tenth below")
     for name, values in rows.items():
         error = np.std(values) / len(values) ** 0.5
         tenth = np.quantile(values, 0.1)
-        table.add_row(name, f"{np.mean(values):.3f}", f"{error:.3f}", f"{tenth:.3f}")
-    Console().print(table)
+        found.add_row(name, f"{np.mean(values):.3f}", f"{error:.3f}", f"{tenth:.3f}")
+    return found
 
 
 if __name__ == "__main__":

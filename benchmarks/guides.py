@@ -1,7 +1,7 @@
 """Guides and presets side by side: fidelity from afar, tile score, time. The tables of the docs.
 
     python benchmarks/guides.py                                   all rows, both scenes
-    python benchmarks/guides.py --scene photo --rows fast,paper --seeds 0,1
+    python benchmarks/guides.py --scene photo --rows "fast;paper" --seeds 0,1
     python benchmarks/guides.py --also "fast+low_pass_cells=6"    one more row, from any preset
     python benchmarks/guides.py --plot docs/guidance.png          and its curve
 
@@ -12,20 +12,22 @@ drawing the tiles, the base model loaded; only ratios within one run mean anythi
 --out and are not drawn again; delete it after a change of code.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from scenes import CONCEPTS, TABLED, Scene, draw_row, row_settings, scenes
 
 from smalti.cli.boundary import guarded
 from smalti.cli.console import print_table
 from smalti.cli.options import Base
-from smalti.configs.errors import InputError
-from smalti.configs.loading import resolve
-from smalti.configs.settings import Settings
+from smalti.evaluate.selection import choose_names, choose_seeds
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PAPER_20 = "paper+steps=20,scheduler=dpm++,guidance_decay=0.88"
 # One pull for rows that differ in something else; `fast` chooses its own for every reference.
@@ -70,23 +72,14 @@ ROWS = {
 }
 HEADER = ("row", "PSNR@64, dB", "SSIM@64", "pyramid 1 to 4", "tile score", "s", "of the first")
 
-Score = Callable[[Any], float]  # of tiles [K, 3, H, W] in [0, 1]
+Score = Callable[["Tensor"], float]
+"""Judges tiles [K, 3, H, W] in [0, 1]."""
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What a mosaic shows, and how its tiles are judged."""
-
-    options: dict[str, Any]
-    """Mosaic settings by name."""
-    concept: str = ""
-    """The concept whose photos tiles are compared with; without one, words."""
-
-
-@dataclass(frozen=True)
-class Found:
+class RowResult:
     """What one row reached: means over seeds."""
 
     name: str
@@ -102,7 +95,7 @@ class Found:
     seconds: float
     """Drawing all tiles."""
 
-    def cells(self, first: "Found") -> tuple[str, ...]:
+    def cells(self, first: "RowResult") -> tuple[str, ...]:
         """A row of the table; seconds are compared with `first`."""
         pyramid = " ".join(f"{error:.4f}" for error in self.pyramid)
         share = f"{self.seconds / first.seconds:.3f}"
@@ -112,73 +105,55 @@ class Found:
         )  # fmt: skip
 
 
-def scenes(photo: Path) -> dict[str, Scene]:
-    """Both scenes; `photo` is the file of the portrait."""
-    return {
-        "photo": Scene({"tile_prompt": ("a hamburger",), "ref": str(photo)}),
-        "demo": Scene({"tile_lora": ("sylvie",), "ref_lora": "eileen"}, concept="sylvie"),
-    }
+def draw_seeds(
+    scene: Scene, text: str, base: str | None, grid: str, seeds: Sequence[int], stem: Path
+) -> tuple[list[Path], list[float]]:
+    """Folders of a row's mosaics, and the seconds that each took; names begin with `stem`."""
+    folders, seconds = [], []
+    for seed in seeds:
+        name = "".join(c if c.isalnum() else "-" for c in f"{stem.name}-{text}-{grid}-{seed}")
+        folders.append(stem.with_name(name))
+        seconds.append(draw_row(row_settings(text, base, scene, grid, seed), folders[-1]))
+    return folders, seconds
 
 
-def settings_of(text: str, base: str | None, scene: Scene, grid: str, seed: int) -> Settings:
-    """Settings of "PRESET+key=value,key=value" for a scene."""
-    preset, _, changes = text.partition("+")
-    overrides = [f"mosaic.{change}" for change in changes.split(",") if change]
-    options = {**scene.options, "grid": grid, "seed": seed}
-    options = {f"mosaic.{name}": value for name, value in options.items()}
-    return resolve(base=base, mosaic=preset, options=options, overrides=overrides)
-
-
-def draw(settings: Settings, out: Path) -> float:
-    """Draw a mosaic into `out` unless it is there; seconds of drawing its tiles."""
-    from mosaics import open_mosaic, timed_tiles
-
-    from smalti.generate.mosaic import plan_mosaic
-    from smalti.generate.output import finish
-    from smalti.generate.tiles import TileStore
-
-    plan = plan_mosaic(settings, concepts_dir=Path("concepts"))
-    store = TileStore(out, plan.grid)
-    store.claim(plan.identity)
-    if seconds := store.recorded("seconds"):
-        return seconds
-    seconds = timed_tiles(open_mosaic(settings, out))
-    finish(store, plan.settings, plan.settings.mosaic.tile_prompt)
-    store.update(seconds=seconds)
-    return seconds
-
-
-def measure(name: str, folders: list[Path], seconds: list[float], score: Score) -> Found:
+def measure(
+    name: str, folders: Sequence[Path], seconds: Sequence[float], score: Score
+) -> RowResult:
     """Means over the finished mosaics of one row."""
-    import torch
-    from likeness import read_tiles
-
-    from smalti.generate.tiles import read_record
+    from smalti.evaluate.pictures import read_tiles
+    from smalti.generate.store import read_record
 
     metrics = [(read_record(folder) or {})["metrics"] for folder in folders]
-    tiles = [torch.stack(read_tiles(f)) for f in folders]
-    return Found(
+    return RowResult(
         name,
         psnr=mean(m["psnr_64"] for m in metrics),
         ssim=mean(m["ssim_64"] for m in metrics),
         pyramid=tuple(map(mean, zip(*(m["pyramid"] for m in metrics), strict=True))),
-        score=mean(map(score, tiles)),
+        score=mean(score(read_tiles(folder)) for folder in folders),
         seconds=mean(seconds),
     )
 
 
 def scoring(scene: Scene) -> Score:
     """How the scene's tiles are judged."""
-    from likeness import likeness, photo_features
-
-    from smalti.generate.evaluate.judge import Judge
+    from smalti.evaluate.judge import Judge
+    from smalti.evaluate.likeness import likeness, photo_features
+    from smalti.train.concept import load_concept
 
     judge = Judge()
     if scene.concept:
-        photos = photo_features(judge, Path("concepts") / scene.concept)
+        images = load_concept(CONCEPTS / scene.concept).images
+        photos = photo_features(judge, [item.path for item in images])
         return lambda tiles: float(likeness(judge, tiles, photos).mean())
     words = judge.class_features(scene.options["tile_prompt"])
     return lambda tiles: float((judge.image_features(tiles) @ words.T).mean())
+
+
+def choose_rows(names: str, also: Sequence[str]) -> dict[str, str]:
+    """Texts of the rows that a user names, and further ones; raises InputError."""
+    chosen = choose_names(names or "all", ROWS, "row", separator=";")
+    return {name: ROWS[name] for name in chosen} | {text: text for text in also}
 
 
 @app.command()
@@ -186,7 +161,7 @@ def scoring(scene: Scene) -> Score:
 def main(
     *,
     base: Base = None,
-    scene: Annotated[str, typer.Option(help="photo, demo, or both with a comma.")] = "photo,demo",
+    scene: Annotated[str, typer.Option(help="Names, comma-separated.")] = ",".join(TABLED),
     rows: Annotated[str, typer.Option(help="Names of rows, separated by ;. All without.")] = "",
     also: Annotated[list[str] | None, typer.Option(help="PRESET+key=value,...")] = None,
     seeds: Annotated[str, typer.Option(help="Seeds, comma-separated.")] = "0",
@@ -195,41 +170,26 @@ def main(
     out: Annotated[Path, typer.Option(help="Where mosaics stay.")] = Path("runs/benchmarks/guides"),
 ) -> None:
     """Draw the mosaic of every row and scene at every seed and print what came out."""
-    from mosaics import photo
-
-    from smalti.generate.evaluate.protocol import choose_seeds
-
-    known, numbers = scenes(photo(out / "astronaut.png")), choose_seeds(seeds)
-    if unknown := [name for name in (rows.split(";") if rows else ()) if name not in ROWS]:
-        raise InputError(f'No row "{unknown[0]}"; known: {"; ".join(ROWS)}.')
-    if unknown := [name for name in scene.split(",") if name not in known]:
-        raise InputError(f'No scene "{unknown[0]}"; known: {", ".join(known)}.')
-    chosen = {name: text for name, text in ROWS.items() if not rows or name in rows.split(";")}
-    chosen |= {text: text for text in also or ()}
-    curves = {}
-    for place in scene.split(","):
-        score, found = scoring(known[place]), []
+    chosen, numbers = choose_rows(rows, also or ()), choose_seeds(seeds)
+    known = scenes(out)
+    curves: dict[str, list[RowResult]] = {}
+    for place in choose_names(scene, known, "scene"):
+        score, found = scoring(known[place]), curves.setdefault(place, [])
         for name, text in chosen.items():
-            folders, seconds = [], []
-            for seed in numbers:
-                settings = settings_of(text, base, known[place], grid, seed)
-                slug = "".join(c if c.isalnum() else "-" for c in f"{place}-{text}-{grid}-{seed}")
-                folders.append(out / slug)
-                seconds.append(draw(settings, out / slug))
-            found.append(measure(name, folders, seconds, score))
+            drawn = draw_seeds(known[place], text, base, grid, numbers, out / place)
+            found.append(measure(name, *drawn, score))
             print(place, *found[-1].cells(found[0]), sep="  ", flush=True)
         print_table(f"{place}, {grid}, seeds {seeds}", HEADER, [f.cells(found[0]) for f in found])
-        curves[place] = found
     if plot:
         draw_curves(curves, plot)
 
 
-def draw_curves(curves: dict[str, list[Found]], path: Path) -> None:
+def draw_curves(curves: Mapping[str, Sequence[RowResult]], path: Path) -> None:
     """Tile score against SSIM@64, one panel per scene, every row a labelled point."""
     from matplotlib.figure import Figure
 
     from smalti.configs.files import replacing
-    from smalti.generate.evaluate.plots import labelled_points
+    from smalti.evaluate.plots import labelled_points
 
     longest = max(len(found) for found in curves.values())  # the lists below grow with it
     figure = Figure(figsize=(7 * len(curves), 5 + 0.1 * longest), layout="constrained")

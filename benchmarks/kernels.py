@@ -9,12 +9,10 @@ alternate, so that a busy machine slows all of them alike; the median of a varia
 Only ratios within one table mean anything, unless the processor did nothing else.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from statistics import median
 from typing import Annotated
 
 import torch
@@ -25,6 +23,8 @@ from smalti.cli.console import console, print_table
 from smalti.cli.options import Base
 from smalti.configs.loading import resolve
 from smalti.configs.settings import Settings
+from smalti.evaluate.timing import median_seconds
+from smalti.models.base import BaseModel
 
 HEADER = ("guidance", "precision", "attention", "ms per tile-step", "of the first")
 STEPS = 2
@@ -55,7 +55,7 @@ def main(
 
     device = pick_device()
     variants = build(resolve(base=base), tiles, device)
-    seconds = measure(variants, rounds)
+    seconds = [s / STEPS for s in median_seconds([v.run for v in variants], rounds)]
     rows = [
         ("exact" if v.guided else "none", v.precision, v.attention, f"{1000 * s / tiles:.0f}",
          f"{s / seconds[0]:.2f}")
@@ -70,58 +70,49 @@ def main(
 def build(settings: Settings, tiles: int, device: str) -> list[Variant]:
     """All variants, each on a model of its own so that they can take turns."""
     kernels = ("fused", "plain") if device == "cpu" else ("fused",)
-    loaded = [
-        (precision, kernel, _sampler(settings, tiles, device, precision, kernel))
+    runs = [
+        (precision, kernel, denoising(load(settings, device, precision, kernel), tiles))
         for precision, kernel in product(("no", "bf16"), kernels)
     ]
     return [
-        Variant(guided, precision, kernel, partial(sampler, guided))
-        for guided, (precision, kernel, sampler) in product((True, False), loaded)
+        Variant(guided, precision, kernel, partial(run, guided))
+        for guided, (precision, kernel, run) in product((True, False), runs)
     ]
 
 
-def _sampler(
-    settings: Settings, tiles: int, device: str, precision: str, kernel: str
-) -> Callable[[bool], None]:
-    """A function that runs STEPS steps of a batch, guided or not."""
-    from smalti.generate.guidance import ExactGuide, LowPass
-    from smalti.generate.sampler import encode_pair, make_scheduler, sample
-    from smalti.models import attention
-    from smalti.models.base import load_base
+def load(settings: Settings, device: str, precision: str, kernel: str) -> BaseModel:
+    """A base model of its own; where gradients are said to flow, a CPU takes plain attention."""
+    from smalti.models.bases import load_base
     from smalti.models.device import DTYPES
 
-    kept = attention.SMALL_MAP
-    attention.SMALL_MAP = kept if kernel == "plain" else 0
-    base = load_base(settings.base, device=device, dtype=DTYPES[precision])
-    attention.SMALL_MAP = kept
-    base.vae.to(memory_format=torch.channels_last)
+    dtype, plain = DTYPES[precision], kernel == "plain"
+    base = load_base(settings.base, device=device, dtype=dtype, gradients=plain)
+    base.prepare_drawing(compile=False)
+    return base
+
+
+def denoising(base: BaseModel, tiles: int) -> Callable[[bool], None]:
+    """A function that runs STEPS steps of a batch, guided or not."""
+    from smalti.generate.guidance.exact import ExactGuide
+    from smalti.models.band import LowPass
+    from smalti.models.denoiser import with_cfg
+    from smalti.models.denoising import denoise, make_scheduler
+
     with torch.no_grad():
-        text, negative = encode_pair(base, ["a cat"] * tiles, [], "", 7.5)
+        text, negative = base.encode_text(["a cat"] * tiles), base.encode_text([""])
     side, g = base.resolution // base.latent_factor, torch.Generator().manual_seed(0)
     latents = torch.randn(tiles, base.latent_channels, side, side, generator=g)
     blocks = torch.rand(tiles, 3, 32, 32, generator=g).to(base.device)
     guide = ExactGuide(base, blocks, weight=5000, decay=0.95, low_pass=LowPass(32, 2.0))
+    denoiser = with_cfg(base.denoiser, negative, 7.5)
 
     def run(guided: bool) -> None:
         scheduler = make_scheduler(base, "ddim", STEPS)
-        sample(base, text, negative, latents, scheduler, cfg_scale=7.5,
-               guide=guide if guided else None)  # fmt: skip
+        denoise(denoiser, scheduler, latents, text, guide=guide if guided else None)
         if base.device.type == "cuda":
             torch.cuda.synchronize()
 
     return run
-
-
-def measure(variants: list[Variant], rounds: int) -> list[float]:
-    """Median seconds per step of the whole batch; one run of each variant warms up."""
-    times: list[list[float]] = [[] for _ in variants]
-    for turn in range(rounds + 1):
-        for variant, found in zip(variants, times, strict=True):
-            began = time.perf_counter()
-            variant.run()
-            if turn:
-                found.append((time.perf_counter() - began) / STEPS)
-    return [median(found) for found in times]
 
 
 if __name__ == "__main__":

@@ -20,8 +20,11 @@ from smalti.cli.boundary import guarded
 from smalti.cli.console import console, print_table
 from smalti.cli.options import Base, ConceptsDir, Overrides
 from smalti.configs.errors import InputError
-from smalti.configs.loading import preset_names, resolve
+from smalti.configs.files import write_json
+from smalti.configs.loading import resolve
+from smalti.configs.presets import preset_names
 from smalti.configs.settings import Settings
+from smalti.evaluate.selection import choose_numbers
 from smalti.models.concepts import find_concept
 
 RUNS = "runs/benchmarks/learning_rates"
@@ -38,6 +41,18 @@ NOTE = (
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
+RatesOption = Annotated[
+    str, typer.Option(help="UNet's rates, or EMBEDDING/TEXT/UNET each, comma-separated.")
+]
+Preset = Annotated[
+    str | None, typer.Option(help=f"Training preset: {', '.join(preset_names('train'))}.")
+]
+Steps = Annotated[int | None, typer.Option(help="Training steps.", show_default="the preset's")]
+Json = Annotated[
+    str | None, typer.Option("--json", metavar="FILE", help="Write all numbers there.")
+]
+
+
 @app.command()
 @guarded("Add --set train.batch_size=1.")
 def main(
@@ -45,24 +60,16 @@ def main(
         str, typer.Argument(metavar="CONCEPT_DIR", help="Folder of images, or the name of one.")
     ],
     *,
-    rates: Annotated[
-        str, typer.Option(help="UNet's rates, or EMBEDDING/TEXT/UNET each, comma-separated.")
-    ] = RATES,
+    rates: RatesOption = RATES,
     ranks: Annotated[str, typer.Option(help="LoRA ranks, comma-separated.")] = "4,16",
-    steps: Annotated[
-        int | None, typer.Option(help="Training steps.", show_default="the preset's")
-    ] = None,
+    steps: Steps = None,
     draw_steps: Annotated[int, typer.Option(help="Denoising steps of the judged images.")] = 25,
     base: Base = None,
-    preset: Annotated[
-        str | None, typer.Option(help=f"Training preset: {', '.join(preset_names('train'))}.")
-    ] = None,
+    preset: Preset = None,
     overrides: Overrides = None,
     concepts_dir: ConceptsDir = "concepts",
     out: Annotated[str, typer.Option(metavar="FOLDER", help="Where the work lies.")] = RUNS,
-    json_file: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="Write all numbers there.")
-    ] = None,
+    json_file: Json = None,
 ) -> None:
     """Train one concept at every combination and judge how alike the images are."""
     source = find_concept(concept_dir, Path(concepts_dir))
@@ -73,13 +80,11 @@ def main(
         options={"train.steps": steps},
         overrides=overrides or (),
     )
-    triples, numbers = parse_rates(rates), parse_ranks(ranks)
+    triples, numbers = parse_rates(rates), choose_numbers(ranks, "--ranks", 1)
     results = run_all(settings, source, triples, numbers, draw_steps, Path(out))
     print_table(f"Sweep on {settings.base.name}, {source.name}", HEADER, table_rows(results))
     console().print(f"[dim]{NOTE}[/]", soft_wrap=True)
     if json_file:
-        from smalti.generate.files import write_json
-
         write_json(
             Path(json_file),
             [{**asdict(r), "likeness": r.likeness, "credible": r.credible} for r in results],
@@ -97,7 +102,7 @@ def run_all(
     """Results of all combinations, each worked out unless it is there already."""
     from sweep import Rates, combined, folder_name, run_combination
 
-    from smalti.generate.evaluate.judge import Judge
+    from smalti.evaluate.judge import Judge
 
     judge, results = Judge(), []
     pairs = [(rank, Rates(*triple)) for rank in ranks for triple in rates]
@@ -147,14 +152,6 @@ def parse_rates(text: str) -> list[tuple[float, float, float]]:
         else tuple(float(f"{part[0] * ratio:.6g}") for ratio in PUBLISHED_RATIO)
         for part in given
     ]
-
-
-def parse_ranks(text: str) -> list[int]:
-    """Read ranks separated by commas; raises InputError."""
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f'--ranks needs whole numbers such as 4,16, not "{text}".') from None
 
 
 if __name__ == "__main__":

@@ -8,20 +8,28 @@ Finished mosaics stay in runs/benchmarks/main_job and are not drawn again; delet
 a change of code. The concepts must be trained (`mosaic-train concepts/sylvie`).
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from scores import Landmarks, Score, check_rows, checks, landmark_lines, summarise, summary_rows
 
 from smalti.cli.boundary import guarded
 from smalti.cli.console import console, print_table
 from smalti.cli.options import Base, ConceptsDir, Overrides
 from smalti.configs.errors import InputError
-from smalti.configs.loading import preset_names, resolve
-from smalti.configs.settings import Settings
+from smalti.configs.files import write_json
+from smalti.configs.loading import resolve
+from smalti.configs.mosaic import changed
+from smalti.configs.presets import preset_names
+from smalti.configs.settings import Settings, as_tables
+from smalti.evaluate.selection import choose_names, choose_seeds
+
+if TYPE_CHECKING:
+    from summary import Check, Score
+
+    from smalti.evaluate.likeness import Landmarks
 
 RUNS = "runs/benchmarks/main_job"
 HEADER = ("variant", "", "mosaics", "PSNR@64, dB", "SSIM@64", "likeness", "of unguided",
@@ -34,50 +42,53 @@ NOTE = (
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
+Key = tuple[tuple[str, str], int, str]
+"""Pair, seed, variant."""
+Pairs = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TILES/REFERENCE", help="Concepts; repeatable.", show_default="sylvie/eileen"
+    ),
+]
+Preset = Annotated[
+    str | None, typer.Option(help=f"Mosaic preset: {', '.join(preset_names('mosaic'))}.")
+]
+Steps = Annotated[int | None, typer.Option(help="Denoising steps.", show_default="the preset's")]
+Json = Annotated[
+    str | None, typer.Option("--json", metavar="FILE", help="Write all numbers there.")
+]
+Sheet = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Write the mosaics side by side (PNG).")
+]
+
+
 @app.command()
 @guarded("Add --set mosaic.batch_size=1.")
 def main(
     *,
-    pair: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TILES/REFERENCE", help="Concepts; repeatable.", show_default="sylvie/eileen"
-        ),
-    ] = None,
+    pair: Pairs = None,
     seeds: Annotated[str, typer.Option(help="Seeds, comma-separated.")] = "0,1,2",
-    variants: Annotated[
-        str | None,
-        typer.Option(help="Names of variants, comma-separated.", show_default="all"),
-    ] = None,
+    variants: Annotated[str, typer.Option(help="Names of variants, comma-separated.")] = "all",
     grid: Annotated[str, typer.Option(metavar="ROWSxCOLS", help="Tiles.")] = "8x8",
-    steps: Annotated[
-        int | None, typer.Option(help="Denoising steps.", show_default="the preset's")
-    ] = None,
+    steps: Steps = None,
     base: Base = None,
-    preset: Annotated[
-        str | None, typer.Option(help=f"Mosaic preset: {', '.join(preset_names('mosaic'))}.")
-    ] = None,
+    preset: Preset = None,
     overrides: Overrides = None,
     concepts_dir: ConceptsDir = "concepts",
     out: Annotated[str, typer.Option(metavar="FOLDER", help="Where mosaics stay.")] = RUNS,
-    json_file: Annotated[
-        str | None, typer.Option("--json", metavar="FILE", help="Write all numbers there.")
-    ] = None,
-    sheet: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write the mosaics side by side (PNG).")
-    ] = None,
+    json_file: Json = None,
+    sheet: Sheet = None,
 ) -> None:
     """Draw every variant of the demo's mosaic at every seed, and measure them."""
-    from mosaics import VARIANTS, file_sizes
-
-    from smalti.generate.files import write_json
+    from summary import checks
+    from variants import VARIANTS, file_sizes
 
     pairs = [parse_pair(text) for text in pair or ["sylvie/eileen"]]
-    names, numbers = parse_names(variants, list(VARIANTS)), parse_seeds(seeds)
+    names = choose_names(variants, VARIANTS, "variant")
     options = {"mosaic.grid": grid, "mosaic.steps": steps}
     settings = resolve(base=base, mosaic=preset, options=options, overrides=overrides or ())
     concepts = Path(concepts_dir)
-    folders = draw_all(settings, pairs, names, numbers, Path(out), concepts)
+    folders = draw_all(settings, pairs, names, choose_seeds(seeds), Path(out), concepts)
     found, marks = score_all(folders, concepts)
     sizes = {name: file_sizes(settings, name, concepts) for name in dict.fromkeys(sum(pairs, ()))}
     reached = checks(found, sizes, marks)
@@ -86,9 +97,6 @@ def main(
         write_json(Path(json_file), report(settings, found, reached, sizes, marks))
     if sheet:
         write_sheet(folders, names, Path(sheet))
-
-
-Key = tuple[tuple[str, str], int, str]  # pair, seed, variant
 
 
 def draw_all(
@@ -100,9 +108,7 @@ def draw_all(
     concepts: Path,
 ) -> dict[Key, Path]:
     """The folder of every mosaic, each drawn unless it is there already."""
-    from dataclasses import replace
-
-    from mosaics import VARIANTS, class_word_of, draw, variant_settings
+    from variants import VARIANTS, class_word_of, draw, variant_settings
 
     keys = [(pair, seed, name) for pair in pairs for seed in seeds for name in names]
     folders = {}
@@ -110,40 +116,45 @@ def draw_all(
         tiles, reference = pair
         label = f"{tiles}-{reference}-{name}-seed{seed}"
         console().print(f"Mosaic {number} of {len(keys)}: {label}", soft_wrap=True)
-        chosen = replace(settings.mosaic, tile_lora=(tiles,), ref_lora=reference, seed=seed)
+        shown = changed(settings.mosaic, tile_lora=(tiles,), ref_lora=reference, seed=seed)
         word = class_word_of(tiles, concepts)
-        made = variant_settings(replace(settings, mosaic=chosen), VARIANTS[name], word)
+        made = variant_settings(replace(settings, mosaic=shown), VARIANTS[name], word)
         # Variants that come to the same settings share a mosaic.
         folders[pair, seed, name] = draw(made, f"{tiles}-{reference}", out, concepts)
     return folders
 
 
-def score_all(folders: dict[Key, Path], concepts: Path) -> tuple[list[Score], dict[str, Landmarks]]:
+def score_all(
+    folders: Mapping[Key, Path], concepts: Path
+) -> tuple[list["Score"], dict[str, "Landmarks"]]:
     """Scores of all mosaics, tiles judged by the photos of their concept, and its landmarks."""
-    from likeness import landmarks, photo_features
-    from mosaics import measure
+    from summary import Score
 
-    from smalti.generate.evaluate.judge import Judge
+    from smalti.evaluate.judge import Judge
+    from smalti.evaluate.likeness import fidelity_and_likeness, landmarks, photo_features
     from smalti.models.concepts import find_concept
+    from smalti.train.concept import load_concept
 
-    judge = Judge()
-    tiles = dict.fromkeys(pair[0] for pair, _, _ in folders)
-    photos = {name: photo_features(judge, find_concept(name, concepts)) for name in tiles}
-    marks = {name: landmarks(judge, features) for name, features in photos.items()}
+    judge, photos = Judge(), {}
+    for name in dict.fromkeys(pair[0] for pair, _, _ in folders):
+        images = load_concept(find_concept(name, concepts)).images
+        photos[name] = photo_features(judge, [item.path for item in images])
     found = [
-        Score("/".join(pair), name, seed, **measure(folder, judge, photos[pair[0]]))
+        Score("/".join(pair), name, seed, **fidelity_and_likeness(folder, judge, photos[pair[0]]))
         for (pair, seed, name), folder in folders.items()
     ]
-    return found, marks
+    return found, {name: landmarks(judge, features) for name, features in photos.items()}
 
 
 def show(
-    found: Sequence[Score],
-    reached: Sequence[Any],
-    marks: dict[str, Landmarks],
-    says: dict[str, str],
+    found: Sequence["Score"],
+    reached: Sequence["Check"],
+    marks: Mapping[str, "Landmarks"],
+    says: Mapping[str, str],
 ) -> None:
     """Print both tables, and how to read the likeness."""
+    from summary import check_rows, landmark_lines, summarise, summary_rows
+
     print_table("Variants", HEADER, summary_rows(summarise(found), says))
     for line in (NOTE, *landmark_lines(marks), ""):
         console().print(f"[dim]{line}[/]", soft_wrap=True)
@@ -152,16 +163,18 @@ def show(
 
 def report(
     settings: Settings,
-    found: Sequence[Score],
-    reached: Sequence[Any],
-    sizes: dict[str, Any],
-    marks: dict[str, Landmarks],
+    found: Sequence["Score"],
+    reached: Sequence["Check"],
+    sizes: Mapping[str, Any],
+    marks: Mapping[str, "Landmarks"],
 ) -> dict[str, Any]:
     """Everything that --json writes."""
-    from smalti.generate.output import versions
+    from summary import summarise
+
+    from smalti.generate.metadata import versions
 
     return {
-        "settings": {"base": asdict(settings.base), "mosaic": asdict(settings.mosaic)},
+        "settings": {k: v for k, v in as_tables(settings).items() if k != "train"},
         "versions": versions(),
         "sizes": sizes,
         "landmarks": {name: asdict(mark) for name, mark in marks.items()},
@@ -171,11 +184,11 @@ def report(
     }
 
 
-def write_sheet(folders: dict[Key, Path], names: Sequence[str], path: Path) -> None:
+def write_sheet(folders: Mapping[Key, Path], names: Sequence[str], path: Path) -> None:
     """One row per pair and seed: the reference, then the variants' mosaics."""
     from PIL import Image
 
-    from smalti.generate.evaluate.sheets import contact_sheet
+    from smalti.models.sheets import contact_sheet
 
     rows, labels = [], []
     for pair, seed in dict.fromkeys((pair, seed) for pair, seed, _ in folders):
@@ -192,22 +205,6 @@ def parse_pair(text: str) -> tuple[str, str]:
     if not (tiles and slash and reference) or "/" in reference:
         raise InputError(f'--pair needs two concepts such as sylvie/eileen, not "{text}".')
     return tiles, reference
-
-
-def parse_names(text: str | None, known: list[str]) -> list[str]:
-    """Read names separated by commas, all of them without a text; raises InputError."""
-    chosen = list(dict.fromkeys(text.split(","))) if text else known
-    if unknown := [name for name in chosen if name not in known]:
-        raise InputError(f'There is no variant "{unknown[0]}"; known: {", ".join(known)}.')
-    return chosen
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Read numbers separated by commas; raises InputError."""
-    try:
-        return list(dict.fromkeys(int(part) for part in text.split(",")))
-    except ValueError:
-        raise InputError(f'--seeds needs whole numbers such as 0,1,2, not "{text}".') from None
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ concepts must be trained. Mosaics stay in --out and are not drawn again; delete 
 code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -17,18 +17,16 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from guides import Scene, draw, settings_of
-from guides import scenes as tabled_scenes
-from likeness import read_images
-from mosaics import photo
+from scenes import Scene, draw_row, row_settings, scenes
 from torch import Tensor
 
 from smalti.cli.boundary import guarded
 from smalti.cli.console import console, print_table
 from smalti.cli.options import Base
-from smalti.configs.errors import InputError
-from smalti.generate.evaluate.metrics import at_resolution, ssim
+from smalti.evaluate.pictures import read_images
+from smalti.evaluate.selection import choose_names
 from smalti.generate.guidance.strength import FITTED, Fit, expected_ssim, local_variance
+from smalti.models.metrics import at_resolution, ssim
 
 HEADER = ("scene", "seed", "pull", "SSIM@64", "expected", "from other scenes")
 SEEDS = {"demo": (0, 1, 2)}  # references that differ; of the others the first alone
@@ -51,21 +49,6 @@ class Measured:
     def expected(self, fit: Fit) -> float:
         """The SSIM@64 that constants promise."""
         return expected_ssim(self.contrast, self.pull, fit)
-
-
-def scenes(folder: Path) -> dict[str, Scene]:
-    """References of much and of little contrast, with subjects and concepts; photos in `folder`."""
-    astronaut, chelsea, coffee = (
-        str(photo(folder / f"{name}.png")) for name in ("astronaut", "chelsea", "coffee")
-    )
-    return {
-        **tabled_scenes(Path(astronaut)),  # photo and demo
-        "reverse": Scene({"tile_lora": ("eileen",), "ref_lora": "sylvie"}),
-        "cats": Scene({"tile_prompt": ("a cat",), "ref": chelsea}),
-        "cups": Scene({"tile_prompt": ("a coffee cup",), "ref": coffee}),
-        "sylvies": Scene({"tile_lora": ("sylvie",), "ref": astronaut}),
-        "cars": Scene({"tile_prompt": ("a car",), "ref_prompt": "a cat on a red background"}),
-    }
 
 
 def measure(scene: str, seed: int, pull: float, folder: Path) -> Measured:
@@ -103,30 +86,35 @@ def table(found: Sequence[Measured]) -> list[tuple[str, ...]]:
 def main(
     *,
     base: Base = None,
-    chosen: Annotated[str, typer.Option("--scenes", help="Names, comma-separated.")] = "",
+    chosen: Annotated[str, typer.Option("--scenes", help="Names, comma-separated.")] = "all",
     pulls: Annotated[str, typer.Option(help="Comma-separated.")] = "0.15,0.2,0.25,0.32",
     grid: Annotated[str, typer.Option(help="ROWSxCOLS.")] = "8x8",
     out: Annotated[Path, typer.Option(help="Where mosaics stay.")] = Path("runs/benchmarks/pull"),
 ) -> None:
     """Draw every scene at every pull; print expected and found SSIM, and the best constants."""
-    known = scenes(out)
-    names = chosen.split(",") if chosen else list(known)
-    if unknown := [name for name in names if name not in known]:
-        raise InputError(f'No scene "{unknown[0]}"; known: {", ".join(known)}.')
-    found = []
-    for name in names:
-        for seed in SEEDS.get(name, (0,)):
-            for pull in map(float, pulls.split(",")):
-                folder = out / f"{name}-{seed}-{pull:g}-{grid}"
-                text = f"fast+guidance_strength={pull}"
-                draw(settings_of(text, base, known[name], grid, seed), folder)
-                found.append(measure(name, seed, pull, folder))
-                print(name, seed, pull, f"{found[-1].ssim:.3f}", sep="  ", flush=True)
-    print_table(f"{grid}", HEADER, table(found))
-    for says, fit in (("In use", FITTED), ("Best fit of all", fitted(found))):
+    known, found = scenes(out), []
+    strengths = [float(pull) for pull in pulls.split(",")]
+    for name in choose_names(chosen, known, "scene"):
+        for one in draw_scene(name, known[name], base, strengths, grid, out):
+            print(name, one.seed, one.pull, f"{one.ssim:.3f}", sep="  ", flush=True)
+            found.append(one)
+    print_table(grid, HEADER, table(found))
+    for label, fit in (("In use", FITTED), ("Best fit of all", fitted(found))):
         off = fmean((one.expected(fit) - one.ssim) ** 2 for one in found) ** 0.5
         constants = f"p = {fit.pulls:.2f}, T = {fit.tile_variance:.4f}"
-        console().print(f"{says}: {constants}, off by {off:.3f} (root mean square).")
+        console().print(f"{label}: {constants}, off by {off:.3f} (root mean square).")
+
+
+def draw_scene(
+    name: str, scene: Scene, base: str | None, pulls: Sequence[float], grid: str, out: Path
+) -> Iterator[Measured]:
+    """The mosaics of a scene at every pull and seed."""
+    for seed in SEEDS.get(name, (0,)):
+        for pull in pulls:
+            folder = out / f"{name}-{seed}-{pull:g}-{grid}"
+            text = f"fast+guidance_strength={pull}"
+            draw_row(row_settings(text, base, scene, grid, seed), folder)
+            yield measure(name, seed, pull, folder)
 
 
 if __name__ == "__main__":

@@ -15,21 +15,24 @@ from typing import Annotated
 import torch
 import typer
 from einops import rearrange
-from likeness import likeness, photo_features, read_images
-from mosaics import class_word_of, measure
 from torch import Tensor
 
 from smalti.cli.boundary import guarded
 from smalti.cli.console import print_table
 from smalti.cli.options import ConceptsDir
-from smalti.generate.evaluate.judge import Judge
-from smalti.generate.evaluate.metrics import psnr, ssim
-from smalti.generate.grid import Grid, make_grid, split_blocks
-from smalti.generate.guidance.band import along_both, area_matrix
-from smalti.generate.mosaic import recorded_settings
+from smalti.configs.loading import resolve
+from smalti.evaluate.judge import Judge
+from smalti.evaluate.likeness import fidelity_and_likeness, likeness, photo_features
+from smalti.evaluate.pictures import read_images
+from smalti.generate.blocks import split_blocks
+from smalti.generate.grid import Grid, make_grid
+from smalti.generate.retile import recorded_tables
 from smalti.generate.tint import tint
-from smalti.models.concepts import find_concept
-from smalti.train.concept import load_concept, open_images
+from smalti.models.adapter_file import read_metadata
+from smalti.models.band import along_both, area_matrix
+from smalti.models.concepts import find_adapter, find_concept
+from smalti.models.metrics import psnr, ssim
+from smalti.train.concept import load_concept
 from smalti.train.crops import is_whole, make_crop
 from smalti.train.dataset import image_and_mask
 
@@ -51,23 +54,23 @@ def main(
     concepts_dir: ConceptsDir = "concepts",
 ) -> None:
     """Print fidelity and likeness of pulled photos, and of the mosaic."""
-    settings, concepts = recorded_settings(mosaic), Path(concepts_dir)
-    grid, cells = make_grid(settings), settings.mosaic.low_pass_cells
-    judge, folder = Judge(), find_concept(concept, concepts)
-    photos = photo_features(judge, folder)
+    settings = resolve(recorded=recorded_tables(mosaic))
+    grid, cells = make_grid(settings), settings.mosaic.picture.low_pass_cells
+    judge, folder = Judge(), find_concept(concept, Path(concepts_dir))
+    class_word = read_metadata(find_adapter(concept, Path(concepts_dir)))["class_word"]
+    photos = photo_features(judge, [item.path for item in load_concept(folder).images])
     (reference,) = read_images([mosaic / "reference.png"])
     blocks = split_blocks(reference, grid)
-    crops = photo_crops(folder, class_word_of(concept, concepts), len(blocks), grid.tile)
+    crops = photo_crops(folder, class_word, len(blocks), grid.tile)
     rows, untouched = [], float(likeness(judge, crops, photos).mean())
     for strength in STRENGTHS:
         tiles = pulled(crops, blocks, cells, strength)
         there, alike = joined(tiles, grid), float(likeness(judge, tiles, photos).mean())
         fidelity = psnr(there, reference), ssim(there, reference)
         rows.append(_row("photos", f"{strength}", *fidelity, alike, alike / untouched))
-    own = measure(mosaic, judge, photos)
-    free = measure(unguided, judge, photos)["likeness"] if unguided else None
-    share = own["likeness"] / free if free else None
-    rows.append(_row("mosaic", "", **own, kept=share))
+    own = fidelity_and_likeness(mosaic, judge, photos)
+    free = fidelity_and_likeness(unguided, judge, photos)["likeness"] if unguided else None
+    rows.append(_row("mosaic", "", **own, kept=own["likeness"] / free if free else None))
     print_table("Photos pulled to the reference, and the mosaic", HEADER, rows)
 
 
@@ -84,8 +87,7 @@ def photo_crops(folder: Path, class_word: str, count: int, side: int) -> Tensor:
 
     Whole views on a canvas are left out: they show the subject smaller than a tile does.
     """
-    rows = open_images(load_concept(folder, class_word))
-    layers = [image_and_mask(row) for row in rows]
+    layers = [image_and_mask(item) for item in load_concept(folder, class_word).images]
     indices = [i for i in range(2 * count) if not is_whole(i)][:count]
     return torch.stack([
         make_crop(*layers[i % len(layers)], class_word, side, i, False, (0,)).image

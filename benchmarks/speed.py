@@ -14,22 +14,30 @@ and memory do not depend on what weights know; the files are made at first use.
 """
 
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from architectures import ARCHITECTURES, random_base
+from scenes import sample_photo
 
 from smalti.cli.boundary import guarded
 from smalti.cli.console import console, print_table
 from smalti.cli.options import Base, Overrides
 from smalti.configs.errors import InputError
-from smalti.configs.loading import preset_names, resolve
+from smalti.configs.loading import resolve
+from smalti.configs.mosaic import changed
+from smalti.configs.presets import preset_names
 from smalti.configs.settings import Settings
+from smalti.evaluate.processes import peak_memory, run_in_subprocess
+from smalti.evaluate.selection import choose_names
+from smalti.evaluate.timing import PartTimer
+
+if TYPE_CHECKING:
+    from smalti.generate.engine import Engine
 
 HEADER = ("preset", "tiles", "s", "times faster", "text", "UNet", "guide", "decode", "rest",
           "peak memory, GiB")  # fmt: skip
@@ -52,74 +60,46 @@ class Cost:
     """Peak bytes: of the process on a CPU, of torch's allocator on a GPU."""
 
 
-class Clock:
-    """Adds up the seconds of named parts; a part inside another counts for the outer one."""
-
-    def __init__(self, settle: Callable[[], object] = lambda: None) -> None:
-        """Call `settle` before every reading, so that a GPU's queue is empty."""
-        self.settle = settle
-        self.parts = dict.fromkeys(PARTS, 0.0)
-        self._inside = False
-
-    def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """A function that does the same and is counted."""
-
-        def counted(*args: Any, **options: Any) -> Any:
-            if self._inside:
-                return function(*args, **options)
-            self.settle()
-            self._inside, began = True, time.perf_counter()
-            try:
-                return function(*args, **options)
-            finally:
-                self.settle()
-                self.parts[part] += time.perf_counter() - began
-                self._inside = False
-
-        return counted
-
-
 @contextmanager
-def watching(studio: Any, clock: Clock) -> Iterator[None]:
-    """Within it, the studio's text encoding, UNet, guides and decoding are counted."""
+def counting(engine: "Engine", timer: PartTimer) -> Iterator[None]:
+    """Within it, text encoding, the UNet, guides and decoding count for their parts."""
     from unittest.mock import patch
 
-    from smalti.generate import studio as module
+    from smalti.generate.guidance import making
 
-    def guide(*args: Any) -> Any:
-        found = make(*args)
+    def guide(*arguments: Any) -> Any:
+        found = make(*arguments)
         if found is not None:
             kind = type(found)
-            timed = type(kind.__name__, (kind,), {"__call__": clock.timed("guide", kind.__call__)})
-            found.__class__ = timed
+            call = timer.timed("guide", kind.__call__)
+            found.__class__ = type(kind.__name__, (kind,), {"__call__": call})
         return found
 
-    base, make = studio.base, module.make_guide
+    base, make = engine.base, making.make_guide
     with (
-        patch.object(module, "encode_subjects", clock.timed("text", module.encode_subjects)),
-        patch.object(module, "make_guide", clock.timed("guide", guide)),
-        patch.object(base.unet, "forward", clock.timed("UNet", base.unet.forward)),
-        patch.object(base, "decode", clock.timed("decode", base.decode)),
+        patch.object(engine, "encode", timer.timed("text", engine.encode)),
+        patch.object(making, "make_guide", timer.timed("guide", guide)),
+        patch.object(base.unet, "forward", timer.timed("UNet", base.unet.forward)),
+        patch.object(base, "decode", timer.timed("decode", base.decode)),
     ):
         yield
 
 
-def measure(settings: Settings, folder: str) -> Cost:
+def measure(settings: Settings, folder: Path) -> Cost:
     """Draw the mosaic of `settings` into an empty folder; runs in a process of its own."""
     import torch
-    from mosaics import open_mosaic, timed_tiles
 
-    from smalti.generate.evaluate.drawing import peak_bytes
+    from smalti.evaluate.drawing import timed_mosaic
+    from smalti.generate.engine import open_engine
 
-    studio = open_mosaic(settings, Path(folder))
-    on_gpu = studio.base.device.type == "cuda"
-    clock = Clock(torch.cuda.synchronize if on_gpu else lambda: None)
-    with watching(studio, clock):
-        seconds = timed_tiles(studio)
-    return Cost(seconds, clock.parts, peak_bytes(studio.base.device.type))
+    engine = open_engine(settings.base, settings.mosaic.machine)
+    device = engine.base.device.type
+    timer = PartTimer(PARTS, torch.cuda.synchronize if device == "cuda" else lambda: None)
+    seconds = timed_mosaic(engine, settings, folder, around=counting(engine, timer))
+    return Cost(seconds, timer.seconds, peak_memory(device))
 
 
-def rows(costs: list[tuple[str, int, Cost]]) -> list[tuple[str, ...]]:
+def rows(costs: Sequence[tuple[str, int, Cost]]) -> list[tuple[str, ...]]:
     """Rows of the table; "times faster" compares with the first row of as many tiles."""
     firsts: dict[int, float] = {}
     found = []
@@ -133,56 +113,62 @@ def rows(costs: list[tuple[str, int, Cost]]) -> list[tuple[str, ...]]:
     return found
 
 
+Architecture = Annotated[
+    str | None,
+    typer.Option(
+        "--base-architecture",
+        metavar="NAME",
+        help=f"Random weights in the sizes of: {', '.join(ARCHITECTURES)}.",
+    ),
+]
+Presets = Annotated[
+    str, typer.Option(help=f"Of {', '.join(preset_names('mosaic'))}; the first is compared to.")
+]
+
+
 @app.command()
 @guarded("Take --tiles 1.")
 def main(
     *,
     base: Base = None,
-    architecture: Annotated[
-        str | None,
-        typer.Option(
-            "--base-architecture",
-            metavar="NAME",
-            help=f"Random weights in the sizes of: {', '.join(ARCHITECTURES)}.",
-        ),
-    ] = None,
-    presets: Annotated[
-        str, typer.Option(help=f"Of {', '.join(preset_names('mosaic'))}; the first is compared to.")
-    ] = "paper,fine,fast,draft",
+    architecture: Architecture = None,
+    presets: Presets = "paper,fine,fast,draft",
     tiles: Annotated[str, typer.Option(help="Numbers of tiles, comma-separated.")] = "64",
     overrides: Overrides = None,
 ) -> None:
     """Draw a mosaic with each preset at each number of tiles, and say what it cost."""
     import torch
 
-    if unknown := [n for n in tiles.split(",") if n not in map(str, GRIDS)]:
-        raise InputError(f'--tiles takes {", ".join(map(str, GRIDS))}, not "{unknown[0]}".')
+    counts, names = choose_counts(tiles), choose_names(presets, preset_names("mosaic"), "preset")
     if architecture:
         base = str(random_base(architecture, Path("runs/benchmarks/architectures")))
     costs = []
-    for count in (int(n) for n in tiles.split(",")):
-        for preset in presets.split(","):
+    for count in counts:
+        for preset in names:
             options = {"mosaic.grid": GRIDS[count], "mosaic.tile_prompt": (PROMPT,)}
             settings = resolve(base=base, mosaic=preset, options=options, overrides=overrides or ())
             console().print(f"{preset}, {count} tiles", style="dim")
-            costs.append((preset, count, measured(settings)))
+            costs.append((preset, count, measure_apart(settings)))
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    said = f"random weights of {architecture}'s size" if architecture else settings.base.name
-    print_table(f"{said} on {name}, {torch.get_num_threads()} threads", HEADER, rows(costs))
+    drawn_by = f"random weights of {architecture}'s size" if architecture else settings.base.name
+    print_table(f"{drawn_by} on {name}, {torch.get_num_threads()} threads", HEADER, rows(costs))
 
 
-def measured(settings: Settings) -> Cost:
+def choose_counts(text: str) -> list[int]:
+    """Read numbers of tiles; raises InputError for one that is no square of ours."""
+    known = {str(count): count for count in GRIDS}
+    if unknown := [part for part in text.split(",") if part not in known]:
+        raise InputError(f'--tiles takes {", ".join(known)}, not "{unknown[0]}".')
+    return [known[part] for part in text.split(",")]
+
+
+def measure_apart(settings: Settings) -> Cost:
     """`measure` in a fresh process, with the astronaut's portrait as the reference."""
-    from dataclasses import replace
-
-    from mosaics import photo
-
-    from smalti.generate.evaluate.drawing import apart
-
     with tempfile.TemporaryDirectory() as folder:
-        reference = photo(Path(folder) / "astronaut.png")
-        settings = replace(settings, mosaic=replace(settings.mosaic, ref=str(reference)))
-        return apart(measure, settings, f"{folder}/mosaic")
+        reference = sample_photo(Path(folder) / "astronaut.png")
+        mosaic = changed(settings.mosaic, ref=str(reference))
+        settings = replace(settings, mosaic=mosaic)
+        return run_in_subprocess(measure, settings, Path(folder) / "mosaic")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
-from smalti.generate.evaluate.judge import Judge
-from smalti.generate.evaluate.protocol import PAIRS
+from smalti.evaluate.judge import Judge
+from smalti.evaluate.protocol import PAIRS
 from smalti.starter.contact_sheets import save_contact_sheet
 from smalti.starter.corpus import Corpus, load_corpus
 from smalti.starter.recipe_settings import CorpusSettings

@@ -28,7 +28,7 @@ from starter_bench import GLOBAL_PROMPTS, LOCAL_PROMPTS, ROOT, STEPS, Bench, Row
 from starter_variety import variety
 
 from smalti.configs.errors import SmaltiError
-from smalti.generate.evaluate.drawing import peak_bytes
+from smalti.evaluate.processes import peak_memory
 from smalti.models.lpips import Lpips
 from smalti.starter.captions import with_article
 from smalti.starter.rendering import on_random_colors
@@ -125,7 +125,7 @@ def timed_draw(model: Path, count: int) -> tuple[float, float]:
     began = time.perf_counter()
     draw(pipeline, ["a cat"], each=count, steps=SPEED_STEPS)
     seconds = time.perf_counter() - began
-    return seconds, peak_bytes("cpu") / 2**30
+    return seconds, peak_memory("cpu") / 2**30
 
 
 SECTIONS: dict[str, Callable[[Bench], Iterator[Row]]] = {

@@ -20,7 +20,7 @@ from rich.table import Table
 from starter_bench import LOCAL_PROMPTS, ROOT, STEPS, load_pipeline
 from torch import Tensor
 
-from smalti.generate.evaluate.judge import Judge
+from smalti.evaluate.judge import Judge
 from smalti.starter.captions import with_article
 from smalti.starter.contact_sheets import save_contact_sheet
 from smalti.starter.subjects import subjects_toml

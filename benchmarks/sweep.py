@@ -3,25 +3,26 @@
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
 import torch
-from likeness import ImageJudge, landmarks, likeness, photo_features, read_images
 from PIL import Image
 
-from smalti.configs.files import file_hash, write_text
+from smalti.configs.files import file_hash, write_json
 from smalti.configs.settings import Settings, TrainSettings
-from smalti.generate.evaluate.sheets import contact_sheet
-from smalti.generate.sampler import draw
-from smalti.models.base import BaseModel, load_base
+from smalti.evaluate.likeness import ImageJudge, landmarks, likeness, photo_features
+from smalti.evaluate.pictures import read_images
+from smalti.models.bases import load_base
 from smalti.models.concepts import WORK_FOLDER
+from smalti.models.denoising import draw_pictures
 from smalti.models.edlora import load_adapter, set_active
-from smalti.models.files import WEIGHTS, locate, weights_file
+from smalti.models.locate import WEIGHTS, locate, weights_file
 from smalti.models.pixels import to_pixels
+from smalti.models.sheets import contact_sheet, in_rows
 from smalti.train.concept import load_concept
-from smalti.train.dataset import data_digest
 from smalti.train.trainer import train_concept
 
 IMAGES = 16
@@ -78,7 +79,7 @@ def combined(settings: Settings, rank: int, rates: Rates, steps: int) -> Setting
         learning_rate_embedding=rates.embedding,
         learning_rate_text_encoder=rates.text_encoder,
         learning_rate_unet=rates.unet,
-        validate_every=0,
+        validate_every=None,
         validation_prompts=("a <concept>",),
     )
     return replace(settings, train=train)
@@ -90,23 +91,28 @@ def folder_name(source: Path, settings: Settings, draw_steps: int) -> str:
     So a result is never taken for that of other photos, settings or weights of the base.
     """
     train, base = settings.train, locate(settings.base)
-    concept = load_concept(source)
-    weights = [file_hash(weights_file(base, part, settings.base.variant)) for part in WEIGHTS]
-    facts = repr((settings, draw_steps, data_digest(concept, train), weights))
+    files = [weights_file(base, part, settings.base.variant) for part in WEIGHTS]
+    files += concept_files(source)
+    facts = repr((settings, draw_steps, [file_hash(file) for file in files]))
     digest = sha256(facts.encode()).hexdigest()[:8]
     rate = f"{train.learning_rate_unet:g}"
-    return f"{concept.name}-rank{train.rank}-unet{rate}-{train.steps}steps-{digest}"
+    return f"{load_concept(source).name}-rank{train.rank}-unet{rate}-{train.steps}steps-{digest}"
 
 
-def copy_concept(folder: Path, target: Path) -> Path:
-    """Copy photos, masks, captions and concept.toml; never an adapter or work of a training."""
+def concept_files(folder: Path) -> list[Path]:
+    """Photos, masks, captions and concept.toml; never an adapter or work of a training."""
     concept = load_concept(folder)
-    target.mkdir(parents=True, exist_ok=True)
     files = [concept.folder / "concept.toml"]
     for item in concept.images:
         files += [item.path, item.path.with_suffix(".txt"), *([item.mask] if item.mask else [])]
-    for path in files:
-        if path.is_file() and not (target / path.name).exists():
+    return [file for file in files if file.is_file()]
+
+
+def copy_concept(folder: Path, target: Path) -> Path:
+    """Copy what a concept is trained from."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in concept_files(folder):
+        if not (target / path.name).exists():
             shutil.copy2(path, target / path.name)
     return target
 
@@ -135,7 +141,8 @@ def run_combination(
     adapter_file = train_concept(copy, settings)
     seconds = 0.0 if resumed else time.monotonic() - began
     with_concept, without = draw_both(settings, adapter_file, draw_steps)
-    photos = photo_features(judge, copy)
+    files = [item.path for item in load_concept(copy).images]
+    photos = photo_features(judge, files)
     result = Result(
         settings.train.rank,
         _rates(settings.train),
@@ -145,8 +152,8 @@ def run_combination(
         landmarks(judge, photos).noise,
         seconds,
     )
-    write_sheet(copy, with_concept, without, folder / "sheet.png")
-    write_text(folder / RESULT, json.dumps(asdict(result), indent=2) + "\n")
+    write_sheet(files[:PHOTOS], with_concept, without, folder / "sheet.png")
+    write_json(folder / RESULT, asdict(result))
     return result
 
 
@@ -169,37 +176,27 @@ def draw_both(
     settings: Settings, adapter_file: Path, steps: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Images [16, 3, H, W] of the concept, and of its class word by the bare base, same seeds."""
-    base = load_base(settings.base)
+    base, sampler = load_base(settings.base, gradients=False), settings.mosaic.sampler
     adapter = load_adapter(base, adapter_file)
-    with_concept = _images(base, settings, f"a {adapter.trigger}", [adapter], steps)
+
+    def images(prompt: str, adapters: list) -> torch.Tensor:
+        return draw_pictures(
+            base, [prompt] * IMAGES, adapters, range(IMAGES), steps, sampler.cfg_scale,
+            scheduler=sampler.scheduler, batch_size=BATCH,
+        )  # fmt: skip
+
+    with_concept = images(f"a {adapter.trigger}", [adapter])
     set_active(base, ())
-    return with_concept, _images(base, settings, f"a {adapter.class_word}", [], steps)
-
-
-def _images(
-    base: BaseModel, settings: Settings, prompt: str, adapters: list, steps: int
-) -> torch.Tensor:
-    mosaic = settings.mosaic
-    return draw(
-        base,
-        [prompt] * IMAGES,
-        adapters,
-        range(IMAGES),
-        steps,
-        mosaic.cfg_scale,
-        scheduler=mosaic.scheduler,
-        batch_size=BATCH,
-    )
+    return with_concept, images(f"a {adapter.class_word}", [])
 
 
 def write_sheet(
-    folder: Path, with_concept: torch.Tensor, without: torch.Tensor, path: Path
+    photos: Sequence[Path], with_concept: torch.Tensor, without: torch.Tensor, path: Path
 ) -> None:
     """Photos above the concept's images above the class word's, eight to a row."""
-    photos = read_images(item.path for item in load_concept(folder).images[:PHOTOS])
-    rows, names = [photos], ["photos"]
+    rows, names = [[Image.fromarray(to_pixels(p)) for p in read_images(photos)]], ["photos"]
     for name, images in (("concept", with_concept), ("class word", without)):
-        rows += [list(images[:BATCH]), list(images[BATCH:])]
-        names += [name, ""]
-    pictures = [[Image.fromarray(to_pixels(image)) for image in row] for row in rows]
-    contact_sheet(pictures, path, names=names, side=128)
+        own = in_rows(images, BATCH)
+        rows += own
+        names += [name, *[""] * (len(own) - 1)]
+    contact_sheet(rows, path, names=names, side=128)

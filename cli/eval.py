@@ -8,18 +8,9 @@ import typer
 
 from ..configs.methods import METHODS
 from ..configs.presets import preset_names
-from ..generate.evaluate.peers import PEERS
-from ..generate.evaluate.protocol import (
-    ABLATION,
-    PAIRS,
-    SWEEP,
-    Protocol,
-    all_jobs,
-    choose_names,
-    choose_pairs,
-    choose_seeds,
-    table_rows,
-)
+from ..evaluate.peers import PEERS
+from ..evaluate.protocol import ABLATION, PAIRS, SWEEP, Protocol, all_cases, table_rows
+from ..evaluate.selection import choose_names, choose_pairs, choose_seeds
 from .boundary import guarded
 from .console import console, print_facts
 from .options import Base, DryRun, Overrides, examples
@@ -32,64 +23,70 @@ EPILOG = examples(
 )
 
 
+Pairs = Annotated[
+    str, typer.Option(help=f"Of {', '.join(pair.name for pair in PAIRS)}; all for all.")
+]
+Seeds = Annotated[str, typer.Option(help="Seeds, comma-separated; the paper takes 15.")]
+Methods = Annotated[str, typer.Option(help=f"Of {', '.join(METHODS)}; all for all.")]
+Presets = Annotated[
+    str, typer.Option(help=f"Of {', '.join(preset_names('mosaic'))}; all for all.")
+]
+Grid = Annotated[str, typer.Option(metavar="ROWSxCOLS", help="Tiles of a mosaic.")]
+Peers = Annotated[
+    str,
+    typer.Option(
+        help=f"Also programs of others, of {', '.join(PEERS)}, on the pool of match; all for all.",
+        show_default="none",
+    ),
+]
+Ablation = Annotated[
+    bool, typer.Option("--ablation", help="Also the paper's Tables 3 and 4, on its own preset.")
+]
+Sweep = Annotated[
+    bool, typer.Option("--sweep", help="Also the guidance weights of the paper's Figure 9.")
+]
+LpipsFile = Annotated[
+    str | None, typer.Option(metavar="FILE", help="AlexNet weights of LPIPS, safetensors.")
+]
+Out = Annotated[
+    str | None,
+    typer.Option(metavar="FOLDER", help="Where all goes.", show_default="runs/eval/BASE-GRID"),
+]
+
+
 @guarded("Take --set mosaic.batch_size=1 or a smaller --grid.")
 def evaluation(
     *,
-    pairs: Annotated[
-        str, typer.Option(help=f"Of {', '.join(pair.name for pair in PAIRS)}; all for all.")
-    ] = "all",
-    seeds: Annotated[str, typer.Option(help="Seeds, comma-separated; the paper takes 15.")] = "0,1",
-    methods: Annotated[str, typer.Option(help=f"Of {', '.join(METHODS)}; all for all.")] = "all",
-    presets: Annotated[
-        str, typer.Option(help=f"Of {', '.join(preset_names('mosaic'))}; all for all.")
-    ] = "fast",
-    grid: Annotated[str, typer.Option(metavar="ROWSxCOLS", help="Tiles of a mosaic.")] = "8x8",
-    peers: Annotated[
-        str,
-        typer.Option(
-            help=f"Also programs of others, of {', '.join(PEERS)}, on the pool of match; all for "
-            "all.",
-            show_default="none",
-        ),
-    ] = "",
-    ablation: Annotated[
-        bool,
-        typer.Option("--ablation", help="Also the paper's Tables 3 and 4, on its own preset."),
-    ] = False,
-    sweep: Annotated[
-        bool,
-        typer.Option("--sweep", help="Also the guidance weights of the paper's Figure 9."),
-    ] = False,
-    lpips: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="AlexNet weights of LPIPS, safetensors."),
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FOLDER", help="Where all goes.", show_default="runs/eval/BASE-GRID"
-        ),
-    ] = None,
+    pairs: Pairs = "all",
+    seeds: Seeds = "0,1",
+    methods: Methods = "all",
+    presets: Presets = "fast",
+    grid: Grid = "8x8",
+    peers: Peers = "",
+    ablation: Ablation = False,
+    sweep: Sweep = False,
+    lpips: LpipsFile = None,
+    out: Out = None,
     base: Base = None,
     overrides: Overrides = None,
     dry_run: DryRun = False,
 ) -> None:
     """Evaluate as the paper does: twelve prompt pairs, fixed seeds, every method, one table."""
-    others = choose_names(peers, list(PEERS), "peer") if peers else []
+    others = choose_names(peers, PEERS, "peer") if peers else []
     rows = table_rows(
         [*choose_names(methods, METHODS, "method"), *others],
         choose_names(presets, preset_names("mosaic"), "preset"),
         [*(ABLATION if ablation else ()), *(SWEEP if sweep else ())],
     )
-    jobs = all_jobs(choose_pairs(pairs), choose_seeds(seeds), rows)
+    cases = all_cases(choose_pairs(pairs), choose_seeds(seeds), rows)
     protocol = Protocol(base or "starter", grid, tuple(overrides or ()))
     target = Path(out) if out else Path("runs/eval") / f"{Path(protocol.base).name}-{grid}"
     weights = Path(lpips).expanduser() if lpips else None
-    from ..generate.evaluate.run import evaluate, outline
+    from ..evaluate.run import evaluate, outline
 
     if dry_run:
-        print_facts(f"Evaluation {target}", outline(protocol, jobs, target, weights))
+        print_facts(f"Evaluation {target}", outline(protocol, cases, target, weights))
         return
-    tell = functools.partial(typer.echo, err=True)
-    report = evaluate(protocol, jobs, target, lpips=weights, tell=tell)
+    log = functools.partial(typer.echo, err=True)
+    report = evaluate(protocol, cases, target, lpips=weights, log=log)
     console().print(f"The evaluation: {report}", soft_wrap=True)

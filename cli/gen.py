@@ -38,6 +38,25 @@ EPILOG = examples(
 SLUG_BYTES = 60  # three of them and a method stay below the 255 that file systems allow
 LESS_MEMORY = "Take --batch-size 1, a smaller --tile-size, or on a GPU --mixed-precision bf16."
 
+Out = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FOLDER", help="Where the mosaic goes.", show_default="mosaics/TILES-REFERENCE"
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(help=f"Mosaic preset: {', '.join(preset_names('mosaic'))}."),
+]
+Retile = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ROW,COL",
+        help="Draw only this tile of a finished mosaic anew, with another --seed; "
+        "counted from 0, repeatable.",
+    ),
+]
+
 app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
 
 
@@ -51,25 +70,10 @@ app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_c
 )  # fmt: skip
 def gen(
     *,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FOLDER", help="Where the mosaic goes.", show_default="mosaics/TILES-REFERENCE"
-        ),
-    ] = None,
+    out: Out = None,
     base: Base = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(help=f"Mosaic preset: {', '.join(preset_names('mosaic'))}."),
-    ] = None,
-    retile: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ROW,COL",
-            help="Draw only this tile of a finished mosaic anew, with another --seed; "
-            "counted from 0, repeatable.",
-        ),
-    ] = None,
+    preset: Preset = None,
+    retile: Retile = None,
     overrides: Overrides = None,
     config: Config = None,
     concepts_dir: ConceptsDir = "concepts",
@@ -87,15 +91,21 @@ def gen(
         "overrides": overrides or (),
     }
     target = Path(out) if out else default_out(resolve(**given).mosaic)
-    concepts = Path(concepts_dir)
     if tiles:
         from ..generate.retile import recorded_tables
 
         given["recorded"] = recorded_tables(target)
     settings = resolve(**given)
     if dry_run:
-        show_plan(settings, target, tiles, concepts)
-        return
+        show_plan(settings, target, tiles, Path(concepts_dir))
+    else:
+        make(settings, target, tiles, Path(concepts_dir))
+
+
+def make(
+    settings: Settings, target: Path, tiles: Sequence[tuple[int, int]], concepts: Path
+) -> None:
+    """Make the mosaic, and say where it is and how near it came."""
     from ..generate.mosaic import generate_mosaic
 
     made = generate_mosaic(settings, target, concepts_dir=concepts, retile=tiles)

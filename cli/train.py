@@ -28,6 +28,16 @@ LESS_MEMORY = (
     "or on a GPU --mixed-precision bf16."
 )
 
+ConceptDir = Annotated[
+    str, typer.Argument(metavar="CONCEPT_DIR", help="Folder of images, or the name of one.")
+]
+Preset = Annotated[
+    str | None, typer.Option(help=f"Training preset: {', '.join(preset_names('train'))}.")
+]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Forget earlier work on this concept, begin anew.")
+]
+
 app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
 
 
@@ -38,21 +48,14 @@ app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_c
     "gradient_checkpointing", "flip", "seed",
 )  # fmt: skip
 def train(
-    concept_dir: Annotated[
-        str, typer.Argument(metavar="CONCEPT_DIR", help="Folder of images, or the name of one.")
-    ],
+    concept_dir: ConceptDir,
     *,
     base: Base = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(help=f"Training preset: {', '.join(preset_names('train'))}."),
-    ] = None,
+    preset: Preset = None,
     overrides: Overrides = None,
     config: Config = None,
     concepts_dir: ConceptsDir = "concepts",
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Forget earlier work on this concept, begin anew.")
-    ] = False,
+    restart: Restart = False,
     dry_run: DryRun = False,
     options: dict[str, Any],
 ) -> None:
@@ -70,9 +73,9 @@ def train(
         overrides=overrides or (),
     )
     if dry_run:
-        from ..train import trainer
+        from ..train.dry_run import dry_run as describe
 
-        print_facts(f"Training {folder}", trainer.dry_run(folder, settings, restart=restart))
+        print_facts(f"Training {folder}", describe(folder, settings, restart=restart))
         print_settings(settings, "base", "train")
         return
     from ..train.trainer import train_concept

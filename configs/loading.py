@@ -32,24 +32,14 @@ def resolve(
 ) -> Settings:
     """Put together the settings of one run; later sources win.
 
-    Order: settings of an earlier run (`recorded`), `train` and `mosaic` presets, overlays of the
-    base preset, what these presets mean on this base (`presets/train/starter/edlora-fast.toml`),
-    `concept_toml`, `config`, `options` (dotted name to value; None is skipped), `overrides`
-    ("train.rank=8").
+    Order: the `train` and `mosaic` presets, the overlay of `base` (a preset or a local folder; None
+    takes what the config file names, else the starter), what these presets mean on this base
+    (`presets/train/starter/edlora-fast.toml`), or in place of all these the complete settings of an
+    earlier run (`recorded`); then `concept_toml`, a concept's own file, which may give training
+    settings without the [train] line; `config`, a TOML file or a mosaic.json; `options` (dotted
+    name to value; None is skipped); `overrides` ("train.rank=8").
 
-    Args:
-        base: a base preset or a local folder in diffusers' layout; None takes the one that the
-            config file or the earlier run names, else the starter.
-        train: a training preset; None takes the defaults of `TrainSettings`.
-        mosaic: a mosaic preset; None takes the defaults of `MosaicSettings`.
-        recorded: all settings of an earlier run, which nothing but what is given now changes.
-        concept_toml: a concept's own file; it may give training settings without the [train] line.
-        config: a TOML file, for example one that `save_settings` wrote, or a mosaic.json.
-        overrides: texts "section.key=value".
-        options: values from the command line.
-
-    Raises:
-        InputError: unknown preset, file, key, or a value that does not fit.
+    Raises InputError for an unknown preset, file or key, or a value that does not fit.
     """
     given = read_tables(config) if config else {}
     if base is not None:
@@ -105,7 +95,7 @@ def _typed(options: Mapping[str, Any], overrides: Sequence[str]) -> Tables:
     tables: Tables = {}
     for name, value in options.items():
         if value is not None:
-            put(tables, name, value, from_option, source=f"option {name}")
+            put(tables, name, value, from_option, source="command line")
     for override in overrides:
         put_override(tables, override)
     return tables

@@ -89,6 +89,7 @@ def _amount(done: int, total: int, unit: str) -> str:
 
 
 def _bar() -> Any:
+    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     return Progress(
@@ -96,6 +97,7 @@ def _bar() -> Any:
         BarColumn(),
         TextColumn("{task.fields[text]}", markup=False),
         TimeElapsedColumn(),
+        console=Console(stderr=True),
     )
 
 

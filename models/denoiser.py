@@ -74,7 +74,7 @@ class Denoises(Protocol):
         """The clean latents that an output means."""
         ...
 
-    def carry(self, level: NoiseLevel) -> float:
+    def carry(self, level: NoiseLevel) -> float | Tensor:
         """D x0 / d z with the network's output held fixed."""
         ...
 
@@ -103,7 +103,7 @@ class Denoiser:
         """The clean latents that an output means."""
         return self.prediction.clean(output, z, level)
 
-    def carry(self, level: NoiseLevel) -> float:
+    def carry(self, level: NoiseLevel) -> float | Tensor:
         """D x0 / d z with the network's output held fixed."""
         return self.prediction.carry(level)
 
@@ -115,7 +115,7 @@ class Denoiser:
 
     def level(self, timesteps: Tensor) -> NoiseLevel:
         """Noise levels of training timesteps [B]."""
-        return NoiseLevel.of(timesteps, self.alphas_cumprod)
+        return NoiseLevel.of(timesteps, self.alphas_cumprod.to(timesteps.device))
 
     def target(self, clean: Tensor, noise: Tensor, level: NoiseLevel) -> Tensor:
         """What the network should put out for clean latents with this noise: the loss's target."""
@@ -152,7 +152,7 @@ class ClassifierFreeGuidance:
         """The clean latents that an output means."""
         return self.inner.clean(output, z, level)
 
-    def carry(self, level: NoiseLevel) -> float:
+    def carry(self, level: NoiseLevel) -> float | Tensor:
         """D x0 / d z with the network's output held fixed."""
         return self.inner.carry(level)
 

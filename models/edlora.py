@@ -52,6 +52,19 @@ class Adapter:
         """Its name inside peft and among the word tables: no weight or attribute is called so."""
         return f"edlora_{self.name}"
 
+    @property
+    def layerwise(self) -> bool:
+        """Whether every cross-attention layer has vectors of its own for the words."""
+        return self.embeddings.shape[1] > 1
+
+
+def word_layers(base: BaseModel, method: str) -> int:
+    """How many vectors L a word has: what the training methods differ in, and asked nowhere else.
+
+    One for each cross-attention layer (ED-LoRA), or one for all of them ("lora").
+    """
+    return base.layers if method == "edlora" else 1
+
 
 def attach_new(base: BaseModel, name: str, class_word: str, settings: TrainSettings) -> Adapter:
     """Attach a fresh, trainable adapter and switch it on alone, at scale 1.
@@ -79,11 +92,6 @@ def attach_new(base: BaseModel, name: str, class_word: str, settings: TrainSetti
     )
     _initialise_lora(base, adapter, generator)
     return adapter
-
-
-def word_layers(base: BaseModel, method: str) -> int:
-    """Vectors of a concept word: one per cross-attention layer, or one for all ("lora")."""
-    return base.layers if method == "edlora" else 1
 
 
 def parameter_groups(
@@ -149,8 +157,7 @@ def load_adapter(base: BaseModel, path: Path, name: str | None = None) -> Adapte
         saved_words, method = list(metadata["tokens"]), metadata["method"]
         _check_base(base, path, metadata["base"])
         key = concept_key(name or metadata["name"])
-        layers = word_layers(base, method)
-        shape = (len(saved_words), layers, base.concepts.embedding_dim)
+        shape = (len(saved_words), word_layers(base, method), base.concepts.embedding_dim)
         adapter = Adapter(
             name=key,
             class_word=metadata["class_word"],

@@ -28,8 +28,8 @@ class NoiseLevel:
 
     @classmethod
     def of(cls, timesteps: Tensor, alphas_cumprod: Tensor) -> "NoiseLevel":
-        """The levels of timesteps [B] under a schedule's cumulative alphas [T]."""
-        a = alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+        """The levels of timesteps [B], where these lie, by a schedule's cumulative alphas [T]."""
+        a = alphas_cumprod.to(timesteps.device)[timesteps].view(-1, 1, 1, 1)
         return cls(timesteps, a.sqrt(), (1 - a).sqrt())
 
     def noised(self, clean: Tensor, noise: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class Prediction(Protocol):
         """What the network should put out."""
         ...
 
-    def carry(self, level: NoiseLevel) -> float:
+    def carry(self, level: NoiseLevel) -> float | Tensor:
         """D x0 / d z with the network's output held fixed."""
         ...
 
@@ -62,15 +62,15 @@ class Epsilon:
 
     def clean(self, output: Tensor, z: Tensor, level: NoiseLevel) -> Tensor:
         """(z - sigma e) / alpha, alpha no smaller than diffusers' floor (paper, Eq. 6)."""
-        return (z - level.sigma * output) / max(level.alpha, MIN_ALPHA)
+        return (z - level.sigma * output) / _floored(level.alpha)
 
     def target(self, clean: Tensor, noise: Tensor, level: NoiseLevel) -> Tensor:
         """The noise."""
         return noise
 
-    def carry(self, level: NoiseLevel) -> float:
+    def carry(self, level: NoiseLevel) -> float | Tensor:
         """1 / alpha."""
-        return 1 / max(level.alpha, MIN_ALPHA)
+        return 1 / _floored(level.alpha)
 
     def min_snr_weight(self, alphas_cumprod: Tensor, gamma: float) -> Tensor:
         """min(s, g) / s, written without 0/0; 1 at zero-terminal SNR."""
@@ -89,7 +89,7 @@ class Velocity:
         """The velocity."""
         return level.alpha * noise - level.sigma * clean
 
-    def carry(self, level: NoiseLevel) -> float:
+    def carry(self, level: NoiseLevel) -> float | Tensor:
         """The signal level."""
         return level.alpha
 
@@ -109,13 +109,17 @@ class Sample:
         """The clean latents."""
         return clean
 
-    def carry(self, level: NoiseLevel) -> float:
+    def carry(self, level: NoiseLevel) -> float | Tensor:
         """Nothing of z is in x0."""
         return 0.0
 
     def min_snr_weight(self, alphas_cumprod: Tensor, gamma: float) -> Tensor:
         """min(s, g)."""
         return (alphas_cumprod / (1 - alphas_cumprod)).clamp(max=gamma)
+
+
+def _floored(alpha: float | Tensor) -> float | Tensor:
+    return alpha.clamp(min=MIN_ALPHA) if isinstance(alpha, Tensor) else max(alpha, MIN_ALPHA)
 
 
 _KINDS: dict[str, Prediction] = {

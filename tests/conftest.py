@@ -40,7 +40,7 @@ def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_settings(tiny_sd: Path):
     """Base settings that point at `tiny_sd`."""
-    from smalti.configs.settings import BaseSettings
+    from smalti.configs.base import BaseSettings
 
     adapter = str(tiny_sd.parent / "color_adapter")
     return BaseSettings(name="tiny", source=str(tiny_sd), resolution=64, color_adapter=adapter)
@@ -52,6 +52,20 @@ def tiny_base(tiny_settings):
     from smalti.models.bases import load_base
 
     return load_base(tiny_settings, device="cpu")
+
+
+@pytest.fixture(scope="session", params=["epsilon", "v_prediction"])
+def any_base(request, tiny_base, tmp_path_factory):
+    """A tiny base that predicts eps, and one that predicts v with zero-terminal SNR."""
+    from tiny import make_tiny_sd
+
+    from smalti.configs.base import BaseSettings
+    from smalti.models.bases import load_base
+
+    if request.param == "epsilon":
+        return tiny_base
+    folder = make_tiny_sd(tmp_path_factory.mktemp("any") / "v", prediction_type=request.param)
+    return load_base(BaseSettings(name="tiny", source=str(folder), resolution=64), device="cpu")
 
 
 @pytest.fixture(scope="session")

@@ -136,7 +136,7 @@ def test_every_command_is_run_by_a_test():
         ("gen --tile-prompt 'a cat' --level 0 --steps 1", "mosaic: ", "mosaics/a-cat/mosaic.png"),
         (
             "train concepts/mug --class-word cat",
-            "Encoding |mug ",
+            "mug: ",
             "concepts/mug/edlora.safetensors",
         ),
     ],

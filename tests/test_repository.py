@@ -19,7 +19,10 @@ LOCAL = re.compile(
     r"|--(?:extra-)?index-url|(?:pypi\.org|registry\.npmjs\.org|artifactory|pythonhosted)"
 )
 # Names of paths in examples and tests that stand for any machine's.
-ALLOWED = {"tests/test_repository.py", "tests/cli/test_boundary.py"}
+ALLOWED = {
+    "tests/test_repository.py", "tests/cli/test_boundary.py",
+    "tests/train/test_processes.py",  # processes on one machine meet at its own address
+}  # fmt: skip
 
 
 def tracked() -> list[Path]:

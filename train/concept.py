@@ -6,7 +6,6 @@ where the concept stands) and an optional subject mask (`NAME.mask.png`, white i
 """
 
 import re
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from glob import escape
@@ -14,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..configs.errors import InputError
+from ..configs.tables import read_tables
+from ..models.words import CONCEPT
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from PIL import Image
 
 IMAGE_SUFFIXES = {
     *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".avif"),
@@ -24,7 +25,6 @@ IMAGE_SUFFIXES = {
     *(".heic", ".heif"),
 }
 MASK_SUFFIX = ".mask.png"
-PLACEHOLDER = "<concept>"
 MIN_SIDE = 64
 MIN_IMAGES = 3
 FEW_IMAGES = 8
@@ -98,29 +98,21 @@ def concept_name(folder: Path) -> str:
 def read_class_word(folder: Path) -> str:
     """Return `class_word` of concept.toml, at its top or under [train], or "" without one."""
     path = folder / "concept.toml"
-    if not path.is_file():
-        return ""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid TOML: {error}.") from error
-    word = table.get("class_word", table.get("train", {}).get("class_word", ""))
-    if not isinstance(word, str):
-        raise InputError(f'{path}: class_word must be a text such as class_word = "girl".')
-    return word.strip()
+    tables = read_tables(path, default_section="train") if path.is_file() else {}
+    return tables.get("train", {}).get("class_word", "").strip()
 
 
-def open_images(concept: Concept) -> "Dataset":
-    """Return a Dataset with image (upright), caption and mask, in `concept.images` order."""
-    from datasets import Dataset, Features, Image, Value
+def open_image(item: ImageItem) -> "tuple[Image.Image, Image.Image | None]":
+    """Return the image, upright, and its mask if it has one; both decoded, in their own modes."""
+    return _upright(item.path), _upright(item.mask) if item.mask else None
 
-    columns = {
-        "image": [str(item.path) for item in concept.images],
-        "caption": [item.caption for item in concept.images],
-        "mask": [str(item.mask) if item.mask else None for item in concept.images],
-    }
-    features = Features({"image": Image(), "caption": Value("string"), "mask": Image()})
-    return Dataset.from_dict(columns, features=features)
+
+def _upright(path: Path) -> "Image.Image":
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as picture:
+        picture.load()
+        return ImageOps.exif_transpose(picture)
 
 
 def is_image(path: Path) -> bool:
@@ -169,7 +161,7 @@ def _image_fault(path: Path) -> str:
     """Say why an image cannot be used, or return ""; decodes it, as truncated files open well."""
     from PIL import Image, UnidentifiedImageError
 
-    from ..models.pixels import is_animated  # which loads torch: `mosaic concepts` needs none
+    from ..models.pixels import is_animated
 
     try:
         with Image.open(path) as image:
@@ -253,7 +245,7 @@ def _read_caption(path: Path, warnings: list[str]) -> str | None:
     if not caption:
         warnings.append(f"{path.name} is empty; a template caption is used.")
         return None
-    if PLACEHOLDER not in caption:
-        warnings.append(f"{path.name} has no {PLACEHOLDER}; it is put in front.")
-        return f"{PLACEHOLDER}, {caption}"
+    if CONCEPT not in caption:
+        warnings.append(f"{path.name} has no {CONCEPT}; it is put in front.")
+        return f"{CONCEPT}, {caption}"
     return caption

@@ -7,7 +7,7 @@ import torch
 from einops import rearrange
 from PIL import Image
 
-from .captions import kind_of
+from .templates import kind_of
 
 # Least side of a window over the image's short side: below a half it would hold little but hair.
 SMALLEST_WINDOW = 0.5

@@ -1,23 +1,22 @@
 """The training set: every crop encoded once, kept on disk under a key of its contents."""
 
-import hashlib
-import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
-from ..configs.files import file_hash, replacing
+from ..configs.files import replacing
+from ..configs.progress import Report, silent
 from ..configs.settings import TrainSettings
 from ..models.pixels import flatten
-from .concept import Concept, open_images
+from .concept import Concept, ImageItem, open_image
 from .crops import Crop, make_crop
+from .identity import content_hash, data_digest, digest
 from .lighting import draw_lights, relit
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from ..models.base import BaseModel
 
 # Raise it when crops change, so that no latents of an older smalti are taken for ours.
-CACHE_VERSION = 4
+CACHE_VERSION = 5
 # Relit copies of every crop: so many that their colours are not learned by heart.
 LIGHTS = 8
 # Pixels that the encoder takes at once: four images of 512 px.
@@ -72,12 +71,12 @@ def build_latents(
     base: "BaseModel",
     settings: TrainSettings,
     cache: Path | None = None,
-    report: Callable[[int, int], None] | None = None,
+    report: Report = silent,
 ) -> LatentSet:
     """Return the concept's encoded crops.
 
-    They come from the folder `cache` when nothing that shapes them has changed. `report(done,
-    total)` is called after each image. Older files in `cache` are removed.
+    They come from the folder `cache` when nothing that shapes them has changed; `report` is told
+    of each image that is encoded. Older files in `cache` are removed.
     """
     digest = latents_digest(concept, base, settings)
     path = cache / f"latents-{digest}.safetensors" if cache else None
@@ -90,13 +89,6 @@ def build_latents(
     return LatentSet(**tensors, captions=captions, digest=digest)
 
 
-def data_digest(concept: Concept, settings: TrainSettings) -> str:
-    """Return a short key of what the user supplies: contents of images, masks and captions."""
-    masks = [_hash_of(item.mask) if settings.use_masks else "" for item in concept.images]
-    images = [_hash_of(item.path) for item in concept.images]
-    return _digest([images, masks, [item.caption for item in concept.images]])
-
-
 def latents_digest(concept: Concept, base: "BaseModel", settings: TrainSettings) -> str:
     """Return a short key of what the latents depend on: data, crop settings, encoder."""
     shaping = [
@@ -107,13 +99,14 @@ def latents_digest(concept: Concept, base: "BaseModel", settings: TrainSettings)
         settings.relit_share > 0,
         concept.class_word,
     ]
-    return _digest(
+    return digest(
         [
             CACHE_VERSION,
             data_digest(concept, settings),
             shaping,
             base.resolution,
-            _encoder_digest(base),
+            base.vae_fingerprint,
+            str(base.dtype),
         ]
     )
 
@@ -122,35 +115,35 @@ def _encode(
     concept: Concept,
     base: "BaseModel",
     settings: TrainSettings,
-    report: Callable[[int, int], None] | None,
+    report: Report,
 ) -> dict[str, torch.Tensor]:
     """Cut and encode image by image, so that no more than one image's crops are in memory."""
     rows, has_mask = [], []
     lights = LIGHTS if settings.relit_share else 0
-    for item, row in zip(concept.images, open_images(concept), strict=True):
-        image, mask = image_and_mask(row, settings.use_masks)
+    for item in concept.images:
+        image, mask = image_and_mask(item, settings.use_masks)
         has_mask.append(mask is not None)
         # Keyed by content, so that adding an image leaves the crops of the others as they were.
-        seed = (settings.seed, int(_hash_of(item.path)[:15], 16))
+        seed = (settings.seed, int(content_hash(item.path)[:15], 16))
         crops = [
             make_crop(image, mask, concept.class_word, base.resolution, k, settings.flip, seed)
             for k in range(settings.crops_per_image)
         ]
         rows.append(_encode_crops(base, crops, lights, Random(str(seed))))
-        if report:
-            report(len(rows), len(concept.images))
+        report(len(rows), len(concept.images), "encoding images")
     tensors = {key: torch.stack([row[key] for row in rows]) for key in rows[0]}
     return {**tensors, "has_mask": torch.tensor(has_mask)}
 
 
 def image_and_mask(
-    row: dict[str, Any], use_masks: bool = True
+    item: ImageItem, use_masks: bool = True
 ) -> "tuple[Image.Image, Image.Image | None]":
-    """The picture and mask of a row of `open_images`; a cut-out's transparency serves as mask."""
-    image, alpha = flatten(row["image"])
+    """The picture and mask of a concept's image; a cut-out's transparency serves as mask."""
+    opened, mask = open_image(item)
+    image, alpha = flatten(opened)
     if not use_masks:
         return image, None
-    return image, row["mask"] if row["mask"] is not None else alpha
+    return image, mask if mask is not None else alpha
 
 
 @torch.no_grad()
@@ -185,19 +178,3 @@ def _write(path: Path, tensors: dict[str, torch.Tensor]) -> None:
         old.unlink()
     with replacing(path) as temporary:
         save_file({key: value.contiguous() for key, value in tensors.items()}, temporary)
-
-
-def _hash_of(path: Path | None) -> str:
-    return file_hash(path) if path else ""
-
-
-def _encoder_digest(base: "BaseModel") -> str:
-    """Key of the VAE by a few values of every weight: hashing all takes longer than loading."""
-    weights = base.vae.state_dict().items()
-    return _digest(
-        [(name, list(w.shape), w.flatten()[:4].float().cpu().tolist()) for name, w in weights]
-    )
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]

@@ -12,7 +12,7 @@ from random import Random
 import torch
 from torch import Tensor
 
-from ..generate.guidance.band import mean_shift
+from ..models.band import mean_shift
 
 CELLS = 8  # per side: the band that mosaics take from the reference
 RELIT = "colored light"  # what the captions of such pictures end in

@@ -1,4 +1,4 @@
-"""The loss of stage one: masked means, soft background weight, min-SNR, attention regulariser."""
+"""The loss of stage one: masked means, weights of background and detail, attention regulariser."""
 
 from collections.abc import Mapping
 
@@ -48,50 +48,6 @@ def masked_mean(error: Tensor, weight: Tensor) -> Tensor:
     total = (error * weight).sum(dim=(1, 2, 3))
     count = weight.sum(dim=(1, 2, 3)) * error.shape[1]
     return total / count.clamp(min=torch.finfo(error.dtype).tiny)
-
-
-def add_noise(latents: Tensor, noise: Tensor, alphas: Tensor) -> Tensor:
-    """Return z_t = sqrt(a) z_0 + sqrt(1 - a) e (Ho et al. 2020, Eq. 4).
-
-    `alphas` [B] are the cumulative alphas at each sample's t.
-    """
-    a = alphas.view(-1, 1, 1, 1)
-    return a.sqrt() * latents + (1 - a).sqrt() * noise
-
-
-def prediction_target(
-    latents: Tensor, noise: Tensor, alphas: Tensor, prediction_type: str
-) -> Tensor:
-    """Return what the UNet should predict: e, v or z_0.
-
-    v = sqrt(a) e - sqrt(1 - a) z_0 (Salimans & Ho 2022).
-    """
-    if prediction_type == "epsilon":
-        return noise
-    if prediction_type == "sample":
-        return latents
-    if prediction_type != "v_prediction":
-        raise ValueError(f"unknown prediction type {prediction_type!r}")
-    a = alphas.view(-1, 1, 1, 1)
-    return a.sqrt() * noise - (1 - a).sqrt() * latents
-
-
-def min_snr_weight(alphas: Tensor, gamma: float, prediction_type: str) -> Tensor:
-    """Return the min-SNR weights [B] (Hang et al. 2023).
-
-    min(s, g) / s for e, min(s, g) / (s + 1) for v, min(s, g) for z_0, with s = a / (1 - a). gamma 0
-    gives ones. At zero-terminal SNR (a = 0) the limits are 1 for e and 0 for v.
-    """
-    if gamma == 0:
-        return torch.ones_like(alphas)
-    # min(s, g)/s = min(1, g/s) and min(s, g)/(s+1) = min(a, g(1-a)) are free of 0/0.
-    if prediction_type == "epsilon":
-        return (gamma * (1 - alphas) / alphas.clamp(min=torch.finfo(alphas.dtype).tiny)).clamp(
-            max=1
-        )
-    if prediction_type == "v_prediction":
-        return torch.minimum(alphas, gamma * (1 - alphas))
-    return (alphas / (1 - alphas)).clamp(max=gamma)
 
 
 def attention_loss(

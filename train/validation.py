@@ -5,24 +5,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
 
-from ..configs.files import replacing
 from ..configs.settings import TrainSettings
+from ..models.denoising import draw_pictures
 from ..models.edlora import set_active
-from ..models.pixels import to_pixels
-from .captions import fill
+from ..models.sheets import contact_sheet, in_rows
+from .templates import fill
 
 if TYPE_CHECKING:
     from ..models.base import BaseModel
-    from ..models.edlora import Adapter
+    from ..models.denoising import draw_pictures
+from ..models.edlora import Adapter
 
 # At scale 0 only the concept words act: what they hold without LoRA.
 SCALES = (0.0, 0.7, 1.0)
 CFG_SCALE = 7.5
 SCHEDULER = "dpm++"  # of second order: half as many steps as DDIM needs
-MARGIN = 4
-LABEL_HEIGHT = 18
 
 
 def validation_prompts(settings: TrainSettings, adapter: "Adapter") -> list[str]:
@@ -39,19 +37,18 @@ def grid_labels(settings: TrainSettings, adapter: "Adapter") -> list[str]:
 
 def draw_validation(base: "BaseModel", adapter: "Adapter", settings: TrainSettings) -> torch.Tensor:
     """Return images [scales, prompts, 3, H, W] in [0, 1]; a prompt's seed is its place."""
-    from ..generate.sampler import draw
-
     prompts = validation_prompts(settings, adapter)
     seeds = [settings.seed + place for place in range(len(prompts))]
-    steps = settings.validation_steps
     rows = []
     try:
-        with torch.no_grad():
-            for scale in SCALES:
-                set_active(base, [adapter.name], scale)
-                rows.append(
-                    draw(base, prompts, [adapter], seeds, steps, CFG_SCALE, scheduler=SCHEDULER)
+        for scale in SCALES:
+            set_active(base, [adapter.name], scale)
+            rows.append(
+                draw_pictures(
+                    base, prompts, [adapter], seeds, settings.validation_steps, CFG_SCALE,
+                    scheduler=SCHEDULER,
                 )
+            )  # fmt: skip
     finally:
         set_active(base, [adapter.name], 1.0)
     return torch.stack(rows)
@@ -59,35 +56,10 @@ def draw_validation(base: "BaseModel", adapter: "Adapter", settings: TrainSettin
 
 def save_grid(images: torch.Tensor, labels: Sequence[str], path: Path) -> None:
     """Write images [scales, prompts, 3, H, W] as one labelled PNG, a row per scale."""
-    rows, columns, _, height, width = images.shape
-    left = 64
-    size = (left + columns * (width + MARGIN), LABEL_HEIGHT + rows * (height + MARGIN))
-    sheet = Image.new("RGB", size, "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
-    for column, label in enumerate(labels):
-        pen.text(
-            (left + column * (width + MARGIN), 2),
-            _shorten(pen, label, width, font),
-            fill="black",
-            font=font,
-        )
-    for row, scale in enumerate(SCALES[:rows]):
-        top = LABEL_HEIGHT + row * (height + MARGIN)
-        pen.text((4, top + height // 2), f"scale {scale:g}", fill="black", font=font)
-        for column in range(columns):
-            picture = Image.fromarray(to_pixels(images[row, column]))
-            sheet.paste(picture, (left + column * (width + MARGIN), top))
-    with replacing(path) as temporary:
-        sheet.save(temporary, format="PNG")
-
-
-def _shorten(
-    pen: ImageDraw.ImageDraw,
-    text: str,
-    width: int,
-    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
-) -> str:
-    """Cut a label so that it does not run into its neighbour's."""
-    while text and pen.textlength(text, font=font) > width:
-        text = text[:-2].rstrip() + "…" if len(text) > 2 else ""
-    return text
+    contact_sheet(
+        in_rows(images.flatten(0, 1), images.shape[1]),
+        path,
+        columns=labels,
+        names=[f"scale {scale:g}" for scale in SCALES[: len(images)]],
+        side=max(images.shape[-2:]),
+    )

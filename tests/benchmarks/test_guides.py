@@ -4,35 +4,34 @@ import json
 
 import guides
 import pytest
-import torch
-from guides import ROWS, Found, Scene, draw, draw_curves, measure, settings_of
+from guides import ROWS, RowResult, choose_rows, draw_curves, draw_seeds, measure
 from PIL import Image
+from scenes import Scene, draw_row, row_settings
 from typer.testing import CliRunner
 
-WORDS = Scene({"tile_prompt": ("a cat",), "ref_prompt": "a dog"})
+WORDS = Scene({"tile_prompt": ("a cat",), "ref_prompt": "a dog", "reference_steps": 2})
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_every_row_resolves_and_differs_from_the_default(name):
-    plain = settings_of("fast", None, WORDS, "8x8", 0).mosaic
-    mosaic = settings_of(ROWS[name], None, WORDS, "8x8", 0).mosaic
-    assert (mosaic == plain) == (name == "fast" or is_default(name, plain))
-    assert (mosaic.tile_prompt, mosaic.grid) == (("a cat",), "8x8")
+def test_every_row_sets_what_it_says(name: str):
+    preset, _, changes = ROWS[name].partition("+")
+    plain = row_settings(preset, None, WORDS, "4x5", 3).mosaic.flat()
+    found = row_settings(ROWS[name], None, WORDS, "4x5", 3).mosaic.flat()
+    said = dict(change.split("=") for change in changes.split(",") if change)
+    assert (found["grid"], found["seed"], found["tile_prompt"]) == ("4x5", 3, ("a cat",))
+    for key, value in said.items():
+        assert str(found[key]).lower() == value or float(found[key]) == float(value)
+    if "guide" not in said:  # another guide reads other settings
+        assert {key for key in plain if found[key] != plain[key]} <= set(said)
 
 
-def is_default(name: str, plain) -> bool:
-    """A row of the sweep may be where the default lies."""
-    changes = ROWS[name].partition("+")[2].split(",")
-    pairs = (change.split("=") for change in changes)
-    return ROWS[name].startswith("fast+") and all(str(getattr(plain, k)) == v for k, v in pairs)
-
-
-def test_means_over_seeds_and_shares_of_the_first(tmp_path, tiny_sd):
-    folders = [tmp_path / str(seed) for seed in (0, 1)]
-    for seed, folder in enumerate(folders):
-        settings = settings_of("fast+steps=2", str(tiny_sd), WORDS, "1x2", seed)
-        seconds = draw(settings, folder)
-        assert draw(settings, folder) == seconds > 0, "not drawn again"
+@pytest.mark.slow
+def test_a_row_is_drawn_once_and_measured(tmp_path, tiny_sd):
+    drawn = draw_seeds(WORDS, "fast+steps=2", str(tiny_sd), "1x2", [0, 1], tmp_path / "words")
+    folders, seconds = drawn
+    assert len(set(folders)) == 2 and min(seconds) > 0
+    again = row_settings("fast+steps=2", str(tiny_sd), WORDS, "1x2", 1)
+    assert draw_row(again, folders[1]) == seconds[1], "not drawn again"
     found = measure("row", folders, [2.0, 4.0], lambda tiles: float(len(tiles)))
     assert (found.seconds, found.score, len(found.pyramid)) == (3.0, 2.0, 4)
     values = [
@@ -40,20 +39,25 @@ def test_means_over_seeds_and_shares_of_the_first(tmp_path, tiny_sd):
         for folder in folders
     ]
     assert found.psnr == pytest.approx(sum(values) / 2)
-    slow = Found("slow", 20.0, 0.5, (0.1,) * 4, 0.4, 30.0)
-    assert found.cells(slow)[-1] == "0.100"
+
+
+def test_seconds_are_a_share_of_the_first_rows():
+    fast, slow = (RowResult("row", 20.0, 0.5, (0.1,) * 4, 0.4, s) for s in (3.0, 30.0))
+    assert float(fast.cells(slow)[-1]) == 0.1 and float(slow.cells(slow)[-1]) == 1
 
 
 def test_a_curve_is_drawn_per_scene(tmp_path):
-    found = [Found(str(i), 20.0, 0.1 * i, (0.1,) * 4, 0.4, 1.0) for i in range(3)]
+    found = [RowResult(str(i), 20.0, 0.1 * i, (0.1,) * 4, 0.4, 1.0) for i in range(3)]
     draw_curves({"photo": found, "demo": found}, tmp_path / "curve.png")
     with Image.open(tmp_path / "curve.png") as picture:
         assert picture.width > 2 * picture.height
 
 
-def test_words_score_the_tiles_that_show_them():
-    score = guides.scoring(Scene({"tile_prompt": ("a red ball",)}))
-    assert isinstance(score(torch.rand(2, 3, 64, 64)), float)
+def test_rows_are_chosen_by_name_and_added_by_text():
+    chosen = choose_rows("fast; paper, 20 steps", ["fast+steps=9"])
+    assert list(chosen) == ["fast", "paper, 20 steps", "fast+steps=9"]
+    assert chosen["paper, 20 steps"] == guides.PAPER_20
+    assert list(choose_rows("", [])) == list(ROWS)
 
 
 def test_unknown_rows_are_named():

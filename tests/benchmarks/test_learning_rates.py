@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from learning_rates import parse_ranks, parse_rates, table_rows
+from learning_rates import parse_rates, table_rows
 from PIL import Image
 from sweep import Rates, Result, combined, copy_concept, folder_name, read_result, run_combination
 
@@ -22,15 +22,13 @@ class BrightnessJudge:
 def test_one_rate_keeps_the_published_ratio():
     assert parse_rates("1e-4,1e-3") == [(1e-3, 1e-5, 1e-4), (1e-2, 1e-4, 1e-3)]
     assert parse_rates("1e-2/2e-4/3e-3") == [(1e-2, 2e-4, 3e-3)]
-    assert parse_ranks("4,16") == [4, 16]
 
 
 @pytest.mark.parametrize("text", ["", "fast", "1e-3/1e-4", "1e-3,"])
 def test_bad_rates_are_refused(text):
-    with pytest.raises(InputError, match="--rates"):
+    with pytest.raises(InputError) as raised:
         parse_rates(text)
-    with pytest.raises(InputError, match="--ranks"):
-        parse_ranks(text)
+    assert "--rates" in str(raised.value)
 
 
 def test_ruined_images_never_lead_the_table():
@@ -67,6 +65,7 @@ def test_a_copy_has_photos_masks_and_captions_only(source, tmp_path):
     assert {path.name for path in copy.iterdir()} == kept
 
 
+@pytest.mark.slow
 def test_a_combination_is_trained_once(source, tiny_settings, tmp_path, monkeypatch):
     import sweep
 

@@ -3,7 +3,8 @@
 import torch
 from pulled_photos import joined, pulled
 
-from smalti.generate.grid import Grid, split_blocks
+from smalti.generate.blocks import split_blocks
+from smalti.generate.grid import Grid
 
 CELLS = 8
 

@@ -261,7 +261,7 @@ def test_refusals_of_train(studio: Path):
 
 def test_refusals_of_gen(studio: Path):
     refused(typed("gen", "--tile-prompt", "x", "--retile", "3;5", cwd=studio), "ROW,COL", "3;5")
-    refused(typed("gen", "--tile-prompt", "x", "--level", "9", cwd=studio), "mosaic.level")
+    refused(typed("gen", "--tile-prompt", "x", "--level", "9", cwd=studio), "level", "9")
     refused(typed("gen", "--config", "no.toml", cwd=studio), "no.toml")
 
 

@@ -7,20 +7,19 @@ import torch
 @pytest.fixture
 def base(tiny_base):
     """The shared tiny base; whatever a test attached to it is removed afterwards."""
-    from smalti.models.attention import install_layerwise_attention
     from smalti.models.edlora import detach
 
     yield tiny_base
     for adapter in list(tiny_base.adapters.values()):
         detach(tiny_base, adapter)
     tiny_base.unet.disable_gradient_checkpointing()
-    install_layerwise_attention(tiny_base.unet)
+    tiny_base.set_attention(gradients=True)
 
 
 @pytest.fixture
 def trained(base):
     """Attach an adapter and move every parameter away from its start, as training would."""
-    from smalti.configs.settings import TrainSettings
+    from smalti.configs.train import TrainSettings
     from smalti.models.edlora import attach_new, parameter_groups
 
     def attach(name: str = "sylvie", seed: int = 0, **settings):
@@ -34,6 +33,21 @@ def trained(base):
         return adapter
 
     return attach
+
+
+@pytest.fixture
+def frozen_tensors():
+    """Every base tensor under a name that does not depend on attached adapters."""
+
+    def tensors(base) -> dict[str, torch.Tensor]:
+        return {
+            f"{part}.{key.replace('.base_layer', '')}": value.clone()
+            for part in ("unet", "text_encoder", "vae")
+            for key, value in getattr(base, part).state_dict().items()
+            if "lora_" not in key and ".tables." not in key
+        }
+
+    return tensors
 
 
 @pytest.fixture

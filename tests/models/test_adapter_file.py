@@ -9,17 +9,20 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from refusals import refused
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tiny import make_tiny_sd
 
-from smalti.configs.errors import InputError, SmaltiError
-from smalti.configs.settings import BaseSettings
+from smalti.configs.base import BaseSettings
+from smalti.configs.errors import SmaltiError
+from smalti.configs.train import TrainSettings
 from smalti.models.attention import fold
-from smalti.models.base import load_base
+from smalti.models.bases import load_base
 from smalti.models.conditioning import encode_prompts
 from smalti.models.edlora import (
     adapter_state,
+    attach_new,
     detach,
     load_adapter,
     read_metadata,
@@ -29,7 +32,8 @@ from smalti.models.edlora import (
 # --- saving and loading -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("settings", [{}, {"lora_alpha": 8, "rank": 4}, {"method": "lora"}])
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [{"lora_alpha": 8, "rank": 4}, {"method": "lora"}])
 def test_roundtrip_gives_the_same_output(base, trained, tiny_settings, tmp_path, settings, predict):
     adapter = trained(**settings)
     path = tmp_path / "edlora.safetensors"
@@ -74,12 +78,10 @@ def test_file_layout_and_header(base, trained, tmp_path):
     assert [name.name for name in path.parent.iterdir()] == [path.name]  # nothing temporary
 
 
-@pytest.mark.parametrize("settings", [{}, {"lora_alpha": 8, "rank": 4}])
-def test_stock_diffusers_loads_the_file_and_gives_our_output(
-    base, trained, tiny_sd, tmp_path, settings
-):
+@pytest.mark.slow
+def test_stock_diffusers_loads_the_file_and_gives_our_output(base, trained, tiny_sd, tmp_path):
     """LoRA by `load_lora_weights`; the words arrive as folded prompt embeddings."""
-    adapter = trained(**settings)
+    adapter = trained(lora_alpha=8, rank=4)
     save_adapter(base, adapter, tmp_path / "edlora.safetensors")
     pipeline = StableDiffusionPipeline.from_pretrained(tiny_sd, safety_checker=None)
     pipeline.set_progress_bar_config(disable=True)
@@ -99,12 +101,12 @@ def test_stock_diffusers_loads_the_file_and_gives_our_output(
         prompt_embeds=fold(text[:1]),
         negative_prompt_embeds=fold(text[1:]),
         latents=latents,
-        num_inference_steps=3,
+        num_inference_steps=2,
         guidance_scale=3.0,
         output_type="latent",
     ).images
     scheduler = base.scheduler("ddim")
-    scheduler.set_timesteps(3)
+    scheduler.set_timesteps(2)
     for timestep in scheduler.timesteps:
         with torch.no_grad():
             one, none = base.unet(latents.repeat(2, 1, 1, 1), timestep, text).sample.split(1)
@@ -115,22 +117,32 @@ def test_stock_diffusers_loads_the_file_and_gives_our_output(
 # --- files that cannot be used ----------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def finished(tiny_base, tmp_path_factory) -> bytes:
+    """The content of an adapter's file."""
+    path = tmp_path_factory.mktemp("finished") / "edlora.safetensors"
+    adapter = attach_new(tiny_base, "sylvie", "girl", TrainSettings())
+    save_adapter(tiny_base, adapter, path)
+    detach(tiny_base, adapter)
+    return path.read_bytes()
+
+
 @pytest.fixture
-def saved(base, trained, tmp_path) -> Path:
+def saved(finished, tmp_path) -> Path:
+    """An adapter's file that a test may damage."""
     path = tmp_path / "edlora.safetensors"
-    adapter = trained()
-    save_adapter(base, adapter, path)
-    detach(base, adapter)
+    path.write_bytes(finished)
     return path
 
 
+@pytest.mark.slow
 def test_adapter_of_another_base(saved, base, tmp_path):
     folder = make_tiny_sd(tmp_path / "other", seed=1)
     other = load_base(BaseSettings(name="other", source=str(folder), resolution=64))
-    with pytest.raises(InputError, match="trained for base 'tiny', not 'other'.*--base tiny"):
+    with refused("'tiny'", "'other'", "--base tiny"):
         load_adapter(other, saved)
     renamed = load_base(BaseSettings(name="tiny", source=str(folder), resolution=64))
-    with pytest.raises(InputError, match="other weights of base 'tiny'"):
+    with refused("'tiny'", base.fingerprint, renamed.fingerprint):
         load_adapter(renamed, saved)
     assert not other.adapters and not renamed.adapters
 
@@ -139,7 +151,7 @@ def test_adapter_of_another_base(saved, base, tmp_path):
 def test_truncated_file(saved, base, keep):
     saved.write_bytes(saved.read_bytes()[:keep])
     for read in (read_metadata, lambda path: load_adapter(base, path)):
-        with pytest.raises(InputError, match="edlora.safetensors is damaged.*train the concept"):
+        with refused("edlora.safetensors", "mosaic-train"):
             read(saved)
     assert not base.adapters
 
@@ -153,15 +165,15 @@ def test_garbage_foreign_missing_and_newer_files(saved, base, tmp_path):
     save_file(tensors, newer, metadata={"edlora": json.dumps({"format": 99})})
     bare = tmp_path / "bare"
     save_file(tensors, bare, metadata={"edlora": json.dumps({"format": 1})})
-    for path, message in (
-        (garbage, "is damaged"),
-        (foreign, "was not made by smalti"),
-        (tmp_path / "none", "There is no adapter at"),
-        (tmp_path, "cannot be read"),
-        (newer, "newer smalti"),
-        (bare, "its header lacks 'tokens'"),
+    for path, detail in (
+        (garbage, ""),
+        (foreign, "edlora"),
+        (tmp_path / "none", ""),
+        (tmp_path, ""),
+        (newer, "format 99"),
+        (bare, "'tokens'"),
     ):
-        with pytest.raises(InputError, match=message):
+        with refused(str(path), detail):
             load_adapter(base, path)
 
 
@@ -169,14 +181,14 @@ def test_missing_and_misshapen_tensors(saved, base):
     with safe_open(saved, framework="pt") as file:
         header = file.metadata()
     whole = load_file(saved)
-    for change, message in (
+    for change, key in (
         (lambda t: t.pop("edlora.<sylvie-2>.layers"), "<sylvie-2>"),
-        (lambda t: t.update({"edlora.<sylvie-1>.layers": torch.zeros(3, 32)}), "shape"),
+        (lambda t: t.update({"edlora.<sylvie-1>.layers": torch.zeros(3, 32)}), "[3, 32]"),
     ):
         tensors = dict(whole)
         change(tensors)
         save_file(tensors, saved, metadata=header)
-        with pytest.raises(InputError, match=f"is damaged.*{message}"):
+        with refused(str(saved), key):
             load_adapter(base, saved)
         assert not base.adapters
 
@@ -189,7 +201,7 @@ def test_unwritable_target_keeps_what_was_there(base, trained, tmp_path, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(SmaltiError, match="disk is full: .*edlora.safetensors was not written"):
+    with refused(str(path), kind=SmaltiError):
         save_adapter(base, adapter, path)
     assert path.read_bytes() == b"older" and len(list(tmp_path.iterdir())) == 1
 

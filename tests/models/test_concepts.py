@@ -1,12 +1,10 @@
 """Concept folders and their adapters are found by name, by path, and without torch."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from refusals import refused
 
-from smalti.configs.errors import InputError
 from smalti.models.concepts import concept_folders, find_adapter, find_concept
 
 
@@ -33,26 +31,20 @@ def test_a_concept_is_found_by_name_and_by_path(concepts: Path):
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "named"),
     [
-        ("silvie", "Nearest: sylvie"),
-        ("zzz", "Known: eileen, sylvie"),
-        ("sylvie", "not trained yet; type: mosaic-train .*sylvie"),
-        ("gone.safetensors", "does not exist"),
+        ("silvie", ['"silvie"', "sylvie"]),
+        ("zzz", ['"zzz"', "eileen", "sylvie"]),
+        ("sylvie", ['"sylvie"', "mosaic-train", "sylvie"]),
+        ("gone.safetensors", ["gone.safetensors"]),
     ],
 )
-def test_what_is_not_there_is_explained(concepts: Path, name: str, words: str):
-    with pytest.raises(InputError, match=words):
+def test_what_is_not_there_is_explained(concepts: Path, name: str, named: list[str]):
+    with refused(*named):
         find_adapter(name, concepts)
 
 
 def test_an_empty_folder_says_how_to_begin(tmp_path: Path):
     assert not (tmp_path / "concepts").exists()
-    with pytest.raises(InputError, match=r"at least 3 images .* mosaic-train .*concepts.mug"):
+    with refused("mosaic-train", str(tmp_path / "concepts" / "mug")):
         find_concept("mug", tmp_path / "concepts")
-
-
-def test_nothing_here_needs_torch():
-    code = "import sys, smalti.models.concepts, smalti.configs.files; print('torch' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert run.stdout.strip() == "False"

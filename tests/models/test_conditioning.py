@@ -1,194 +1,12 @@
-"""Concept words, layer-wise prompts, cross-attention order and recorded maps."""
+"""Prompts with concept words, encoded with one text per cross-attention layer."""
 
 from copy import deepcopy
 
 import pytest
 import torch
-from diffusers.models.attention_processor import AttnProcessor2_0
 from torch import nn
 
-from smalti.configs.errors import InputError
-from smalti.models.attention import (
-    AttentionRecorder,
-    cross_attention_names,
-    fold,
-    install_layerwise_attention,
-)
-from smalti.models.conditioning import (
-    ConceptEmbedding,
-    concept_key,
-    concept_token_names,
-    encode_prompts,
-    prompt_ids,
-)
-
-
-def random_text(base, batch: int = 2, seed: int = 0) -> torch.Tensor:
-    """Different text for every layer, [B, L, 77, D]."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(batch, base.layers, 77, base.embedding_dim, generator=generator)
-
-
-def predict(base, text: torch.Tensor) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(5)
-    latents = torch.randn(len(text), 4, 8, 8, generator=generator)
-    return base.unet(latents, torch.tensor(500), text).sample
-
-
-# --- cross-attention --------------------------------------------------------------------------
-
-
-def test_layers_are_numbered_in_the_order_of_the_forward_pass(base):
-    reached, hooks = [], []
-    for name, module in base.unet.named_modules():
-        if name.endswith("attn2"):
-            hooks.append(module.register_forward_hook(lambda *_, name=name: reached.append(name)))
-    with torch.no_grad():
-        predict(base, random_text(base))
-    for hook in hooks:
-        hook.remove()
-    assert cross_attention_names(base.unet) == reached
-    listed = [name for name in base.unet.attn_processors if "attn2" in name]
-    assert [name.removesuffix(".processor") for name in listed] != reached  # down, up, mid
-
-
-def test_every_layer_reads_its_own_text(base):
-    text, read, hooks = random_text(base), [], []
-    for name in cross_attention_names(base.unet):
-        to_k = base.unet.get_submodule(name).to_k
-        hooks.append(to_k.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0])))
-    with torch.no_grad():
-        predict(base, text)
-    for hook in hooks:
-        hook.remove()
-    for index, seen in enumerate(read):
-        assert torch.equal(seen, text[:, index])
-
-
-@torch.no_grad()
-def test_folded_and_repeated_text_equal_plain_text(base):
-    plain = random_text(base)[:, 0]
-    layered = plain[:, None].repeat(1, base.layers, 1, 1)
-    expected = predict(base, plain)
-    torch.testing.assert_close(predict(base, layered), expected)
-    torch.testing.assert_close(predict(base, fold(layered)), expected)
-
-
-@torch.no_grad()
-def test_folded_text_equals_4d_text_with_different_layers(base):
-    text = random_text(base)
-    assert fold(text).shape == (2, base.layers * 77, base.embedding_dim)
-    torch.testing.assert_close(predict(base, fold(text)), predict(base, text))
-    assert (predict(base, text) - predict(base, text[:, 0])).abs().max() > 1e-3
-
-
-def test_texts_one_by_one_equal_4d_text_and_have_its_gradient(base):
-    text = random_text(base)
-    found = []
-    for form in (lambda t: t, lambda t: t.unbind(1)):
-        leaf = text.clone().requires_grad_()
-        output = base.unet(torch.ones(2, 4, 8, 8), torch.tensor(500), form(leaf)).sample
-        output.square().sum().backward()
-        found.append((output.detach(), leaf.grad))
-    for one, other in zip(*found, strict=True):
-        assert torch.equal(one, other)
-    assert all(found[0][1][:, layer].abs().max() > 0 for layer in range(base.layers))
-
-
-@torch.no_grad()
-def test_layerwise_attention_equals_diffusers_own_on_plain_text(base):
-    stock = deepcopy(base.unet)
-    stock.set_attn_processor(AttnProcessor2_0())
-    plain = random_text(base)[:, 0]
-    latents = torch.ones(2, 4, 8, 8)
-    expected = stock(latents, torch.tensor(500), plain).sample
-    torch.testing.assert_close(base.unet(latents, torch.tensor(500), plain).sample, expected)
-
-
-@pytest.mark.parametrize(("size", "kernel"), [(8, "AttnProcessor"), (64, "AttnProcessor2_0")])
-def test_a_cpu_holds_only_small_attention_maps_whole(base, size, kernel):
-    unet = deepcopy(base.unet).to("cpu")
-    unet.register_to_config(sample_size=size)
-    install_layerwise_attention(unet)
-    used = {type(p).__name__ for name, p in unet.attn_processors.items() if "attn1" in name}
-    assert used == {kernel}
-
-
-def test_the_recorder_collects_probabilities_only_while_open(base):
-    recorder, text = AttentionRecorder(), random_text(base)
-    expected = predict(base, text)
-    install_layerwise_attention(base.unet, recorder)
-    predict(base, text)
-    assert recorder.maps == []
-    with recorder:
-        recorded = predict(base, text)
-    torch.testing.assert_close(recorded, expected)
-    assert [layer for layer, _ in recorder.maps] == list(range(16))
-    for _, maps in recorder.maps:
-        assert maps.shape[0] == 2 and maps.shape[3] == 77
-        torch.testing.assert_close(maps.sum(-1), torch.ones(maps.shape[:3]))
-    sizes = {maps.shape[2] for _, maps in recorder.maps}
-    assert sizes == {64, 16, 4, 1}
-    with recorder:
-        predict(base, text)
-    assert len(recorder.maps) == 16  # entering starts afresh
-
-
-def test_recorded_maps_match_a_reference_softmax(base):
-    """Query and key are caught by hooks on the projections of layer 3."""
-    caught, text = {}, random_text(base)
-    attn = base.unet.get_submodule(cross_attention_names(base.unet)[3])
-    hooks = [
-        getattr(attn, key).register_forward_hook(lambda *a, key=key: caught.setdefault(key, a[2]))
-        for key in ("to_q", "to_k")
-    ]
-    recorder = AttentionRecorder()
-    install_layerwise_attention(base.unet, recorder)
-    with torch.no_grad(), recorder:
-        predict(base, text)
-    for hook in hooks:
-        hook.remove()
-    maps = recorder.maps[3][1]
-    width = caught["to_q"].shape[-1] // attn.heads
-    for head in range(attn.heads):
-        span = slice(head * width, (head + 1) * width)
-        scores = caught["to_q"][..., span] @ caught["to_k"][..., span].mT / width**0.5
-        torch.testing.assert_close(maps[:, head], scores.softmax(-1))
-
-
-def test_checkpointing_records_once_and_gives_the_same_gradients(base):
-    """The trap: recomputation in the backward pass visits every layer a second time."""
-
-    def run() -> torch.Tensor:
-        text = random_text(base).requires_grad_()
-        with recorder:
-            output = predict(base, text)
-        assert len(recorder.maps) == 16
-        loss = output.square().mean()
-        loss = loss + sum(maps[..., 3].square().mean() for _, maps in recorder.maps)
-        (gradient,) = torch.autograd.grad(loss, text)
-        assert len(recorder.maps) == 16
-        return gradient
-
-    recorder = AttentionRecorder()
-    install_layerwise_attention(base.unet, recorder)
-    expected = run()
-    base.unet.enable_gradient_checkpointing()
-    base.unet.train()
-    try:
-        torch.testing.assert_close(run(), expected)
-    finally:
-        base.unet.eval()
-
-
-# --- words and prompts ------------------------------------------------------------------------
-
-
-def test_names_of_concept_words():
-    assert concept_token_names("Sylvie") == ["<sylvie-1>", "<sylvie-2>"]
-    assert concept_token_names("Harry Potter.v2", words=1) == ["<harry-potter-v2-1>"]
-    with pytest.raises(InputError, match="cannot name a concept"):
-        concept_key("日本")
+from smalti.models.conditioning import ConceptEmbedding, encode_prompts, prompt_ids
 
 
 @pytest.mark.parametrize("prompt", ["", "a cat", "A  Red CAT, close-up!", "a cat " * 60])
@@ -238,7 +56,7 @@ def test_encoding_equals_one_stock_pass_per_layer(base, trained):
     adapter = trained()
     prompts = [f"a photo of a {adapter.trigger} on a hill", "a cat"]
     text = encode_prompts(base, prompts, [adapter])
-    assert text.shape == (2, 16, 77, base.embedding_dim)
+    assert text.shape == (2, 16, 77, base.concepts.embedding_dim)
     size = base.concepts.num_embeddings
     reference = deepcopy(base.text_encoder)
     for layer in range(16):

@@ -3,34 +3,22 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from refusals import refused
 
-from smalti.configs.errors import InputError
-from smalti.configs.settings import TrainSettings
+from smalti.configs.train import TrainSettings
 from smalti.models.attention import cross_attention_names
-from smalti.models.base import load_base
+from smalti.models.bases import load_base
 from smalti.models.conditioning import encode_prompts
 from smalti.models.edlora import (
     adapter_state,
     attach_new,
     detach,
-    fused,
     load_adapter,
     load_adapter_state,
     parameter_groups,
     save_adapter,
     set_active,
 )
-
-
-def frozen_tensors(base) -> dict[str, torch.Tensor]:
-    """Every base tensor under a name that does not depend on attached adapters."""
-    return {
-        f"{part}.{key.replace('.base_layer', '')}": value.clone()
-        for part in ("unet", "text_encoder", "vae")
-        for key, value in getattr(base, part).state_dict().items()
-        if "lora_" not in key and ".tables." not in key
-    }
-
 
 # --- what is trained --------------------------------------------------------------------------
 
@@ -44,7 +32,7 @@ def test_number_of_trained_values(base, method, rank):
     count = {
         name: sum(value.numel() for value in group["params"]) for name, group in groups.items()
     }
-    width = base.embedding_dim
+    width = base.concepts.embedding_dim
     assert count["embedding"] == 2 * (16 if method == "edlora" else 1) * width
     assert count["text_encoder"] == 2 * 4 * rank * (width + width)  # two layers
     expected = 0
@@ -65,7 +53,22 @@ def test_number_of_trained_values(base, method, rank):
     assert all(group["weight_decay"] == 0.01 for group in groups.values())
 
 
-def test_training_moves_the_adapter_and_leaves_the_base_bit_for_bit(base):
+def test_all_targets_are_every_linear_and_convolution_of_the_unet(base):
+    """Each is named, but for the two that embed the timestep."""
+    layers = {
+        name.removesuffix(".base_layer")  # peft's wrappers stay when an adapter goes
+        for name, layer in base.unet.named_modules()
+        if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d) and ".lora_" not in name
+    }
+    adapter = attach_new(base, "sylvie", "girl", TrainSettings(targets="all"))
+    names = {key.removeprefix("unet.") for key in adapter_state(base, adapter) if "lora_A" in key}
+    found = {name.removesuffix(".lora_A.weight") for name in names}
+    learns = {name for name in found if not name.startswith("text_encoder")}
+    assert layers - learns == {"time_embedding.linear_1", "time_embedding.linear_2"}
+    assert learns <= layers
+
+
+def test_training_moves_the_adapter_and_leaves_the_base_bit_for_bit(base, frozen_tensors):
     before = frozen_tensors(base)
     settings = TrainSettings()
     adapter = attach_new(base, "sylvie", "girl", settings)
@@ -98,29 +101,7 @@ def test_a_new_adapter_changes_nothing_but_its_words(base, predict):
     assert (predict(base, f"a {adapter.words[0]}", [adapter]) - girl).abs().max() > 1e-4
 
 
-def test_first_word_has_the_length_of_the_bases_words(base):
-    adapter = attach_new(base, "sylvie", "girl", TrainSettings())
-    usual = base.concepts.weight.norm(dim=1).median()
-    first = adapter.embeddings[0].detach()
-    assert 0.5 * usual < first[0].norm() < 1.4 * usual
-    assert torch.equal(first, first[:1].expand_as(first))
-
-
-def test_class_word_of_several_tokens_is_their_mean(base):
-    adapter = attach_new(base, "bear", "teddy bear", TrainSettings())
-    ids = base.tokenizer("teddy bear", add_special_tokens=False).input_ids
-    assert len(ids) == 2
-    expected = (base.concepts.weight[ids[0]] + base.concepts.weight[ids[1]]) / 2
-    torch.testing.assert_close(adapter.embeddings[1, 7].detach(), expected)
-
-
-@pytest.mark.parametrize(("word", "hint"), [("grl", "girl"), ("xqzvk", "person"), ("", "person")])
-def test_unknown_class_word_is_refused_with_a_suggestion(base, word, hint):
-    with pytest.raises(InputError, match=f"is unknown to base 'tiny'.*{hint}"):
-        attach_new(base, "sylvie", word, TrainSettings())
-    assert not base.adapters
-
-
+@pytest.mark.slow
 def test_a_start_depends_on_its_seed_only(base):
     states = []
     for global_seed, seed in ((1, 0), (2, 0), (2, 1)):
@@ -133,8 +114,8 @@ def test_a_start_depends_on_its_seed_only(base):
     assert not torch.equal(states[0][key], states[2][key])
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_adapter_weights_are_fp32_on_a_half_precision_base(tiny_settings, dtype):
+def test_adapter_weights_are_fp32_on_a_half_precision_base(tiny_settings):
+    dtype = torch.bfloat16
     half = load_base(tiny_settings, device="cpu", dtype=dtype)
     settings = TrainSettings()
     adapter = attach_new(half, "sylvie", "girl", settings)
@@ -158,7 +139,7 @@ def test_state_is_copied_in_place(base, trained):
     assert adapter.embeddings is parameter
     assert torch.equal(parameter[0], saved["edlora.<sylvie-1>.layers"])
     saved.pop("edlora.<sylvie-2>.layers")
-    with pytest.raises(InputError, match="sylvie-2"):
+    with refused("<sylvie-2>"):
         load_adapter_state(base, adapter, saved)
 
 
@@ -168,22 +149,27 @@ def test_state_is_copied_in_place(base, trained):
 def test_names_that_differ_by_case_only_collide_and_can_be_renamed(base, trained, tmp_path):
     path = tmp_path / "a.safetensors"
     save_adapter(base, trained("Cat"), path)
-    with pytest.raises(InputError, match="'cat' is loaded already"):
+    with refused("'cat'"):
         load_adapter(base, path)
     other = load_adapter(base, path, name="tom")
     assert other.trigger == "<tom-1> <tom-2>"
     assert set(base.adapters) == {"cat", "tom"}
 
 
-def test_each_adapter_acts_alone_when_switched_on(base, trained, tiny_settings, tmp_path, predict):
-    """Reference: a base on which only that one adapter was ever loaded."""
-    for seed, name in enumerate(("sylvie", "eileen")):
-        save_adapter(base, trained(name, seed=seed), tmp_path / name)
-    for name in ("sylvie", "eileen"):
-        alone = load_base(tiny_settings, device="cpu")
-        expected = predict(alone, "a girl", [load_adapter(alone, tmp_path / name)])
+@pytest.mark.slow
+def test_each_adapter_acts_alone_when_switched_on(base, trained, tmp_path, predict):
+    """Reference: the base while no other adapter was there."""
+    sylvie = trained("sylvie")
+    save_adapter(base, sylvie, tmp_path / "sylvie")
+    expected = {"sylvie": predict(base, "a girl")}
+    detach(base, sylvie)
+    trained("eileen", seed=1)
+    expected["eileen"] = predict(base, "a girl")
+    load_adapter(base, tmp_path / "sylvie")
+    for name in ("eileen", "sylvie"):
         set_active(base, [name])
-        torch.testing.assert_close(predict(base, "a girl"), expected)
+        torch.testing.assert_close(predict(base, "a girl"), expected[name])
+    assert (expected["eileen"] - expected["sylvie"]).abs().max() > 1e-3
 
 
 def test_scale_is_that_of_the_lora_update(base, trained, predict):
@@ -214,6 +200,7 @@ def test_scale_is_that_of_the_lora_update(base, trained, predict):
     torch.testing.assert_close(predict(base, "a girl"), plain)
 
 
+@pytest.mark.slow
 def test_switching_leaves_gradients_as_they_were(base, trained, tmp_path):
     save_adapter(base, trained("frozen"), tmp_path / "f")
     detach(base, base.adapters["frozen"])
@@ -234,50 +221,14 @@ def test_switching_leaves_gradients_as_they_were(base, trained, tmp_path):
 def test_unknown_adapter_and_detaching(base, trained, predict):
     plain = predict(base, "a girl")
     adapter = trained()
-    with pytest.raises(InputError, match="'eileen' is not loaded"):
+    with refused("'eileen'", "'tiny'"):
         set_active(base, ["sylvie", "eileen"])
     detach(base, adapter)
     assert not base.adapters and not base.concepts.tables
     torch.testing.assert_close(predict(base, "a girl"), plain)
 
 
-@pytest.mark.parametrize("name", ["train", "type", "keys", "half"])
-def test_a_concept_may_be_named_like_a_method_of_torch(base, name):
-    adapter = attach_new(base, name, "girl", TrainSettings())
+def test_a_concept_may_be_named_like_a_method_of_torch(base):
+    adapter = attach_new(base, "train", "girl", TrainSettings())
     assert base.concepts.ids(adapter.peft_name).shape == (2, base.layers)
     detach(base, adapter)
-
-
-# --- fused for sampling -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("scale", [1.0, 0.7])
-def test_fused_weights_draw_the_same_and_come_back_bit_for_bit(base, trained, predict, scale):
-    adapter, before = trained(), frozen_tensors(base)
-    set_active(base, [adapter.name], scale)
-    prompt = f"a {adapter.trigger}"
-    apart = predict(base, prompt, [adapter])
-    with fused(base.unet):
-        assert any(
-            not torch.equal(value, before[key]) for key, value in frozen_tensors(base).items()
-        )
-        together = predict(base, prompt, [adapter])
-    assert torch.allclose(apart, together, atol=1e-5)
-    assert all(torch.equal(value, before[key]) for key, value in frozen_tensors(base).items())
-    assert torch.equal(predict(base, prompt, [adapter]), apart)
-
-
-def test_weights_come_back_after_an_error(base, trained):
-    adapter, before = trained(), frozen_tensors(base)
-    set_active(base, [adapter.name])
-    with pytest.raises(MemoryError), fused(base.unet):
-        raise MemoryError
-    assert all(torch.equal(value, before[key]) for key, value in frozen_tensors(base).items())
-
-
-def test_nothing_is_fused_where_no_adapter_is_active(base, trained):
-    trained()
-    set_active(base, [])
-    before = frozen_tensors(base)
-    with fused(base.unet):
-        assert all(torch.equal(value, before[key]) for key, value in frozen_tensors(base).items())

@@ -7,7 +7,6 @@ import torch
 from safetensors.torch import load_file
 
 from smalti.models import linear_decoder as module
-from smalti.models.base import load_base
 from smalti.models.linear_decoder import (
     LinearDecoder,
     fit_linear_decoder,
@@ -86,24 +85,25 @@ def test_a_direction_that_no_picture_uses_stays_where_it_is():
     assert lifted[:, :3].abs().min() > 0.1 and lifted[:, 3].abs().max() < 1e-3
 
 
-def test_it_is_fitted_once_per_autoencoder(tiny_settings, tmp_path, monkeypatch):
-    base, fits = load_base(tiny_settings, device="cpu"), []
+def test_it_is_fitted_once_per_autoencoder(tiny_base, tmp_path, monkeypatch):
+    fits = []
+    monkeypatch.setattr(module, "PICTURES", 2)
     monkeypatch.setattr(
         module, "fit_linear_decoder", lambda b: fits.append(b) or fit_linear_decoder(b)
     )
-    first, second = (linear_decoder(base, tmp_path) for _ in range(2))
+    first, second = (linear_decoder(tiny_base, tmp_path) for _ in range(2))
     assert len(fits) == 1
     assert torch.equal(first.matrix, second.matrix) and first.fit == pytest.approx(second.fit)
     (file,) = tmp_path.iterdir()
     assert set(load_file(file)) == {"matrix", "bias", "covariance", "fit"}
     file.write_bytes(b"damaged")
-    assert torch.equal(linear_decoder(base, tmp_path).matrix, first.matrix) and len(fits) == 2
+    assert torch.equal(linear_decoder(tiny_base, tmp_path).matrix, first.matrix) and len(fits) == 2
 
 
-def test_an_unwritable_cache_is_done_without(tiny_settings, tmp_path):
+def test_an_unwritable_cache_is_done_without(tiny_base, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PICTURES", 2)
     (tmp_path / "file").write_text("not a folder")
-    base = load_base(tiny_settings, device="cpu")
-    assert linear_decoder(base, tmp_path / "file" / "cache").matrix.shape == (3, 4)
+    assert linear_decoder(tiny_base, tmp_path / "file" / "cache").matrix.shape == (3, 4)
 
 
 def test_pictures_for_the_fit_are_always_the_same_and_cover_the_range():

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from smalti.configs.errors import InputError
-from smalti.train.concept import load_concept, open_images
+from smalti.train.concept import load_concept, open_image
 
 
 def picture(path: Path, size: tuple[int, int] = (80, 96), color: str = "red", **options) -> Path:
@@ -160,15 +160,13 @@ def test_orientation_is_honoured_for_images_and_mask_sizes(folder: Path):
     pixels[:, :60] = 255  # left half white; upright, the top half is
     Image.fromarray(pixels).save(folder / "p1.jpg", exif=tags, quality=95)
     Image.new("L", (80, 120), 255).save(folder / "p1.mask.png")
-    row = open_images(load_concept(folder))[1]
-    upright = np.asarray(row["image"])
+    image, mask = open_image(load_concept(folder).images[1])
+    upright = np.asarray(image)
     assert upright.shape == (120, 80, 3)
     assert upright[:50].min() > 200 and upright[70:].max() < 50
-    assert row["mask"].size == (80, 120)
+    assert mask.size == (80, 120)
 
 
-def test_open_images_keeps_order_and_absence(folder: Path):
-    (folder / "p3.txt").write_text("one <concept>")
-    rows = open_images(load_concept(folder))
-    assert rows["caption"] == [None, None, None, "one <concept>", None, None, None, None]
-    assert rows[0]["mask"] is None
+def test_an_image_may_have_no_mask(folder: Path):
+    image, mask = open_image(load_concept(folder).images[0])
+    assert image.size == (80, 96) and mask is None

@@ -7,13 +7,10 @@ import torch
 
 from smalti.train.losses import (
     DETAIL_RANGE,
-    add_noise,
     attention_loss,
     detail_weights,
     loss_weights,
     masked_mean,
-    min_snr_weight,
-    prediction_target,
 )
 
 
@@ -70,48 +67,6 @@ def test_where_nothing_happens_all_weigh_alike():
     weights = detail_weights(flat, torch.ones(1, 1, 5, 5), 2.0)
     assert weights.isfinite().all() and (weights == weights[0, 0, 0, 0]).all()
     assert detail_weights(flat, torch.zeros(1, 1, 5, 5), 2.0).isfinite().all()
-
-
-@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction", "sample"])
-def test_target_leads_back_to_the_clean_latents(prediction_type: str):
-    """Solving z_t and the target for z_0 by algebra must return the latents."""
-    clean, noise = random(3, 4, 2, 2), random(3, 4, 2, 2, seed=1)
-    alphas = torch.tensor([0.9, 0.5, 0.1])
-    noisy = add_noise(clean, noise, alphas)
-    target = prediction_target(clean, noise, alphas, prediction_type)
-    a, s = alphas.sqrt().view(-1, 1, 1, 1), (1 - alphas).sqrt().view(-1, 1, 1, 1)
-    back = {
-        "epsilon": (noisy - s * target) / a,
-        "v_prediction": a * noisy - s * target,
-        "sample": target,
-    }[prediction_type]
-    assert torch.allclose(back, clean, atol=1e-6)
-
-
-def test_noise_and_target_are_those_of_diffusers():
-    from diffusers import DDPMScheduler
-
-    scheduler = DDPMScheduler(beta_schedule="scaled_linear", prediction_type="v_prediction")
-    clean, noise, t = random(2, 4, 3, 3), random(2, 4, 3, 3, seed=1), torch.tensor([10, 900])
-    alphas = scheduler.alphas_cumprod[t]
-    assert torch.allclose(add_noise(clean, noise, alphas), scheduler.add_noise(clean, noise, t))
-    velocity = scheduler.get_velocity(clean, noise, t)
-    assert torch.allclose(prediction_target(clean, noise, alphas, "v_prediction"), velocity)
-
-
-@pytest.mark.parametrize(("kind", "extra"), [("epsilon", 0), ("v_prediction", 1)])
-def test_min_snr_is_the_published_formula(kind: str, extra: int):
-    alphas = torch.tensor([0.999, 0.9, 5 / 6, 0.5, 0.1, 0.001], dtype=torch.float64)
-    snr = [float(a / (1 - a)) for a in alphas]
-    expected = [min(s, 5.0) / (s + extra) for s in snr]
-    assert min_snr_weight(alphas, 5.0, kind).tolist() == pytest.approx(expected, rel=1e-9)
-
-
-def test_min_snr_at_zero_terminal_snr_is_finite():
-    alphas = torch.tensor([0.0, 1.0])
-    assert min_snr_weight(alphas, 5.0, "epsilon").tolist() == [1.0, 0.0]
-    assert min_snr_weight(alphas, 5.0, "v_prediction").tolist() == [0.0, 0.0]
-    assert min_snr_weight(alphas, 0.0, "v_prediction").tolist() == [1.0, 1.0]
 
 
 def attention_by_loops(maps, mask, full_identity):

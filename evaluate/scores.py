@@ -1,0 +1,96 @@
+"""Everything that is measured of one mosaic: the columns of the evaluation's CSV file."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..generate.finish import reduced
+from ..generate.store import Store
+from ..models.lpips import Lpips
+from ..models.metrics import RESOLUTIONS, lpips, psnr, pyramid_errors, ssim
+from ..models.pixels import to_image
+from .pictures import tile_batches
+from .pretrained import Judges, clip_iqa, clip_score
+from .table import MISSING, Cell
+
+NEAR_REPEAT = 0.98  # starter-CLIP similarity
+BATCH = 32  # tiles that are looked at together
+
+
+def measure(store: Store, prompt: str, judges: Judges) -> dict[str, Cell]:
+    """All scores of a finished mosaic whose tiles were drawn from `prompt`."""
+    reference = store.reference()
+    assert reference is not None, "a finished mosaic has its reference"
+    mosaic = to_image(reduced(store.canvas()))
+    return {
+        **fidelity(mosaic, reference, judges.lpips),
+        **tile_scores(store, prompt, judges),
+        **costs(store),
+    }
+
+
+def fidelity(mosaic: Tensor, reference: Tensor, network: Lpips | None) -> dict[str, Cell]:
+    """How close images [3, H, W] in [0, 1] are from afar (paper, section 4.2 and Table 6)."""
+    found: dict[str, Cell] = {}
+    for side in RESOLUTIONS:
+        found[f"psnr_{side}"] = psnr(mosaic, reference, side)
+        found[f"ssim_{side}"] = ssim(mosaic, reference, side)
+        distance = MISSING if network is None else lpips(mosaic, reference, network, side)
+        found[f"lpips_{side}"] = distance
+    levels = enumerate(pyramid_errors(mosaic, reference), 1)
+    return {**found, **{f"pyramid_{level}": error for level, error in levels}}
+
+
+def tile_scores(store: Store, prompt: str, judges: Judges) -> dict[str, Cell]:
+    """How well tiles show their prompt, how good and how varied they are.
+
+    Means over tiles. Where a network is not here the cell says so; none stands in for another.
+    """
+    starter, clip, blip = judges.starter, judges.clip, judges.blip
+    hps, reward = judges.hps, judges.reward
+    features = seen(store, starter.image_features)
+
+    def mean(network: object, look: Callable[[Tensor], Tensor]) -> Cell:
+        return MISSING if network is None else float(seen(store, look).mean())
+
+    return {
+        "starter_clip": float((features @ starter.class_features([prompt]).T).mean()),
+        "blip": mean(blip, lambda tiles: blip.matches(tiles, prompt)),
+        "clip": mean(clip, lambda tiles: clip_score(clip, tiles, prompt)),
+        "clip_iqa": mean(clip, lambda tiles: clip_iqa(clip, tiles)),
+        "hpsv2": mean(hps, lambda tiles: hps.similarity(tiles, [prompt])[:, 0]),
+        "image_reward": mean(reward, lambda tiles: reward.rewards(tiles, prompt)),
+        **diversity(features),
+    }
+
+
+def seen(store: Store, look: Callable[[Tensor], Tensor]) -> Tensor:
+    """What a network says of all tiles, looked at in batches [K, 3, t, t] in [0, 1]."""
+    return torch.cat([look(batch) for batch in tile_batches(store.folder, BATCH)])
+
+
+def diversity(features: Tensor) -> dict[str, Cell]:
+    """How alike tiles are to one another, from unit-length embeddings [K, D].
+
+    `tile_similarity` is the mean over all pairs, None for a single tile; `near_repeats` counts the
+    tiles that have a near twin: another tile more alike than NEAR_REPEAT.
+    """
+    count = len(features)
+    if count < 2:
+        return {"tile_similarity": None, "near_repeats": 0.0}
+    pairs = (features @ features.T).fill_diagonal_(0.0)
+    mean = float(pairs.sum()) / (count * (count - 1))
+    twins = int((pairs.amax(1) > NEAR_REPEAT).sum())
+    return {"tile_similarity": mean, "near_repeats": float(twins)}
+
+
+def costs(store: Store) -> dict[str, Cell]:
+    """Change of pixels after drawing, seconds and GiB, as mosaic.json has them."""
+    cost = store.recorded("evaluation")
+    peak = cost["peak_bytes"]
+    return {
+        "correction_energy": store.recorded("metrics")["correction_energy"],
+        "seconds": cost["seconds"],
+        "peak_gib": None if peak is None else peak / 2**30,
+    }

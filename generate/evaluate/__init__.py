@@ -1,1 +1,0 @@
-"""How good a mosaic is: metrics against its reference."""

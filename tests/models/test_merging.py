@@ -1,0 +1,52 @@
+"""Adapters merged into the weights: the same pictures, and the weights come back."""
+
+import pytest
+import torch
+
+from smalti.models.edlora import set_active
+from smalti.models.merging import merged
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.7])
+def test_merged_weights_draw_the_same(base, trained, predict, frozen_tensors, scale):
+    adapter, before = trained(), frozen_tensors(base)
+    set_active(base, [adapter.name], scale)
+    prompt = f"a {adapter.trigger}"
+    apart = predict(base, prompt, [adapter])
+    with merged(base):
+        assert not equal(frozen_tensors(base), before)
+        together = predict(base, prompt, [adapter])
+    torch.testing.assert_close(apart, together, atol=1e-5, rtol=1e-4)
+    assert equal(frozen_tensors(base), before), "bit for bit"
+    assert torch.equal(predict(base, prompt, [adapter]), apart)
+
+
+def test_a_merged_weight_is_the_sum_by_hand(base, trained):
+    """W + scale * alpha / rank * B A."""
+    adapter = trained(lora_alpha=8, rank=4)
+    set_active(base, [adapter.name], 0.7)
+    layer = base.unet.mid_block.attentions[0].transformer_blocks[0].attn2.to_k
+    down, up = layer.lora_A[adapter.peft_name].weight, layer.lora_B[adapter.peft_name].weight
+    expected = layer.base_layer.weight + 0.7 * 2 * up @ down
+    with merged(base):
+        torch.testing.assert_close(layer.base_layer.weight, expected)
+
+
+def test_weights_come_back_after_an_error(base, trained, frozen_tensors):
+    adapter, before = trained(), frozen_tensors(base)
+    set_active(base, [adapter.name])
+    with pytest.raises(MemoryError), merged(base):
+        raise MemoryError
+    assert equal(frozen_tensors(base), before)
+
+
+def test_nothing_is_merged_where_no_adapter_is_active(base, trained, frozen_tensors):
+    trained()
+    set_active(base, [])
+    before = frozen_tensors(base)
+    with merged(base):
+        assert equal(frozen_tensors(base), before)

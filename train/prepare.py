@@ -1,0 +1,115 @@
+"""Make a run ready for its first step: base, latents, adapter, optimiser, and what was saved."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..configs.errors import InputError, SmaltiError
+from ..configs.progress import Report, silent
+from ..configs.settings import Settings, TrainSettings
+from ..models.base import BaseModel
+from ..models.bases import load_base
+from ..models.device import DTYPES, pick_device, resolve_precision
+from ..models.edlora import attach_new, load_adapter_state
+from .checkpoint import Checkpoint
+from .concept import Concept
+from .dataset import LatentSet, build_latents
+from .earlier import EarlierWork
+from .identity import check_goes_on, identity_of, with_precision
+from .optimizer import initial_norm_limits, make_optimizer
+from .run import Run
+from .templates import fill
+from .word_attention import make_recorder, word_places
+
+
+def with_resolved_precision(settings: Settings, earlier: EarlierWork | None) -> Settings:
+    """The settings with "auto" resolved: as an earlier run began, else by this processor."""
+    asked = settings.train.mixed_precision
+    wanted = earlier.precision(asked) if earlier else asked
+    return with_precision(settings, resolve_precision(wanted, pick_device()))
+
+
+def make_accelerator(settings: TrainSettings) -> Any:
+    """Return the Accelerator of devices, precision, processes; InputError for fp16 on a CPU."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    # Its shared state would refuse a process that trains twice at different precisions.
+    AcceleratorState._reset_state()
+    if settings.mixed_precision == "fp16" and not torch.cuda.is_available():
+        raise InputError(
+            'train.mixed_precision = "fp16" needs a GPU. Go on where there is one, or give '
+            "--mixed-precision bf16 or no (a run that was begun in fp16 also needs --restart)."
+        )
+    return Accelerator(mixed_precision=settings.mixed_precision)
+
+
+def prepare(
+    concept: Concept, settings: Settings, accelerator: Any, work: Path, report: Report = silent
+) -> Run:
+    """Load the base, encode the images and attach a fresh adapter.
+
+    settings: with class word and precision resolved; `report` is told of each encoded image.
+    """
+    train = settings.train
+    base = open_base(settings, accelerator)
+    # Identical in every process, whatever else has drawn random numbers.
+    torch.manual_seed(train.seed)
+    adapter = attach_new(base, concept.name, concept.class_word, train)
+    with accelerator.main_process_first():
+        data = build_latents(concept, base, train, work, report)
+    check_latents(data)
+    run = Run(
+        settings=train,
+        base=base,
+        adapter=adapter,
+        data=data,
+        accelerator=accelerator,
+        optimizer=accelerator.prepare_optimizer(make_optimizer(base, adapter, train)),
+        recorder=make_recorder(base, adapter, data, train),
+        norm_limits=initial_norm_limits(adapter.embeddings, train.embedding_norm_limit),
+        frozen_words=[False] * adapter.embeddings.shape[0],
+        identity=identity_of(concept, settings, base.fingerprint, accelerator.num_processes),
+    )
+    check_captions(run)
+    return run
+
+
+def open_base(settings: Settings, accelerator: Any) -> BaseModel:
+    """Load the base for training on the accelerator's device and in its precision."""
+    base = load_base(
+        settings.base,
+        device=str(accelerator.device),
+        dtype=DTYPES[accelerator.mixed_precision],
+        attention=settings.train.attention,
+    )
+    if settings.train.gradient_checkpointing:
+        base.enable_gradient_checkpointing()
+    return base
+
+
+def check_latents(data: LatentSet) -> None:
+    """Raise SmaltiError when the encoder gave infinities, as some do in fp16."""
+    if not torch.isfinite(data.latents).all():
+        raise SmaltiError(
+            "The base model's encoder overflowed. Use train.mixed_precision = bf16 or no."
+        )
+
+
+def check_captions(run: Run) -> None:
+    """Raise InputError when a caption is cut off before the concept."""
+    for caption in {caption for caption in run.data.captions if caption}:
+        word_places(run, fill(caption, run.adapter.trigger, run.settings.class_word))
+
+
+def resume(run: Run, work: Path, checkpoint: Checkpoint | None) -> None:
+    """Put a checkpoint into a freshly prepared run; raises InputError if it is another run's."""
+    if checkpoint is None:
+        return
+    check_goes_on(work, checkpoint.identity, run.identity)
+    load_adapter_state(run.base, run.adapter, checkpoint.adapter)
+    run.optimizer.load_state_dict(checkpoint.optimizer)
+    if checkpoint.scaler and run.accelerator.scaler:
+        run.accelerator.scaler.load_state_dict(checkpoint.scaler)
+    run.step, run.frozen_words = checkpoint.step, checkpoint.frozen_words

@@ -64,8 +64,7 @@ MOSAICS = (
     {"tile_lora": ("sylvie",), "ref_lora": "eileen"},
     {"tile_lora": ("sylvie", "eileen"), "ref_lora": "sylvie", "lora_scale": 0.7},
     {"ref_prompt": "a girl", "tile_prompt": ("a cat",), "guide": "exact"},
-    {"tile_lora": ("GIRL", "sylvie"), "ref_lora": "eileen", "negative_prompt": "a black dog"},
-    {"tile_prompt": ("a cat",), "ref_prompt": "a girl"},
+    {"tile_lora": ("GIRL",), "ref_lora": "eileen", "negative_prompt": "a black dog"},
 )
 
 
@@ -73,7 +72,7 @@ MOSAICS = (
 def test_many_mosaics_in_turn_get_the_bytes_of_fresh_engines(small, fresh, concepts, tmp_path):
     """Other adapters, scales, kernels and prompts before it leave no trace in a mosaic."""
     plain = {"grid": "1x2", "tile_prompt": (), "ref_prompt": "", "steps": 2, "reference_steps": 2}
-    for number, options in enumerate((*MOSAICS, *MOSAICS[:2])):
+    for number, options in enumerate((*MOSAICS, MOSAICS[0])):
         names = tuple(
             str(concepts / "girls/sylvie") if name == "GIRL" else name
             for name in options.get("tile_lora", ())
@@ -112,7 +111,7 @@ def test_the_right_adapter_acts_whatever_was_attached_before(
 ):
     """With room for one adapter every use evicts the other; with more, they only take turns."""
     monkeypatch.setattr(engine_module, "MAX_ADAPTERS", limit)
-    for use, error in ((fresh.activate, 0), (fresh.merge, 1e-4), (fresh.activate, 0)):
+    for use, error in ((fresh.activate, 0), (fresh.merge, 1e-4)):
         for (path, scale), (text, prediction) in wanted.items():
             assert torch.equal(fresh.encode([PROMPT], path, scale)[PROMPT].text, text)
             use(path, scale)

@@ -5,7 +5,7 @@ import torch
 
 from smalti.generate.grid import Grid
 from smalti.generate.noise import cells_per_tile, coarse_field, subsample, tile_noise
-from smalti.models.randomness import keyed_generator, normal
+from smalti.models.randomness import normal
 
 K, S = 2, 3
 N = S * S
@@ -69,14 +69,6 @@ def test_a_tile_depends_on_seed_row_and_column_only():
     assert torch.equal(first, tile_noise(field, large, (1, 2), 16, 7, "random"))
     for other in [((2, 1), 7), ((1, 2), 8), ((1, 3), 7)]:
         assert not torch.equal(first, tile_noise(field, small, other[0], 16, other[1], "random"))
-
-
-def test_keys_do_not_run_together():
-    draws = {
-        torch.rand(1, generator=keyed_generator(*key)).item()
-        for key in [(1, 2, 3), (1, 23), (12, 3), (1, "2", "30"), (-1, 2, 3)]
-    }
-    assert len(draws) == 5
 
 
 def test_tiles_of_one_field_are_jointly_white():

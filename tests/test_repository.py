@@ -67,7 +67,10 @@ def link_targets(text: str) -> list[str]:
     return [target.split("#")[0] for target in found if not re.match(r"[a-z]+:|#", target)]
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "concepts/README.md"])
+PAGES = ["README.md", "CONTRIBUTING.md", "concepts/README.md", "docs/README.md", "docs/method.md"]
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_links_lead_to_tracked_files(name: str):
     path = ROOT / name
     known = {str(file) for file in tracked()}

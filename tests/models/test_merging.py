@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from smalti.models.edlora import set_active
+from smalti.configs.train import TrainSettings
+from smalti.models.bases import load_base
+from smalti.models.edlora import attach_new, set_active
 from smalti.models.merging import merged
 
 
@@ -50,3 +52,21 @@ def test_nothing_is_merged_where_no_adapter_is_active(base, trained, frozen_tens
     before = frozen_tensors(base)
     with merged(base):
         assert equal(frozen_tensors(base), before)
+
+
+def test_weights_come_back_when_memory_runs_out_halfway(tiny_settings, monkeypatch):
+    base = load_base(tiny_settings, device="cpu")
+    attach_new(base, "cat", "cat", TrainSettings())
+    layers = [m for m in base.lora_parts()[0].module.modules() if hasattr(m, "lora_A")]
+    before = [layer.get_base_layer().weight.clone() for layer in layers]
+    torch.nn.init.ones_(layers[0].lora_B["edlora_cat"].weight)
+
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(layers[1], "merge", full)
+    with pytest.raises(MemoryError), merged(base):
+        pass
+    assert not any(layer.merged for layer in layers)
+    now = [layer.get_base_layer().weight for layer in layers]
+    assert all(torch.equal(a, b) for a, b in zip(before, now, strict=True))

@@ -37,6 +37,11 @@ def replacing(path: Path) -> Iterator[Path]:
         remove(temporary)
 
 
+def user_path(text: str) -> Path:
+    """A path as a user wrote it, "~" being home; one of a user who is not there stays as it is."""
+    return Path(os.path.expanduser(text))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text in UTF-8, whole or not at all; raises as `replacing` does."""
     with replacing(path) as temporary:

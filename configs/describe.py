@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 
@@ -26,13 +27,14 @@ def field_docs(section: str) -> dict[str, str]:
         classes = [{"base": BaseSettings, "train": TrainSettings}[section]]
     docs = dict(_NAMES) if section == "mosaic" else {}
     for cls in classes:
+        settings = {entry.name for entry in fields(cls)}
         for parent in reversed(cls.__mro__):
-            docs |= _class_docs(parent)
+            docs |= {name: doc for name, doc in _class_docs(parent).items() if name in settings}
     return docs
 
 
 def _class_docs(cls: type) -> dict[str, str]:
-    if not hasattr(cls, "__dataclass_fields__"):
+    if not is_dataclass(cls):
         return {}
     tree = ast.parse(Path(inspect.getfile(cls)).read_text(encoding="utf-8"))
     nodes = [node for node in tree.body if isinstance(node, ast.ClassDef)]

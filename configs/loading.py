@@ -95,7 +95,7 @@ def _typed(options: Mapping[str, Any], overrides: Sequence[str]) -> Tables:
     tables: Tables = {}
     for name, value in options.items():
         if value is not None:
-            put(tables, name, value, from_option, source=f"option {name}")
+            put(tables, name, value, from_option, source="command line")
     for override in overrides:
         put_override(tables, override)
     return tables

@@ -12,8 +12,6 @@ from .fields import facts_of
 from .mosaic import CHOSEN, MosaicSettings, group_names
 from .train import TrainSettings
 
-__all__ = ["BaseSettings", "MosaicSettings", "Settings", "TrainSettings", "as_tables"]
-
 
 @dataclass(frozen=True)
 class Settings:

@@ -80,7 +80,7 @@ def _own_name(key: str) -> str:
         return key
     if name == "name" and group in CHOSEN:
         return group
-    return name if setting_groups().get(name) == group else ""
+    return name if name not in CHOSEN and setting_groups().get(name) == group else ""
 
 
 def _nearest_setting(name: str) -> str:
@@ -161,7 +161,7 @@ def recorded(record: dict[str, Any]) -> dict[str, Any]:
     """The settings that the content of a mosaic.json holds; KeyError where there are none."""
     settings = record["settings"]
     if record.get("format", 1) > 1:
-        return settings
+        return {**settings}
     return {section: without_zeros(section, values) for section, values in settings.items()}
 
 

@@ -45,9 +45,7 @@ class DenoisedTiles:
         negative = {NEGATIVE: texts[picture.negative_prompt]}
         return {prompt: texts[said] for prompt, said in spoken.items()} | negative
 
-    def __call__(
-        self, tiles: Sequence[Tile], blocks: Tensor, on_step: OnStep | None
-    ) -> Made:
+    def __call__(self, tiles: Sequence[Tile], blocks: Tensor, on_step: OnStep | None) -> Made:
         """Denoise tiles that share a concept."""
         subjects = [self.job.subjects[tile] for tile in tiles]
         images = self._images(tiles, blocks, subjects[0].concept, on_step)

@@ -60,7 +60,5 @@ def draw_batch(
     energy = correction_energy(images, made.before)
     return [
         Drawn(tile, image, {"seed": job.seed, "correction_energy": change, **facts})
-        for tile, image, facts, change in zip(
-            tiles, images.cpu(), made.facts, energy, strict=True
-        )
+        for tile, image, facts, change in zip(tiles, images.cpu(), made.facts, energy, strict=True)
     ]

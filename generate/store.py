@@ -162,9 +162,14 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     One of the first format is told as today's smalti would have written it.
     """
     record = read_json(folder / RECORD)
-    if record is None or record.get("format", 1) >= FORMAT:
-        return record
+    return record if record is None or record.get("format", 1) > 1 else _as_of_today(record)
+
+
+def _as_of_today(record: dict[str, Any]) -> dict[str, Any]:
     facts, identity = setting_facts(), record.get("identity", {})
     unset = [n for n, value in identity.items() if value == 0 and n in facts and facts[n].none]
-    told = {**record, "format": FORMAT, "identity": identity | dict.fromkeys(unset)}
-    return told | ({"settings": recorded(record)} if "settings" in record else {})
+    asked = identity.get("mixed_precision", "auto")  # what "auto" was then, nobody knows
+    precision = {} if asked == "auto" else {"precision": asked}
+    settings = {"settings": recorded(record)} if "settings" in record else {}
+    identity = identity | dict.fromkeys(unset) | precision
+    return record | settings | precision | {"format": FORMAT, "identity": identity}

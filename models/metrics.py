@@ -47,9 +47,7 @@ def ssim(mosaic: Tensor, reference: Tensor, resolution: int = RESOLUTION) -> flo
 
 
 @torch.no_grad()
-def lpips(
-    mosaic: Tensor, reference: Tensor, network: Lpips, resolution: int = RESOLUTION
-) -> float:
+def lpips(mosaic: Tensor, reference: Tensor, network: Lpips, resolution: int = RESOLUTION) -> float:
     """Perceptual distance (LPIPS, AlexNet) of images as in `psnr`; `resolution` is 32 or more.
 
     At 32 px the network's last three layers see a single place.

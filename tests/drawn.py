@@ -35,4 +35,9 @@ def record_of(folder: Path) -> dict[str, Any]:
 
 def edit_record(folder: Path, **facts: Any) -> None:
     """Put other facts into mosaic.json."""
-    (folder / "mosaic.json").write_text(json.dumps(record_of(folder) | facts))
+    write_record(folder, record_of(folder) | facts)
+
+
+def write_record(folder: Path, record: dict[str, Any]) -> None:
+    """Put another record into mosaic.json."""
+    (folder / "mosaic.json").write_text(json.dumps(record))

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 class Adain(DrawnMethod):
     """Latents aligned to their block's statistics at every step (Eq. 3-5)."""
 
-    def recipe(
-        self, engine: "Engine", job: "Job"
-    ) -> Callable[[Sequence[Tile], "Tensor"], Recipe]:
+    def recipe(self, engine: "Engine", job: "Job") -> Callable[[Sequence[Tile], "Tensor"], Recipe]:
         """Alignment in latent space, and nothing else."""
         from ..alignment import latent_alignment
 

@@ -42,9 +42,7 @@ class Made:
 class Maker(Protocol):
     """Makes batches of a job's tiles."""
 
-    def __call__(
-        self, tiles: Sequence[Tile], blocks: "Tensor", on_step: "OnStep | None"
-    ) -> Made:
+    def __call__(self, tiles: Sequence[Tile], blocks: "Tensor", on_step: "OnStep | None") -> Made:
         """Make tiles that share a concept; blocks: [K, 3, b, b] in [0, 1], on the device."""
         ...
 
@@ -116,7 +114,5 @@ class DrawnMethod(Method):
         return DenoisedTiles(engine, job, self.recipe(engine, job))
 
     @abstractmethod
-    def recipe(
-        self, engine: "Engine", job: "Job"
-    ) -> Callable[[Sequence[Tile], "Tensor"], Recipe]:
+    def recipe(self, engine: "Engine", job: "Job") -> Callable[[Sequence[Tile], "Tensor"], Recipe]:
         """A function from tiles and their blocks [K, 3, b, b] to their recipe."""

@@ -29,9 +29,7 @@ class ColorAdapter(DrawnMethod):
         """Which adapter it is."""
         return {"color_adapter": settings.base.color_adapter}
 
-    def recipe(
-        self, engine: "Engine", job: "Job"
-    ) -> Callable[[Sequence[Tile], "Tensor"], Recipe]:
+    def recipe(self, engine: "Engine", job: "Job") -> Callable[[Sequence[Tile], "Tensor"], Recipe]:
         """The palette's features, scaled."""
         from ...models.color_adapter import palette_features
         from ..blocks import enlarge

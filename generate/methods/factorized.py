@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 class Factorized(DrawnMethod):
     """The low band from the encoded block, what is above it from the prediction."""
 
-    def recipe(
-        self, engine: "Engine", job: "Job"
-    ) -> Callable[[Sequence[Tile], "Tensor"], Recipe]:
+    def recipe(self, engine: "Engine", job: "Job") -> Callable[[Sequence[Tile], "Tensor"], Recipe]:
         """The mixture of each batch."""
         from .mixing import encoded_blocks, factorized
 

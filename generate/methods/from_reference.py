@@ -32,9 +32,7 @@ class FromReference(DrawnMethod):
         steps = mosaic.sampler.steps
         return steps - round(steps * mosaic.method.strength)
 
-    def recipe(
-        self, engine: "Engine", job: "Job"
-    ) -> Callable[[Sequence[Tile], "Tensor"], Recipe]:
+    def recipe(self, engine: "Engine", job: "Job") -> Callable[[Sequence[Tile], "Tensor"], Recipe]:
         """Start from the reference's latents, noised in part."""
         latents, start = self.latents(engine, job), self.first_step(job.mosaic)
         return lambda tiles, blocks: Recipe(clean=latents(tiles, blocks), start=start)

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 class NoiseBlend(DrawnMethod):
     """Predictions and encoded blocks in a fixed ratio."""
 
-    def recipe(
-        self, engine: "Engine", job: "Job"
-    ) -> Callable[[Sequence[Tile], "Tensor"], Recipe]:
+    def recipe(self, engine: "Engine", job: "Job") -> Callable[[Sequence[Tile], "Tensor"], Recipe]:
         """The mixture of each batch."""
         from .mixing import blended, encoded_blocks
 

@@ -28,9 +28,7 @@ class Smalti(DrawnMethod):
         if not user_path(guide.lpips).is_file():
             raise InputError(f'No LPIPS weights at "{guide.lpips}"; set mosaic.lpips to the file.')
 
-    def recipe(
-        self, engine: "Engine", job: "Job"
-    ) -> Callable[[Sequence[Tile], "Tensor"], Recipe]:
+    def recipe(self, engine: "Engine", job: "Job") -> Callable[[Sequence[Tile], "Tensor"], Recipe]:
         """Noise, alignment and guide as the settings ask for them."""
         from ..alignment import make_alignment
         from ..guidance.making import make_guide

@@ -87,14 +87,10 @@ class StableDiffusion(BaseModel):
         """UNet and text encoder; of the latter only attention learns (Mix-of-Show, 3.1)."""
         return (
             LoraPart("unet", "unet", self.unet, UNET_TARGETS),
-            LoraPart(
-                "text_encoder", "text_encoder.text_model", self.text_encoder, TEXT_TARGETS
-            ),
+            LoraPart("text_encoder", "text_encoder.text_model", self.text_encoder, TEXT_TARGETS),
         )
 
-    def set_attention(
-        self, *, gradients: bool, recorder: AttentionRecorder | None = None
-    ) -> None:
+    def set_attention(self, *, gradients: bool, recorder: AttentionRecorder | None = None) -> None:
         """Give every attention layer its processor; calling it again replaces them."""
         install_layerwise_attention(
             self.unet, recorder, attention=self.attention, gradients=gradients

@@ -1,85 +1,25 @@
-"""Presets, overlays, overrides and their precedence."""
+"""How one run's settings come about: sources, their order, and what replaces what."""
 
 import json
 import tomllib
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from refusals import refused
 
-from smalti.configs import loading
-from smalti.configs.errors import InputError
-from smalti.configs.loading import (
-    PRESET_KINDS,
-    SECTIONS,
-    overlaid,
-    preset_names,
-    resolve,
-    save_settings,
-)
-from smalti.configs.settings import MosaicSettings, Settings, TrainSettings
+from smalti.configs import presets
+from smalti.configs.loading import resolve
+from smalti.configs.mosaic import changed, mosaic_settings, setting_facts
+from smalti.configs.settings import Settings, as_tables
+from smalti.configs.tables import checked_tables
 
-PRESETS = Path(loading.__file__).parent
-FILES = [path for kind in PRESET_KINDS for path in sorted((PRESETS / kind).glob("*.toml"))]
+PRESETS = Path(presets.__file__).parent / "presets"
 
 
-def test_the_presets_of_the_readme_are_there():
-    assert preset_names("base") == ["sd-turbo", "sd15", "sd15-lcm", "sd21", "starter"]
-    assert preset_names("train") == ["edlora", "edlora-fast", "lora"]
-    assert preset_names("mosaic") == ["draft", "fast", "fine", "paper"]
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_every_preset_loads_and_every_key_arrives(path: Path):
-    settings = resolve(**{"base": "sd15", path.parent.name: path.stem})
-    for section, values in tomllib.loads(path.read_text()).items():
-        for key, value in values.items():
-            assert getattr(getattr(settings, section), key) == value
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_every_key_of_a_preset_has_a_comment(path: Path):
-    commented = False
-    for line in path.read_text().splitlines():
-        if line.startswith("#"):
-            commented = True
-        elif "=" in line:
-            assert commented, f"{path.name}: no comment above {line!r}"
-        elif line.startswith("[") or not line:
-            commented = False
-
-
-def test_base_presets_name_a_source_that_is_no_gated_or_withdrawn_repository():
-    withdrawn = ("runwayml/", "stabilityai/stable-diffusion-2")
-    for name in preset_names("base"):
-        base = resolve(base=name).base
-        assert base.name == name
-        assert not base.source.startswith(withdrawn)
-        assert base.license and base.size_gb > 0
-
-
-def test_published_rates_for_models_of_sd_width():
-    for name in ("sd15", "sd21", "sd-turbo", "sd15-lcm"):
-        train = resolve(base=name).train
-        rates = (
-            train.learning_rate_embedding,
-            train.learning_rate_text_encoder,
-            train.learning_rate_unet,
-        )
-        assert rates == (1e-3, 1e-5, 1e-4)
-
-
-def test_the_defaults_are_the_presets_edlora_and_fast():
-    assert resolve(base="sd15", train="edlora") == resolve(base="sd15")
-    assert resolve(base="sd21", mosaic="fast").mosaic == MosaicSettings()
-    starter = resolve(mosaic="fast").mosaic  # which brings guidance scales of its own
-    assert starter == replace(MosaicSettings(), cfg_scale=5.0, reference_cfg_scale=3.0)
-    assert resolve(base="sd15").train == TrainSettings()
-
-
-def test_few_step_bases_bring_their_own_sampler():
-    mosaic = resolve(base="sd15-lcm", mosaic="paper").mosaic
-    assert (mosaic.steps, mosaic.scheduler, mosaic.cfg_scale) == (8, "lcm", 1.0)
+def recorded(settings: Settings) -> dict:
+    """The settings of an earlier run, as `resolve` takes them."""
+    return checked_tables(as_tables(settings), "mosaic.json")
 
 
 def test_each_source_wins_over_the_one_before(tmp_path: Path):
@@ -93,21 +33,20 @@ def test_each_source_wins_over_the_one_before(tmp_path: Path):
     sources |= {"config": config, "options": {"train.steps": 13, "train.rank": None}}
     steps.append(resolve(**sources).train.steps)
     steps.append(resolve(**sources, overrides=["train.steps=14"]).train.steps)
-    assert steps == [400, 11, 12, 13, 14]
+    preset = tomllib.loads((PRESETS / "train/edlora-fast.toml").read_text())["train"]["steps"]
+    assert steps == [preset, 11, 12, 13, 14]
 
 
-def test_the_base_overlay_wins_over_the_training_preset():
-    written = tomllib.loads((PRESETS / "base" / "starter.toml").read_text(encoding="utf-8"))
-    rate = written["train"]["learning_rate_unet"]
-    assert rate != resolve(base="sd15", train="edlora").train.learning_rate_unet
-    assert resolve(base="starter", train="edlora").train.learning_rate_unet == rate
-
-
-@pytest.mark.parametrize("base", preset_names("base"))
-def test_edlora_fast_takes_half_the_steps_on_every_base(base: str):
-    whole, fast = (resolve(base=base, train=name).train for name in ("edlora", "edlora-fast"))
-    assert fast.steps == whole.steps / 2 and fast.validate_every == 0
-    assert fast.learning_rate_unet == whole.learning_rate_unet
+def test_the_base_overlay_wins_over_presets_and_yields_to_what_they_mean_on_it():
+    overlay = tomllib.loads((PRESETS / "base/starter.toml").read_text())["train"]
+    meant = tomllib.loads((PRESETS / "train/starter/edlora-fast.toml").read_text())["train"]
+    published = tomllib.loads((PRESETS / "train/edlora.toml").read_text())["train"]
+    whole = resolve(base="starter", train="edlora").train
+    assert whole.learning_rate_unet == overlay["learning_rate_unet"]
+    assert whole.learning_rate_unet != published["learning_rate_unet"]
+    fast = resolve(base="starter", train="edlora-fast").train
+    assert fast.learning_rate_unet == overlay["learning_rate_unet"]
+    assert fast.steps == meant["steps"] != overlay["steps"]
 
 
 def test_concept_toml_takes_plain_keys_and_tables(tmp_path: Path):
@@ -115,145 +54,8 @@ def test_concept_toml_takes_plain_keys_and_tables(tmp_path: Path):
     path.write_text('class_word = "girl"\n[train]\nrank = 2\n[mosaic]\nlevel = 2\n')
     settings = resolve(concept_toml=path)
     assert settings.train.class_word == "girl"
-    assert (settings.train.rank, settings.mosaic.level) == (2, 2)
+    assert (settings.train.rank, settings.mosaic.picture.level) == (2, 2)
     assert resolve(concept_toml=tmp_path / "absent.toml") == resolve()
-
-
-@pytest.mark.parametrize(
-    ("override", "section", "key", "value"),
-    [
-        ("train.rank=8", "train", "rank", 8),
-        ("train.learning_rate_unet=2e-4", "train", "learning_rate_unet", 2e-4),
-        ("mosaic.cfg_scale=3", "mosaic", "cfg_scale", 3.0),
-        ("mosaic.color=off", "mosaic", "color", False),
-        ("train.flip=True", "train", "flip", True),
-        ("mosaic.ref_prompt=a = b, [c]", "mosaic", "ref_prompt", "a = b, [c]"),
-        ("mosaic.tile_prompt=a cat, red", "mosaic", "tile_prompt", ("a cat, red",)),
-        ('mosaic.tile_lora=["a", "b"]', "mosaic", "tile_lora", ("a", "b")),
-    ],
-)
-def test_overrides_are_read_as_the_declared_type(override, section, key, value):
-    found = getattr(getattr(resolve(overrides=[override]), section), key)
-    assert found == value
-    assert type(found) is type(value)
-
-
-@pytest.mark.parametrize(
-    ("override", "words"),
-    [
-        ("train.rnak=8", ["train.rnak", '"train.rank"']),
-        ("rank=8", ['"rank"', '"train.rank"']),
-        ("trian.rank=8", ['"train.rank"']),
-        ("train.rank=four", ["train.rank", "whole number", "four"]),
-        ("train.rank=1.5", ["whole number"]),
-        ("train.flip=maybe", ["true or false"]),
-        ("mosaic.tile_lora=[a", ["list of texts"]),
-        ("train.rank", ["SECTION.KEY=VALUE"]),
-        ("train.rank=0", ["train.rank", "at least 1"]),
-        ("train.method=dora", ["train.method", "edlora, lora", "dora"]),
-        ("mosaic.level=9", ["mosaic.level", "9"]),
-    ],
-)
-def test_bad_overrides_are_refused_by_name(override: str, words: list[str]):
-    with pytest.raises(InputError) as caught:
-        resolve(overrides=[override])
-    for word in words:
-        assert word in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("[train]\nrnak = 8\n", ["train.rnak", "train.rank"]),
-        ("rank = 8\n", ['"rank"', "train.rank"]),
-        ("[trian]\nrank = 8\n", ["trian.rank"]),
-        ("[train]\nrank = '8'\n", ["train.rank", "whole number"]),
-        ("[train]\nrank = true\n", ["train.rank", "whole number"]),
-        ("[train\n", ["not valid TOML", "line 1"]),
-        ("train = 3\n", ['"train"']),
-    ],
-)
-def test_bad_settings_files_are_refused_naming_file_and_key(tmp_path: Path, text, words):
-    path = tmp_path / "run.toml"
-    path.write_text(text)
-    with pytest.raises(InputError) as caught:
-        resolve(config=path)
-    for word in [str(path), *words]:
-        assert word in str(caught.value)
-
-
-def test_a_missing_settings_file_and_an_unknown_preset_are_named(tmp_path: Path):
-    with pytest.raises(InputError, match=r"nowhere\.toml"):
-        resolve(config=tmp_path / "nowhere.toml")
-    with pytest.raises(InputError, match='did you mean "edlora-fast".*edlora, edlora-fast, lora'):
-        resolve(train="edlora-fats")
-    with pytest.raises(InputError, match='"sd-21".*did you mean "sd21".*starter'):
-        resolve(base="sd-21")
-
-
-def test_saved_settings_give_the_same_run(tmp_path: Path):
-    awkward = 'say "hi" \\ [x] # \t\n é \x7f \x01'
-    options = {
-        "mosaic.ref_prompt": awkward,
-        "mosaic.tile_prompt": (awkward, "b"),
-        "train.learning_rate_unet": 1e-7,
-        "mosaic.color": False,
-    }
-    settings = resolve(base="sd21", train="lora", mosaic="fast", options=options)
-    path = tmp_path / "settings.toml"
-    save_settings(settings, path)
-    assert resolve(config=path) == settings
-    assert [p.name for p in tmp_path.iterdir()] == ["settings.toml"]
-
-
-def test_a_mosaics_record_gives_the_same_run(tmp_path: Path):
-    options = {"mosaic.tile_prompt": ["a", "b"], "mosaic.seed": 3}
-    settings = resolve(base="sd15", options=options)
-    path = tmp_path / "mosaic.json"
-    path.write_text(json.dumps({"state": "finished", "settings": asdict(settings)}))
-    assert resolve(config=path) == settings
-    for text in ("{}", "[]", "{"):
-        path.write_text(text)
-        with pytest.raises(InputError, match=r"mosaic\.json holds no settings"):
-            resolve(config=path)
-
-
-@pytest.mark.parametrize(
-    ("kept", "given", "found"),
-    [
-        ({"ref_lora": "a", "ref_prompt": "b"}, {"ref": "p"}, {"ref_lora": "", "ref_prompt": ""}),
-        ({"ref": "p.jpg"}, {"ref_prompt": "b"}, {"ref": "", "ref_prompt": "b"}),
-        ({"grid": "12x16"}, {"level": 4}, {"grid": "", "level": 4}),
-        ({"grid": "12x16"}, {"level": 0}, {"grid": "", "level": 0}),
-        ({"pool": "pictures"}, {"tile_lora": ["a"]}, {"pool": "", "tile_lora": ("a",)}),
-        # Not where nothing is given, nor within one source: that is for the command to refuse.
-        ({"ref": "p.jpg"}, {"ref_prompt": ""}, {"ref": "p.jpg"}),
-        ({}, {"ref": "p.jpg", "ref_prompt": "b"}, {"ref": "p.jpg", "ref_prompt": "b"}),
-    ],
-    ids=str,
-)
-def test_another_way_to_say_it_replaces_that_of_an_earlier_source(tmp_path, kept, given, found):
-    """A mosaic.json names everything; it still can be the start of a mosaic of another photo."""
-    path = tmp_path / "mosaic.json"
-    record = Settings(mosaic=MosaicSettings(**kept))
-    path.write_text(json.dumps({"settings": asdict(record)}))
-    options = {f"mosaic.{name}": value for name, value in given.items()}
-    mosaic = resolve(config=path, options=options).mosaic
-    assert {name: getattr(mosaic, name) for name in found} == found
-
-
-def test_settings_of_an_earlier_run_with_others_over_them():
-    """What is not given stays, also where a base has defaults of its own."""
-    made = Settings(mosaic=MosaicSettings(ref_lora="a", cfg_scale=7.5, steps=9))
-    found = overlaid(made, options={"mosaic.ref": "p.jpg"}, overrides=["mosaic.seed=7"])
-    expected = replace(made.mosaic, ref="p.jpg", ref_lora="", seed=7)
-    assert found == replace(made, mosaic=expected)
-    assert overlaid(made, base="sd15") == replace(made, base=resolve(base="sd15").base)
-
-
-def test_options_and_overrides_are_one_source():
-    mosaic = resolve(options={"mosaic.ref": "p.jpg"}, overrides=["mosaic.ref_prompt=x"]).mosaic
-    assert (mosaic.ref, mosaic.ref_prompt) == ("p.jpg", "x")
 
 
 def test_a_config_file_may_name_the_base_and_an_option_wins_over_it(tmp_path: Path):
@@ -264,34 +66,95 @@ def test_a_config_file_may_name_the_base_and_an_option_wins_over_it(tmp_path: Pa
     assert resolve(config=path, base="sd15").base == resolve(base="sd15").base
 
 
-def test_a_local_folder_stands_for_a_base_preset(tmp_path: Path):
-    folder = tmp_path / "my-model"
-    for part, config in {
-        "unet": {"sample_size": 96},
-        "vae": {"block_out_channels": [1, 2, 3, 4]},
-    }.items():
-        (folder / part).mkdir(parents=True)
-        (folder / part / "config.json").write_text(json.dumps(config))
-    (folder / "unet/one.fp16.safetensors").write_bytes(bytes(2000))
-    (folder / "unet/one.safetensors").write_bytes(bytes(4000))
-    (folder / "vae/one.safetensors").write_bytes(bytes(500))
-    base = resolve(base=str(folder)).base
-    assert (base.name, base.source, base.resolution) == ("my-model", str(folder), 768)
-    assert base.size_gb == pytest.approx(4.5e-6), "weights once, though they are there twice"
-    settings = resolve(base=str(folder))
-    save_settings(settings, tmp_path / "s.toml")
-    assert resolve(config=tmp_path / "s.toml").base == base
-    with pytest.raises(InputError, match="diffusers' layout"):
-        resolve(base=str(tmp_path))
+# --- what is not read -------------------------------------------------------------------------
 
 
-def test_every_setting_has_a_doc_and_a_type_that_overrides_can_set():
-    from smalti.configs.describe import field_docs
+@pytest.mark.parametrize("given", [
+    {"options": {"mosaic.guidance_weight": 3.0}}, {"overrides": ["mosaic.guidance_weight=3"]},
+    {"mosaic": "fast", "overrides": ["mosaic.guide.guidance_weight=3"]},
+])  # fmt: skip
+def test_a_typed_setting_that_the_guide_does_not_read_is_refused(given):
+    with refused("mosaic.guidance_weight", "exact", "projection"):
+        resolve(**given)
 
-    readable = (str, int, float, bool, tuple[str, ...])
-    for section, cls in SECTIONS.items():
-        docs = field_docs(section)
-        assert list(docs) == [field.name for field in fields(cls)]
-        assert all(doc.endswith(".") for doc in docs.values())
-        assert all(kind in readable for kind in loading._types(section).values())
-    assert [field.name for field in fields(Settings)] == list(SECTIONS)
+
+def test_a_typed_setting_that_the_method_does_not_read_is_refused():
+    with refused("mosaic.blend", "noise-blend", "adain"):
+        resolve(options={"mosaic.method": "adain", "mosaic.blend": 0.3})
+
+
+def test_one_from_a_preset_or_a_file_is_not(tmp_path: Path):
+    """The preset `paper` weighs its guide; with another guide, nobody reads that."""
+    assert "guidance_weight" in (PRESETS / "mosaic/paper.toml").read_text()
+    mosaic = resolve(base="sd21", mosaic="paper", options={"mosaic.guide": "projection"}).mosaic
+    assert mosaic.guide.name == "projection" and mosaic.sampler.steps == 50
+    path = tmp_path / "run.toml"
+    path.write_text("[mosaic.guide]\nguidance_weight = 3.0\n[mosaic.method]\nblend = 0.3\n")
+    assert resolve(config=path) == resolve()
+    chosen = resolve(config=path, options={"mosaic.guide": "exact"}).mosaic
+    assert chosen.guide.guidance_weight == 3.0
+
+
+# --- another way to say it --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kept", "given", "found"),
+    [
+        ({"ref_lora": "a", "ref_prompt": "b"}, {"ref": "p"}, {"ref_lora": "", "ref_prompt": ""}),
+        ({"ref": "p.jpg"}, {"ref_prompt": "b"}, {"ref": "", "ref_prompt": "b"}),
+        ({"grid": "12x16"}, {"level": 4}, {"grid": "", "level": 4}),
+        ({"grid": "12x16"}, {"level": 0}, {"grid": "", "level": 0}),
+        ({"level": 4}, {"grid": "2x3"}, {"grid": "2x3"}),
+        ({"method": "tone", "pool": "pictures"}, {"tile_lora": ["a"]}, {"pool": ""}),
+        ({"tile_prompt": ("a",)}, {"method": "tone", "pool": "p"}, {"tile_prompt": ()}),
+        # Not where nothing is given, nor within one source: that is for the command to refuse.
+        ({"ref": "p.jpg"}, {"ref_prompt": ""}, {"ref": "p.jpg"}),
+        ({}, {"ref": "p.jpg", "ref_prompt": "b"}, {"ref": "p.jpg", "ref_prompt": "b"}),
+    ],
+    ids=str,
+)
+def test_another_way_to_say_it_replaces_that_of_an_earlier_source(tmp_path, kept, given, found):
+    """A mosaic.json names everything; it still can be the start of a mosaic of another photo."""
+    path = tmp_path / "mosaic.json"
+    record = Settings(mosaic=mosaic_settings(**kept))
+    path.write_text(json.dumps({"format": 2, "settings": as_tables(record)}))
+    options = {f"mosaic.{name}": value for name, value in given.items()}
+    mosaic = resolve(config=path, options=options).mosaic.flat()
+    assert {name: mosaic[name] for name in found} == found
+
+
+def test_what_a_setting_replaces_is_a_setting():
+    facts = setting_facts()
+    assert {other for fact in facts.values() for other in fact.replaces} <= facts.keys()
+
+
+def test_options_and_overrides_are_one_source():
+    mosaic = resolve(options={"mosaic.ref": "p.jpg"}, overrides=["mosaic.ref_prompt=x"]).mosaic
+    assert (mosaic.picture.ref, mosaic.picture.ref_prompt) == ("p.jpg", "x")
+
+
+# --- an earlier run ---------------------------------------------------------------------------
+
+
+def test_settings_of_an_earlier_run_with_others_over_them():
+    """What is not given stays, also where a base has defaults of its own."""
+    made = Settings(mosaic=mosaic_settings(ref_lora="a", cfg_scale=7.5, steps=9))
+    found = resolve(
+        recorded=recorded(made), options={"mosaic.ref": "p.jpg"}, overrides=["mosaic.seed=7"]
+    )
+    assert found == replace(made, mosaic=changed(made.mosaic, ref="p.jpg", ref_lora="", seed=7))
+
+
+def test_a_base_given_anew_brings_its_facts_and_no_sampler():
+    made = Settings(mosaic=mosaic_settings(cfg_scale=7.5, steps=9))
+    found = resolve(recorded=recorded(made), base="sd15-lcm")
+    assert found == replace(made, base=resolve(base="sd15-lcm").base)
+
+
+def test_a_preset_given_anew_lies_over_the_earlier_run():
+    made = Settings(mosaic=mosaic_settings(seed=5, steps=9, cfg_scale=3.0))
+    found = resolve(recorded=recorded(made), mosaic="fine").mosaic
+    fine = resolve(base="sd15", mosaic="fine").mosaic
+    assert found.sampler.steps == fine.sampler.steps
+    assert (found.picture.seed, found.sampler.cfg_scale) == (5, 3.0)

@@ -105,6 +105,20 @@ def photo(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def pool(tmp_path_factory) -> Path:
+    """A folder of 20 pictures of different sizes and colours, and things that are none."""
+    folder, random = tmp_path_factory.mktemp("pool"), np.random.default_rng(0)
+    for number in range(20):
+        coarse = random.integers(0, 256, (2, 3, 3), np.uint8)
+        picture = Image.fromarray(coarse).resize((60 + number, 50), Image.Resampling.BICUBIC)
+        picture.save(folder / f"{number:02d}.png")
+    (folder / "notes.txt").write_text("no picture")
+    (folder / "._00.png").write_text("what another system leaves beside 00.png")
+    (folder / "album.jpg").mkdir()
+    return folder
+
+
 @pytest.fixture(scope="session", params=["epsilon", "v_prediction"])
 def any_base(request, tmp_path_factory):
     """A tiny base that predicts eps, and one that predicts v with zero-terminal SNR."""
@@ -141,7 +155,7 @@ def save_concept(base, folder: Path, name: str, seed: int) -> Path:
 
 @pytest.fixture(scope="session")
 def concepts(tiny_settings, tmp_path_factory) -> Path:
-    """Three adapters for the tiny base, of which two are called sylvie; and an untrained concept."""
+    """Three adapters for the tiny base, two of them called sylvie, and an untrained concept."""
     from smalti.models.bases import load_base
 
     folder = tmp_path_factory.mktemp("concepts")

@@ -32,6 +32,7 @@ from smalti.models.edlora import (
 # --- saving and loading -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{"lora_alpha": 8, "rank": 4}, {"method": "lora"}])
 def test_roundtrip_gives_the_same_output(base, trained, tiny_settings, tmp_path, settings, predict):
     adapter = trained(**settings)
@@ -77,6 +78,7 @@ def test_file_layout_and_header(base, trained, tmp_path):
     assert [name.name for name in path.parent.iterdir()] == [path.name]  # nothing temporary
 
 
+@pytest.mark.slow
 def test_stock_diffusers_loads_the_file_and_gives_our_output(base, trained, tiny_sd, tmp_path):
     """LoRA by `load_lora_weights`; the words arrive as folded prompt embeddings."""
     adapter = trained(lora_alpha=8, rank=4)
@@ -133,6 +135,7 @@ def saved(finished, tmp_path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_adapter_of_another_base(saved, base, tmp_path):
     folder = make_tiny_sd(tmp_path / "other", seed=1)
     other = load_base(BaseSettings(name="other", source=str(folder), resolution=64))

@@ -116,6 +116,7 @@ def reference_loop(base, text, negative, z, block, *, steps, weight, decay, colo
     return z
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("color", [False, True])
 def test_guided_steps_against_the_equations_written_out(any_base, color):
     base = any_base

@@ -101,6 +101,7 @@ def test_a_new_adapter_changes_nothing_but_its_words(base, predict):
     assert (predict(base, f"a {adapter.words[0]}", [adapter]) - girl).abs().max() > 1e-4
 
 
+@pytest.mark.slow
 def test_a_start_depends_on_its_seed_only(base):
     states = []
     for global_seed, seed in ((1, 0), (2, 0), (2, 1)):
@@ -113,8 +114,8 @@ def test_a_start_depends_on_its_seed_only(base):
     assert not torch.equal(states[0][key], states[2][key])
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_adapter_weights_are_fp32_on_a_half_precision_base(tiny_settings, dtype):
+def test_adapter_weights_are_fp32_on_a_half_precision_base(tiny_settings):
+    dtype = torch.bfloat16
     half = load_base(tiny_settings, device="cpu", dtype=dtype)
     settings = TrainSettings()
     adapter = attach_new(half, "sylvie", "girl", settings)
@@ -155,6 +156,7 @@ def test_names_that_differ_by_case_only_collide_and_can_be_renamed(base, trained
     assert set(base.adapters) == {"cat", "tom"}
 
 
+@pytest.mark.slow
 def test_each_adapter_acts_alone_when_switched_on(base, trained, tmp_path, predict):
     """Reference: the base while no other adapter was there."""
     sylvie = trained("sylvie")
@@ -198,6 +200,7 @@ def test_scale_is_that_of_the_lora_update(base, trained, predict):
     torch.testing.assert_close(predict(base, "a girl"), plain)
 
 
+@pytest.mark.slow
 def test_switching_leaves_gradients_as_they_were(base, trained, tmp_path):
     save_adapter(base, trained("frozen"), tmp_path / "f")
     detach(base, base.adapters["frozen"])
@@ -225,8 +228,7 @@ def test_unknown_adapter_and_detaching(base, trained, predict):
     torch.testing.assert_close(predict(base, "a girl"), plain)
 
 
-@pytest.mark.parametrize("name", ["train", "keys"])
-def test_a_concept_may_be_named_like_a_method_of_torch(base, name):
-    adapter = attach_new(base, name, "girl", TrainSettings())
+def test_a_concept_may_be_named_like_a_method_of_torch(base):
+    adapter = attach_new(base, "train", "girl", TrainSettings())
     assert base.concepts.ids(adapter.peft_name).shape == (2, base.layers)
     detach(base, adapter)

@@ -27,6 +27,7 @@ def draw(pipeline: StableDiffusionPipeline, seed: int) -> torch.Tensor:
     return drawn.images
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_picture(pipeline: StableDiffusionPipeline) -> None:
     first = draw(pipeline, 1)
     assert first.shape == (1, 3, 128, 128)

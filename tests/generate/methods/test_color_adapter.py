@@ -35,8 +35,9 @@ def test_it_is_the_stock_adapter_pipeline(tiny_base):
         text, negative = base.encode_text(["a cat", "a dog"]), base.encode_text(["a red car"])
     latents = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(2))
     scheduler = make_scheduler(base, "ddim", 4)
-    denoiser, residuals = with_cfg(base.denoiser, negative, CFG), palette_features(base, blocks, scale)
-    ours = denoise(denoiser, scheduler, latents, replace(text, residuals=tuple(residuals)))
+    denoiser = with_cfg(base.denoiser, negative, CFG)
+    residuals = tuple(palette_features(base, blocks, scale))
+    ours = denoise(denoiser, scheduler, latents, replace(text, residuals=residuals))
     pipeline = stock_pipeline(
         base, "ddim", StableDiffusionAdapterPipeline, adapter=base.color_adapter
     )

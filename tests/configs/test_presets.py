@@ -1,0 +1,126 @@
+"""The shipped presets, on every base; local folders as bases."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from refusals import refused
+
+from smalti.configs import presets
+from smalti.configs.loading import resolve
+from smalti.configs.presets import KINDS, load_preset, preset_names
+from smalti.configs.settings import as_tables
+from smalti.configs.tables import save_settings, settings_toml
+
+FOLDER = Path(presets.__file__).parent / "presets"
+FILES = sorted(FOLDER.rglob("*.toml"))
+CHOICES = [
+    (base, {kind: name})
+    for base in preset_names("base") for kind in ("train", "mosaic") for name in preset_names(kind)
+]  # fmt: skip
+
+
+def test_every_file_is_a_preset_of_its_kind():
+    """Those of a base are what presets mean on it, and have their names."""
+    listed = [FOLDER / kind / f"{name}.toml" for kind in KINDS for name in preset_names(kind)]
+    meant = [
+        FOLDER / kind / base / f"{name}.toml"
+        for kind in ("train", "mosaic") for base in preset_names("base")
+        for name in preset_names(f"{kind}/{base}")
+    ]  # fmt: skip
+    assert sorted([*listed, *meant]) == FILES
+    assert {path.stem for path in meant} <= {n for k in KINDS for n in preset_names(k)}
+
+
+@pytest.mark.parametrize(("base", "chosen"), CHOICES, ids=str)
+def test_every_preset_loads_on_every_base_and_says_the_same_when_saved(base, chosen, tmp_path):
+    settings = resolve(base=base, **chosen)
+    assert settings.base.name == base
+    save_settings(settings, tmp_path / "run.toml")
+    assert resolve(config=tmp_path / "run.toml") == settings
+
+
+@pytest.mark.parametrize("kind", ["train", "mosaic"])
+def test_every_key_of_a_preset_arrives(kind):
+    """Read by TOML's own reader, on a base that has nothing to say to them."""
+    for name in preset_names(kind):
+        written = tomllib.loads((FOLDER / kind / f"{name}.toml").read_text(encoding="utf-8"))
+        found = as_tables(resolve(base="sd15", **{kind: name}))
+        sections = written["mosaic"] if kind == "mosaic" else written
+        found = found["mosaic"] if kind == "mosaic" else found
+        for section, values in sections.items():
+            assert {key: found[section][key] for key in values} == values
+
+
+@pytest.mark.parametrize("base", preset_names("base"))
+def test_a_base_says_where_it_is_and_under_which_licence(base):
+    settings = resolve(base=base).base
+    assert settings.name == base
+    assert settings.license and settings.size_gb > 0
+    withdrawn = ("runwayml/", "stabilityai/stable-diffusion-2")
+    assert not settings.source.startswith(withdrawn)
+
+
+@pytest.mark.parametrize("base", preset_names("base"))
+def test_edlora_fast_takes_half_the_steps_on_every_base(base):
+    whole, fast = (resolve(base=base, train=name).train for name in ("edlora", "edlora-fast"))
+    assert fast.steps == whole.steps / 2 and fast.validate_every is None
+    assert fast.learning_rate_unet == whole.learning_rate_unet
+
+
+def test_the_defaults_are_the_presets_edlora_and_fast():
+    assert resolve(base="sd15", train="edlora") == resolve(base="sd15")
+    assert resolve(base="sd21", mosaic="fast") == resolve(base="sd21")
+
+
+@pytest.mark.parametrize("base", ["sd-turbo", "sd15-lcm"])
+@pytest.mark.parametrize("mosaic", preset_names("mosaic"))
+def test_a_few_step_base_brings_its_own_sampler(base, mosaic):
+    """However many steps a preset takes; without CFG, which it was distilled with."""
+    sampler = resolve(base=base, mosaic=mosaic).mosaic.sampler
+    assert sampler.steps <= 8 and sampler.cfg_scale == 1.0
+
+
+@pytest.mark.parametrize(("kind", "name", "near"), [
+    ("train", "edlora-fats", "edlora-fast"), ("mosaic", "drafft", "draft"),
+    ("base", "sd-21", "sd21"),
+])  # fmt: skip
+def test_an_unknown_preset_is_refused_with_the_nearest_and_all(kind, name, near):
+    with refused(f'"{name}"', f'"{near}"', *preset_names(kind)):
+        resolve(**{kind: name})
+    with refused(f'"{name}"', f'"{near}"', *preset_names(kind)):
+        load_preset(kind, name)
+
+
+# --- a folder of the user's -------------------------------------------------------------------
+
+
+def make_folder(folder: Path, vae: dict) -> Path:
+    for part, config in {"unet": {"sample_size": 96}, "vae": vae}.items():
+        (folder / part).mkdir(parents=True)
+        (folder / part / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("vae", [
+    {"block_out_channels": [1, 2, 3, 4]}, {"encoder_block_out_channels": [8, 8, 8, 8]},
+])  # fmt: skip
+def test_a_local_folder_stands_for_a_base_preset(tmp_path, vae):
+    folder = make_folder(tmp_path / "my-model", vae)
+    (folder / "unet/one.fp16.safetensors").write_bytes(bytes(2000))
+    (folder / "unet/one.safetensors").write_bytes(bytes(4000))
+    (folder / "vae/one.safetensors").write_bytes(bytes(500))
+    settings = resolve(base=str(folder))
+    base = settings.base
+    assert (base.name, base.source, base.resolution) == ("my-model", str(folder), 768)
+    assert base.size_gb == pytest.approx(4.5e-6), "weights once, though they are there twice"
+    (tmp_path / "run.toml").write_text(settings_toml(settings))
+    assert resolve(config=tmp_path / "run.toml").base == base
+
+
+def test_a_folder_that_holds_no_model_is_refused(tmp_path):
+    with refused(str(tmp_path), "unet"):
+        resolve(base=str(tmp_path))
+    with refused("nowhere", *preset_names("base")):
+        resolve(base="nowhere/at-all")

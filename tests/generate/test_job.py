@@ -1,0 +1,118 @@
+"""A job is plain data: what stands in it, and the same bytes from another process."""
+
+import hashlib
+import pickle
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+import torch
+from drawn import change
+
+from smalti.generate import job as job_module
+from smalti.generate.draw import draw
+from smalti.generate.job import Job, make_job
+from smalti.generate.methods import method_of
+from smalti.generate.plan import plan_mosaic
+from smalti.models.randomness import normal
+
+
+@pytest.fixture(scope="module")
+def job_of(engine, small, concepts):
+    """A job of the small mosaic with some settings changed."""
+
+    def make(noise=None, batch=None, **options) -> Job:
+        plan = plan_mosaic(change(small, **options), concepts_dir=concepts)
+        reference = torch.rand(3, *plan.grid.reference_size, generator=torch.manual_seed(0))
+        return make_job(engine, plan, reference, noise=noise, batch=batch)
+
+    return make
+
+
+CHILD = """
+import hashlib, pickle, sys
+import torch
+torch.set_num_threads(1)
+from smalti.generate.draw import draw
+from smalti.generate.engine import open_engine
+jobs = pickle.load(open(sys.argv[1], "rb"))
+engine = open_engine(jobs[0].settings.base, jobs[0].mosaic.machine, precision=jobs[0].precision)
+for job in jobs:
+    for made in draw(engine, job, job.tiles):
+        print(made.tile, hashlib.sha256(made.image.numpy().tobytes()).hexdigest(), made.facts)
+"""
+
+
+@pytest.mark.slow
+def test_another_process_draws_a_pickled_job_to_the_same_bytes(engine, job_of, pool, tmp_path):
+    concept = {"tile_lora": ("sylvie",), "tile_prompt": (), "ref_prompt": "", "steps": 2}
+    pooled = job_of(method="match", pool=str(pool), tile_prompt=(), repeat_distance=1)
+    pooled = method_of(pooled.mosaic).complete(pooled, pooled.tiles, {}, None)
+    jobs = [job_of(**concept), pooled, job_of(method="img2img", steps=2)]
+    (tmp_path / "jobs").write_bytes(pickle.dumps(jobs))
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path / "jobs")], capture_output=True, text=True
+    )
+    ours = [
+        f"{made.tile} {hashlib.sha256(made.image.numpy().tobytes()).hexdigest()} {made.facts}"
+        for job in jobs
+        for made in draw(engine, job, job.tiles)
+    ]
+    assert child.stdout.splitlines() == ours, child.stderr
+    assert len(ours) == 18
+
+
+def test_a_job_holds_what_a_process_does_not_own(job_of):
+    """Copied through a pickle it says the same; no engine, model or open file is in it."""
+    job = job_of(tile_lora=("sylvie",), tile_prompt=())
+    copy = pickle.loads(pickle.dumps(job))
+    for name in (entry.name for entry in fields(job)):
+        ours, theirs = getattr(job, name), getattr(copy, name)
+        if name in ("reference", "field"):
+            assert torch.equal(ours, theirs)
+        elif name == "blocks":
+            assert all(torch.equal(ours[tile], theirs[tile]) for tile in job.tiles)
+        else:
+            assert ours == theirs
+    assert len(pickle.dumps(job)) < 4 * (2 * job.reference.nbytes + job.field.nbytes)
+
+
+def test_blocks_are_cut_from_the_reference_and_subjects_cover_the_grid(job_of):
+    job = job_of()
+    for (row, col), block in job.blocks.items():
+        part = job.reference[:, 21 * row : 21 * row + 21, 21 * col : 21 * col + 21]
+        assert torch.equal(block, part)
+    assert set(job.subjects) == set(job.grid.tiles) == set(job.tiles)
+    assert {s.prompt for s in job.subjects.values()} > {"a dog"}
+    assert not any("<color>" in s.prompt for s in job.subjects.values())
+
+
+def test_groups_share_a_concept_and_cover_the_tiles(job_of):
+    job = job_of(tile_lora=("sylvie", "eileen"), tile_prompt=("a <concept>",))
+    groups = dict(job.groups())
+    assert groups.keys() == {"sylvie", "eileen"}
+    assert sorted(tile for group in groups.values() for tile in group) == sorted(job.tiles)
+    for concept, group in groups.items():
+        assert {job.subjects[tile].concept for tile in group} == {concept}
+        assert group == sorted(group)
+
+
+def test_the_field_comes_from_the_noise_of_a_drawn_reference(job_of):
+    noise = normal((4, 8, 8), 5)
+    own, drawn = job_of(), job_of(noise=noise)
+    assert own.field.shape == drawn.field.shape
+    assert not torch.equal(own.field, drawn.field)
+    assert torch.equal(job_of(noise=noise, grid="8x8").field, noise)
+
+
+def test_the_batch_is_the_settings_else_an_earlier_runs_else_memorys(job_of, monkeypatch):
+    monkeypatch.setattr(job_module, "choose_batch", lambda *_: 17)
+    assert job_of(batch_size=2, batch=5).batch == 2
+    assert job_of(batch_size=None, batch=5).batch == 5
+    assert job_of(batch_size=None).batch == 17
+
+
+def test_the_pull_is_resolved(job_of):
+    assert job_of().mosaic.guide.guidance_strength is not None
+    assert job_of(guidance_strength=0.25).mosaic.guide.guidance_strength == 0.25

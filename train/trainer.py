@@ -56,7 +56,7 @@ def train_concept(
         tell(_finished_message(concept.name, earlier.steps))
         return out
     with reporting(progress if main else silent, concept.name, "it") as report:
-        run = prepare(concept, settings, accelerator, work, report)
+        run = prepare(concept, settings, accelerator, work, report, tell)
         take_up(run, settings, work, restarted if restart else None)
         fit(run, work, report, tell)
     finish(run, concept, settings, out)

@@ -51,7 +51,7 @@ def picture_files(folder: str) -> list[Path]:
 def pictures_hash(folder: str) -> str:
     """16 hex digits that depend on names and contents of the folder's pictures."""
     lines = [f"{path.name} {file_hash(path)}" for path in picture_files(folder)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def check_pictures(folder: str) -> None:

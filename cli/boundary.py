@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from ..configs.errors import SmaltiError, is_out_of_memory
-from ..configs.files import NO_ACCESS, NO_SPACE
+from ..configs.files import NO_ACCESS, NO_NAME, NO_SPACE, name_refused
 
 INTERRUPTED = 130
 _forgotten: set[str] = set()
@@ -52,6 +52,9 @@ def explain(error: BaseException, lower: str = _SMALLER) -> tuple[str, int] | No
         return f"Error: out of memory. {lower} What was done is kept; {_again()}", 1
     if _is_disk_full(error):
         return f"Error: the disk is full{_where(error)}. Free some space; {_again()}", 1
+    if isinstance(error, OSError) and error.errno in NO_NAME:
+        refusal = name_refused(Path(error.filename or ""))
+        return f"Error: {refusal}", refusal.exit_code
     if isinstance(error, OSError) and error.errno in NO_ACCESS:
         return (
             f"Error: no permission{_where(error)}. Check who owns it, or choose another folder.",

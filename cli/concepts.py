@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ..configs.errors import InputError
+from ..models.concept_files import concept_files
 from ..models.concepts import ADAPTER_FILE, WORK_FOLDER
 
 
@@ -13,7 +14,7 @@ def describe_concept(folder: Path) -> dict[str, Any]:
     An adapter that cannot be read is said to be damaged; the listing goes on.
     """
     adapter = folder / ADAPTER_FILE
-    facts = {"name": folder.name, "images": _count_images(folder), "trained": "no"}
+    facts = {"name": folder.name, "images": len(concept_files(folder).photos), "trained": "no"}
     if not adapter.is_file():
         started = (folder / WORK_FOLDER).is_dir()
         return facts | {"trained": "started" if started else "no"}
@@ -32,9 +33,3 @@ def _read_adapter(adapter: Path) -> dict[str, Any]:
     facts["base"] = metadata.get("base", {}).get("name", "")
     facts["steps"] = metadata.get("steps") or metadata.get("training", {}).get("steps", "")
     return facts
-
-
-def _count_images(folder: Path) -> int:
-    from ..train.concept import is_image
-
-    return sum(map(is_image, folder.iterdir()))

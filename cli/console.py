@@ -1,6 +1,8 @@
 """What the commands print: Rich on a terminal, plain lines of full width anywhere else."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
+from io import TextIOWrapper
 from typing import Any
 
 from rich.console import Console
@@ -15,7 +17,9 @@ _PIPE_WIDTH = 160
 
 
 def console() -> Console:
-    """Return a console on standard output."""
+    """Return a console on standard output, which passes bytes of file names that are no text."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="surrogateescape")
     found = Console(highlight=False)
     return found if found.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..configs.files import user_path
 from ..configs.methods import METHODS
 from ..configs.presets import preset_names
 from ..evaluate.peers import PEERS
@@ -81,7 +82,7 @@ def evaluation(
     cases = all_cases(choose_pairs(pairs), choose_seeds(seeds), rows)
     protocol = Protocol(base or "starter", grid, tuple(overrides or ()))
     target = Path(out) if out else Path("runs/eval") / f"{Path(protocol.base).name}-{grid}"
-    weights = Path(lpips).expanduser() if lpips else None
+    weights = user_path(lpips) if lpips else None
     from ..evaluate.run import evaluate, outline
 
     if dry_run:

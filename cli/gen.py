@@ -96,6 +96,7 @@ def gen(
 
         given["recorded"] = recorded_tables(target)
     settings = resolve(**given)
+    target.exists()  # a name that no folder can have is found out here
     if dry_run:
         show_plan(settings, target, tiles, Path(concepts_dir))
     else:
@@ -144,7 +145,7 @@ def outcome(folder: Path) -> str:
 
 def parse_tile(text: str) -> tuple[int, int]:
     """Read "ROW,COL"; raises InputError for anything else."""
-    match = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", text)
+    match = re.fullmatch(r"\s*(\d{1,9})\s*,\s*(\d{1,9})\s*", text)
     if match is None:
         raise InputError(f'--retile needs ROW,COL counted from 0, such as 3,5, not "{text}".')
     return int(match[1]), int(match[2])

@@ -11,7 +11,7 @@ from ..configs.presets import preset_names
 from ..models.concepts import find_concept
 from .boundary import forget_option, guarded
 from .console import console, print_facts, print_settings
-from .options import Base, ConceptsDir, Config, DryRun, Overrides, examples, with_settings
+from .options import Base, ConceptsDir, Config, DryRun, Overrides, Version, examples, with_settings
 
 EPILOG = examples(
     ("mosaic-train concepts/sylvie", "on the embedded starter model"),
@@ -57,6 +57,7 @@ def train(
     concepts_dir: ConceptsDir = "concepts",
     restart: Restart = False,
     dry_run: DryRun = False,
+    version: Version = False,
     options: dict[str, Any],
 ) -> None:
     """Learn a concept from about 15 images; writes CONCEPT_DIR/edlora.safetensors.

@@ -15,19 +15,19 @@ class BaseSettings(Group):
 
     name: str = "starter"
     """Short name, also the name of the preset file."""
-    source: str = "models/starter"
+    source: str = setting("models/starter", path=True)
     """Hub id, local folder, or a folder inside the installed package."""
     variant: str = ""
     """Weight variant on the hub, such as "fp16"; empty for the plain files."""
     resolution: int = setting(128, at_least=8, at_most=4096)
     """Side of a tile in pixels at which the model draws best."""
-    size_gb: float = setting(0.05, at_least=0)
+    size_gb: float = setting(0.05, at_least=0, at_most=1e5)
     """What a first download fetches, in gigabytes."""
     license: str = ""
     """Licence of the weights, as their publisher names it."""
-    tiny_vae: str = ""
+    tiny_vae: str = setting("", path=True)
     """A small autoencoder for the same latents, for proofs: hub id or local folder."""
-    color_adapter: str = ""
+    color_adapter: str = setting("", path=True)
     """A T2I-Adapter for colours, for --method color-adapter: hub id or local folder."""
 
     def __post_init__(self) -> None:

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 from .errors import InputError
 
+MAX_BITS = 256  # more digits than a message should show
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -20,6 +22,10 @@ class Facts:
     above: float | None = None
     at_most: float | None = None
     choices: tuple[str, ...] = ()
+    filled: bool = False
+    """Whether a list must hold something."""
+    path: bool = False
+    """Whether it names files, whose names may hold bytes that are no text."""
     none: str = ""
     """What a user writes for None, "auto" or "off"; empty where the setting always has a value."""
     identity: bool = True
@@ -62,10 +68,29 @@ class Group:
 
 def check(name: str, value: Any, facts: Facts) -> None:
     """Raise InputError when a value is not one of the choices, not finite, or out of range."""
-    if facts.choices:
-        require_one_of(name, value, facts.choices)
-    if isinstance(value, str | tuple | bool):
-        return
+    if isinstance(value, str | tuple):
+        _check_texts(name, value, facts)
+        if facts.choices:
+            require_one_of(name, value, facts.choices)
+    elif not isinstance(value, bool):
+        _check_number(name, value, facts)
+
+
+def _check_texts(name: str, value: str | tuple[str, ...], facts: Facts) -> None:
+    if facts.filled and not value:
+        raise InputError(f"{name} must hold something.")
+    for text in (value,) if isinstance(value, str) else value:
+        try:
+            text.encode(errors="surrogateescape" if facts.path else "strict")
+        except UnicodeEncodeError as error:
+            raise InputError(f"{name} must be text in UTF-8, not {ascii(text)}.") from error
+        if "\0" in text:
+            raise InputError(f"{name} must hold no null character: {ascii(text)}.")
+
+
+def _check_number(name: str, value: float, facts: Facts) -> None:
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise InputError(f"{name} is a number of {value.bit_length()} bits, which is too large.")
     spare = f', or "{facts.none}"' if facts.none else ""
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{name} must be a finite number{spare}, not {value}.")

@@ -4,9 +4,10 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from .errors import InputError, SmaltiError
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 NO_ACCESS = (errno.EACCES, errno.EPERM, errno.EROFS)
 NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
+NO_NAME = (errno.ENAMETOOLONG, errno.EILSEQ)
+TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")  # as `replacing` names them, after the process
 
 
 @contextmanager
@@ -37,10 +40,18 @@ def replacing(path: Path) -> Iterator[Path]:
         remove(temporary)
 
 
+def user_path(text: str) -> Path:
+    """A path as a user wrote it, "~" being home; one of a user who is not there stays as it is."""
+    return Path(os.path.expanduser(text))
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a text in UTF-8, whole or not at all; raises as `replacing` does."""
+    r"""Write a text in UTF-8, whole or not at all; raises as `replacing` does.
+
+    Bytes of a file's name that are no text become escapes, `\udce9`, which JSON reads back.
+    """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -59,9 +70,9 @@ def write_json(path: Path, value: Any) -> None:
 
 def remove(path: Path) -> None:
     """Delete a file or a folder tree if it is there."""
-    if path.is_dir():
+    if os.path.isdir(path):
         shutil.rmtree(path, ignore_errors=True)
-    elif path.is_symlink() or path.exists():
+    elif os.path.lexists(path):  # which never raises, as for names that no file can have
         path.unlink(missing_ok=True)
 
 
@@ -76,20 +87,55 @@ def explain(error: OSError, path: Path) -> SmaltiError:
         return InputError(
             f"{path.parent} cannot be written. Check its permissions, or choose another folder."
         )
+    if error.errno in NO_NAME:
+        return name_refused(path)
     if error.errno in NO_FOLDER:
         return InputError(f"{path.parent} is no folder, so {path} cannot be written. Rename one.")
     return SmaltiError(f"{path} was not written: {error}.")
 
 
+def name_refused(path: Path) -> InputError:
+    """What is said of a path whose name the file system does not take."""
+    longest = max(path.parts, key=len, default="")
+    shown = ascii(longest) if len(longest) < 60 else f"{ascii(longest[:40])}..."
+    return InputError(f"{shown} cannot be the name of a file here, or its path is too long.")
+
+
 def ensure_writable(folder: Path) -> None:
     """Create the folder and try to write there, before any work; raises InputError."""
-    probe = folder / f".probe.{os.getpid()}"
+    probe = folder / f".probe.{os.getpid()}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
     except OSError as error:
         raise explain(error, probe) from error
+
+
+def sweep(*folders: Path) -> None:
+    """Remove what killed processes have left half written right in these folders.
+
+    Never what a process that is alive may be writing.
+    """
+    for folder in folders:
+        for path in folder.iterdir() if folder.is_dir() else ():
+            match = TEMPORARY.fullmatch(path.name)
+            if match and not _may_be_writing(int(match[1]), path):
+                with suppress(OSError):
+                    remove(path)
+
+
+def _may_be_writing(process: int, path: Path) -> bool:
+    """Whether a process is alive and was so when the file was last written.
+
+    A younger one has only inherited the number, as it happens in containers.
+    """
+    import psutil
+
+    try:
+        return psutil.Process(process).create_time() <= path.lstat().st_mtime + 1
+    except (psutil.Error, OSError, OverflowError, ValueError):
+        return psutil.pid_exists(process) if process < 2**31 else False
 
 
 def file_hash(path: Path) -> str:

@@ -82,7 +82,7 @@ class ExactSettings(GuideSettings):
     name: ClassVar[str] = "exact"
     through_unet: ClassVar[bool] = True
 
-    guidance_weight: float = setting(5000.0, at_least=0)
+    guidance_weight: float = setting(5000.0, at_least=0, at_most=1e9)
     """w of Eq. 8, of "exact", "ycbcr" and "lpips"."""
     guidance_decay: float = setting(0.95, above=0, at_most=1)
     """gamma of Eq. 8: w is multiplied by it after every step."""
@@ -101,7 +101,7 @@ class LpipsSettings(ExactSettings):
 
     name: ClassVar[str] = "lpips"
 
-    lpips: str = ""
+    lpips: str = setting("", path=True)
     """Weights of LPIPS (AlexNet, safetensors), which the guide "lpips" needs."""
 
 

@@ -25,5 +25,5 @@ class MachineSettings(Group):
     """"sdpa" (torch), or "xformers" where it is installed."""
     compile: bool = setting(False, identity=False)
     """Compile the UNet; worth its first minutes on a GPU and many tiles."""
-    batch_size: int | None = setting(None, above=0, none="auto", identity=False)
+    batch_size: int | None = setting(None, above=0, at_most=65_536, none="auto", identity=False)
     """Tiles drawn at once; "auto" chooses from free memory."""

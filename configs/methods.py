@@ -39,7 +39,7 @@ class SmaltiSettings(MethodSettings):
 class PoolSettings(MethodSettings):
     """Methods that place pictures of a pool."""
 
-    pool: str = setting("", identity=False, replaces=("tile_lora", "tile_prompt"))
+    pool: str = setting("", path=True, identity=False, replaces=("tile_lora", "tile_prompt"))
     """Folder of pictures that "match", "tone" and "histogram" place; empty: they draw their own."""
     pool_size: int = setting(64, at_least=1, at_most=10_000)
     """How many pictures they draw for themselves, from the tile prompts and without guidance."""

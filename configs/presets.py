@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+from .files import user_path
 from .tables import Tables, nearest, read_tables
 
 KINDS = ("base", "train", "mosaic")
@@ -33,7 +34,7 @@ def load_base_preset(name: str) -> Tables:
     if name in preset_names("base"):
         tables = load_preset("base", name)
         return tables | {"base": {"name": name} | tables.get("base", {})}
-    folder = Path(name).expanduser()
+    folder = user_path(name)
     if folder.is_dir():
         return {"base": _folder_facts(folder)}
     names = preset_names("base")

@@ -153,7 +153,7 @@ def read_settings_file(path: Path) -> dict[str, Any]:
         raise InputError(f"Cannot read the settings file {path}: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} holds no settings; give a TOML file or a mosaic.json.") from error
 
 

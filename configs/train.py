@@ -9,6 +9,7 @@ from .machine import ATTENTIONS, PRECISIONS
 TRAIN_METHODS = ("edlora", "lora")
 TARGETS = ("attention", "all")
 OPTIMIZERS = ("adamw", "adamw8bit")
+MAX_STEPS = 10_000_000
 MAX_SEED = 2**63 - 1  # what torch's generators take
 
 
@@ -28,7 +29,7 @@ class TrainSettings(Group):
     linear and convolution, which small networks need to draw a shape that is new to them)."""
     rank: int = setting(4, at_least=1, at_most=1024)
     """Rank of the LoRA matrices."""
-    lora_alpha: float | None = setting(None, above=0, none="auto")
+    lora_alpha: float | None = setting(None, above=0, at_most=65_536, none="auto")
     """LoRA alpha; the effective scale is alpha / rank. "auto" is alpha = rank, so scale 1."""
     learning_rate_embedding: float = setting(1e-3, at_least=0, at_most=10)
     """Learning rate of the concept words."""
@@ -36,15 +37,15 @@ class TrainSettings(Group):
     """Learning rate of the text encoder's LoRA."""
     learning_rate_unet: float = setting(1e-4, at_least=0, at_most=10)
     """Learning rate of the UNet's LoRA."""
-    weight_decay: float = setting(0.01, at_least=0)
+    weight_decay: float = setting(0.01, at_least=0, at_most=10)
     """AdamW weight decay, on every group."""
-    steps: int = setting(800, at_least=1, identity=False)
+    steps: int = setting(800, at_least=1, at_most=MAX_STEPS, identity=False)
     """Optimiser steps."""
-    batch_size: int = setting(4, at_least=1)
+    batch_size: int = setting(4, at_least=1, at_most=4096)
     """Samples per optimiser step and process."""
-    gradient_accumulation: int = setting(1, at_least=1)
+    gradient_accumulation: int = setting(1, at_least=1, at_most=4096)
     """Micro-batches that one optimiser step sums up."""
-    gradient_clip: float | None = setting(1.0, above=0, none="off")
+    gradient_clip: float | None = setting(1.0, above=0, at_most=1e6, none="off")
     """Largest norm of the gradient, or "off"."""
     gradient_checkpointing: bool = setting(False, identity=False)
     """Recompute activations in the backward pass: less memory, about a third slower."""
@@ -55,25 +56,25 @@ class TrainSettings(Group):
     stay fp32 in every case, and a run that goes on computes as it began."""
     attention: str = setting("sdpa", choices=ATTENTIONS, identity=False)
     """"sdpa" (torch), or "xformers" where it is installed."""
-    noise_offset: float = setting(0.01, at_least=0)
+    noise_offset: float = setting(0.01, at_least=0, at_most=10)
     """Strength of the per-channel constant added to the noise."""
-    min_snr_gamma: float | None = setting(None, above=0, none="off")
+    min_snr_gamma: float | None = setting(None, above=0, at_most=1e4, none="off")
     """Timesteps are drawn in proportion to the min-SNR loss weights (Hang et al. 2023) of this
     gamma, 5 is usual; "off" draws all alike."""
-    embedding_norm_limit: float | None = setting(0.55, above=0, none="off")
+    embedding_norm_limit: float | None = setting(0.55, above=0, at_most=1e4, none="off")
     """Concept words whose mean norm reaches this are frozen; "off" lets them grow."""
     background_weight: float = setting(0.1, at_least=0, at_most=1)
     """Weight of the loss outside the subject mask, 0 to 1."""
-    detail_emphasis: float = setting(0.0, at_least=0)
+    detail_emphasis: float = setting(0.0, at_least=0, at_most=10)
     """How much more the detailed parts of the subject weigh in the loss, as an exponent of their
     contrast; 0 weighs all alike."""
     use_masks: bool = True
     """Use NAME.mask.png beside an image where it is there."""
-    attention_weight: float = setting(0.01, at_least=0)
+    attention_weight: float = setting(0.01, at_least=0, at_most=100)
     """Weight of the attention regulariser (masked images and "edlora" only)."""
     attention_full_identity: bool = False
     """Pull the second word's attention onto the whole mask (clothes are part of the identity)."""
-    crops_per_image: int = setting(8, at_least=1)
+    crops_per_image: int = setting(8, at_least=1, at_most=1000)
     """Random crops of each image whose latents are cached before training."""
     relit_share: float = setting(0.0, at_least=0, at_most=1)
     """Share of steps that show the crops under random light, as the tiles of a mosaic are (their
@@ -82,15 +83,19 @@ class TrainSettings(Group):
     """Also mirror crops; leave off for faces and lettering."""
     seed: int = setting(0, at_least=0, at_most=MAX_SEED)
     """Seed of everything random."""
-    checkpoint_every: int = setting(200, at_least=1, identity=False)
+    checkpoint_every: int = setting(200, at_least=1, at_most=MAX_STEPS, identity=False)
     """Steps between checkpoints."""
-    keep_checkpoints: int = setting(2, at_least=1, identity=False)
+    keep_checkpoints: int = setting(2, at_least=1, at_most=1000, identity=False)
     """How many of the latest checkpoints stay on disk."""
-    validate_every: int | None = setting(200, above=0, none="off", identity=False)
+    validate_every: int | None = setting(
+        200, above=0, at_most=MAX_STEPS, none="off", identity=False
+    )
     """Steps between validation grids; "off" draws only the first and the last."""
-    validation_steps: int = setting(10, at_least=1, identity=False)
+    validation_steps: int = setting(10, at_least=1, at_most=1000, identity=False)
     """Denoising steps of a validation image."""
     validation_prompts: tuple[str, ...] = setting(
-        ("a <concept>", "a <concept> on a red background", "a {class_word}"), identity=False
+        ("a <concept>", "a <concept> on a red background", "a {class_word}"),
+        filled=True,
+        identity=False,
     )
     """Prompts of the validation grid; <concept> and {class_word} are filled in."""

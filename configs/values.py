@@ -5,6 +5,7 @@ from types import NoneType
 from typing import Any, get_args
 
 from .errors import InputError
+from .fields import MAX_BITS
 
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0")
@@ -97,11 +98,13 @@ def _toml_list(text: str) -> Any:
         return text
     try:
         return tomllib.loads(f"list = {text}")["list"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, a number of too many digits, too deep a list
         return None
 
 
 def _misfit(value: Any, kind: Any, name: str, source: str, none: str) -> InputError:
     wanted = _WANTED[tuple if _is_list(kind) else kind] + (f' or "{none}"' if none else "")
     shown = f'"{value}"' if isinstance(value, str) else value
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        shown = f"a number of {value.bit_length()} bits"
     return InputError(f"{source}: {name} must be {wanted}, not {shown}.")

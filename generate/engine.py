@@ -22,7 +22,7 @@ from ..models.device import DTYPES, pick_device, resolve_precision
 from ..models.edlora import Adapter, detach, load_adapter, read_metadata, set_active
 from ..models.lpips import Lpips
 from ..models.merging import merged
-from ..models.words import concept_token_names
+from ..models.words import concept_key, concept_token_names
 from .guidance.cost import needs_gradients
 
 if TYPE_CHECKING:
@@ -76,10 +76,11 @@ class Engine:
 
     def _free_name(self, path: Path) -> str | None:
         """A name for an adapter whose own is taken by another one, None where it is not."""
-        own = read_metadata(path).get("name", "")
+        own = concept_key(read_metadata(path).get("name", ""))
         if own not in self.base.adapters:
             return None
-        return next(name for n in count(2) if (name := f"{own}-{n}") not in self.base.adapters)
+        names = (concept_key(f"{own}-{n}") for n in count(2))
+        return next(name for name in names if name not in self.base.adapters)
 
     def activate(self, path: Path | None, scale: float) -> list[Adapter]:
         """Switch on one adapter at `scale`, or none, beside the weights; returns those that are."""

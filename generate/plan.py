@@ -12,7 +12,7 @@ from ..configs.settings import Settings
 from ..models.concepts import find_adapter
 from ..models.cost import expected_device, seconds_of
 from ..models.locate import is_present
-from ..models.photos import check_photo
+from ..models.photos import check_photo, photo_path
 from .grid import Grid, Tile, make_grid
 from .methods import method_of
 from .methods.pictures import picture_files
@@ -127,7 +127,7 @@ def _identity(
     mosaic = settings.mosaic
     facts = mosaic.identity() | method_of(mosaic).identity(settings)
     if mosaic.picture.ref:
-        facts["reference"] = photo_hash or _hash_of_photo(Path(mosaic.picture.ref).expanduser())
+        facts["reference"] = photo_hash or _hash_of_photo(photo_path(mosaic.picture.ref))
     for name, path in adapters.items():
         facts[f"adapter {name}"] = file_hash(path)[:16]
     return {"base": settings.base.source, **facts}

@@ -1,14 +1,12 @@
 """The reference: a photo, or drawn from a prompt or with a concept."""
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
 from ..models.base import BaseModel
 from ..models.denoiser import with_cfg
 from ..models.denoising import denoise, make_scheduler
-from ..models.photos import load_photo
+from ..models.photos import load_photo, photo_path
 from ..models.randomness import keyed_generator, normal
 from ..models.words import CONCEPT
 from .engine import Engine
@@ -18,7 +16,7 @@ from .plan import MosaicPlan
 def reference_picture(engine: Engine, plan: MosaicPlan, noise: Tensor | None) -> Tensor:
     """The reference [3, H, W] in [0, 1], of any size: the photo, or drawn from `noise`."""
     if noise is None:
-        return load_photo(Path(plan.settings.mosaic.picture.ref).expanduser())
+        return load_photo(photo_path(plan.settings.mosaic.picture.ref))
     return draw_reference(engine, plan, noise)
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ..configs.claim import as_json, check_claim
 from ..configs.errors import InputError
-from ..configs.files import read_json, write_json
+from ..configs.files import read_json, sweep, write_json
 from ..configs.mosaic import MosaicSettings, setting_facts
 from ..configs.tables import recorded
 from ..models.pixels import to_image, to_pixels, write_png
@@ -52,6 +52,7 @@ class Store:
         """
         if self.folder.exists() and not self.folder.is_dir():
             raise InputError(f"{self.folder} is a file; give --out the name of a folder.")
+        sweep(self.folder, self.folder / "tiles", *self.folder.glob("*/tiles"))
         old = read_record(self.folder)
         if old is None:
             self._refuse_strangers()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ..configs.base import BaseSettings
 from ..configs.errors import InputError
+from ..configs.files import user_path
 
 PACKAGE = Path(__file__).resolve().parents[1]
 WEIGHTS = {
@@ -51,7 +52,7 @@ def is_present(settings: BaseSettings) -> bool:
 
 def local_folder(source: str) -> Path | None:
     """The folder that `source` names inside the package or on disk, None when there is none."""
-    inside, outside = PACKAGE / source, Path(source).expanduser()
+    inside, outside = PACKAGE / source, user_path(source)
     if source.startswith("models/") and inside.is_dir():
         return inside
     return outside if outside.is_dir() else None

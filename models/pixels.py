@@ -15,16 +15,19 @@ if TYPE_CHECKING:  # what only looks at pictures need not wait for torch
 
 OPAQUE = {"P": "RGB", "PA": "RGB", "RGBA": "RGB", "RGBX": "RGB", "LA": "L"}
 """Modes of Pillow without palette and transparency."""
+PLAIN = {"La": "LA", "RGBa": "RGBA"}
+"""Modes of which Pillow can do little, and what they mean."""
+OVERSHOOT = 2.0
+"""Largest value up to which floats count as being of the range 0 to 1."""
+
+
+class Unusable(ValueError):
+    """A file cannot serve as a picture; the text goes on after its name: "is animated"."""
 
 
 def flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Return the picture in sRGB over white, and its alpha channel if that cuts something out."""
-    image = _to_srgb(image)
-    if image.mode.startswith("I"):
-        # Pillow would clip 16-bit grey instead of scaling it.
-        image = Image.fromarray(
-            (np.asarray(image).astype(np.float32) / 257).clip(0, 255).astype(np.uint8)
-        )
+    image = _to_srgb(eight_bit(image))
     if not image.has_transparency_data:
         return image.convert("RGB"), None
     rgba = image.convert("RGBA")
@@ -34,10 +37,36 @@ def flatten(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     return Image.alpha_composite(white, rgba).convert("RGB"), alpha if telling else None
 
 
+def eight_bit(image: Image.Image) -> Image.Image:
+    """The picture in a mode of 8 bits: whole numbers and floats as grey, in their own range.
+
+    Pillow would clip them. Raises Unusable for values that are no brightness.
+    """
+    if image.mode in PLAIN:
+        return image.convert(PLAIN[image.mode])
+    if image.mode[0] not in "IF":
+        return image
+    values = np.nan_to_num(np.asarray(image).astype(np.float32), posinf=0, neginf=0)
+    white = _white(image.mode, float(values.max(initial=0)))
+    levels = (values * 255).round() if white == 1 else values / (white / 255)
+    return Image.fromarray(levels.clip(0, 255).astype(np.uint8))
+
+
+def _white(mode: str, brightest: float) -> float:
+    """The value that means white: what 16 bits, 8 bits or (for floats) a share can hold."""
+    if mode == "F" and brightest <= OVERSHOOT:
+        return 1.0
+    if mode in ("I", "F") and brightest <= 255:
+        return 255.0
+    if brightest <= 65535:
+        return 65535.0
+    raise Unusable(f"has values up to {brightest:.3g}, which is no brightness; save it in 16 bits")
+
+
 def _to_srgb(image: Image.Image) -> Image.Image:
     """Convert from the embedded colour profile; without a fitting one, the picture as it is."""
     profile = image.info.get("icc_profile")
-    if not profile or image.mode[0] in "IF":
+    if not profile or image.mode == "LAB":  # which says what its colours are by itself
         return image
     # A profile is one of grey, RGB or CMYK, and knows no palette and no transparency.
     opaque = image.convert(OPAQUE.get(image.mode, image.mode))
@@ -45,7 +74,7 @@ def _to_srgb(image: Image.Image) -> Image.Image:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         target = ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(opaque, source, target, outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError):  # a broken profile is no reason to refuse the picture
+    except Exception:  # a broken profile, however it breaks, is no reason to refuse the picture
         return image
     converted.info.pop("transparency", None)
     if image.has_transparency_data:
@@ -55,8 +84,8 @@ def _to_srgb(image: Image.Image) -> Image.Image:
 
 def is_animated(image: Image.Image) -> bool:
     """Say whether an opened file holds several pictures that are meant to be seen in turn."""
-    # Phones hide a second picture in a JPEG (MPO), which Pillow counts as a frame.
-    return getattr(image, "n_frames", 1) > 1 and image.format != "MPO"
+    # Phones hide more pictures in a JPEG (MPO) or HEIC, which Pillow counts as frames.
+    return getattr(image, "n_frames", 1) > 1 and image.format not in ("MPO", "HEIF")
 
 
 def to_pixels(image: "Tensor") -> np.ndarray:

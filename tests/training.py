@@ -1,5 +1,6 @@
 """What tests of training share: a small concept folder, quick settings, runs that are cut off."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,12 +65,14 @@ def with_train(settings: Settings, **changes: object) -> Settings:
     return replace(settings, train=replace(settings.train, **changes))
 
 
-def prepared(folder: Path, settings: Settings, work: Path) -> Run:
+def prepared(
+    folder: Path, settings: Settings, work: Path, tell: Callable[[str], None] = lambda text: None
+) -> Run:
     """A run before its first step."""
     concept = load_concept(folder, settings.train.class_word)
     settings = with_class_word(settings, concept)
     accelerator = preparation.make_accelerator(settings.train)
-    return preparation.prepare(concept, settings, accelerator, work)
+    return preparation.prepare(concept, settings, accelerator, work, tell=tell)
 
 
 def told_steps(steps: list[int], total: int = QUICK.steps) -> Report:

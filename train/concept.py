@@ -1,36 +1,27 @@
 """Read a concept folder and check everything in it before any model is loaded.
 
 A concept folder holds images, and beside an image an optional caption (`NAME.txt`, with `<concept>`
-where the concept stands) and an optional subject mask (`NAME.mask.png`, white is the subject);
-`concept.toml` names the class word.
+where the concept stands) and an optional subject mask (`NAME.mask.png`, white is the subject; those
+of other trainers are known by their names); `concept.toml` names the class word.
 """
 
-import re
-from collections.abc import Iterable
+from collections import defaultdict
 from dataclasses import dataclass
-from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..configs.errors import InputError
+from ..configs.files import user_path
 from ..configs.tables import read_tables
-from ..models.words import CONCEPT
+from ..models.concept_files import MASK_SUFFIX, ConceptFiles, composed, concept_files
+from ..models.words import CONCEPT, concept_key
 
 if TYPE_CHECKING:
     from PIL import Image
 
-IMAGE_SUFFIXES = {
-    *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".avif"),
-    # Beyond Pillow, but what phones write: named in a warning instead of passed over in silence.
-    *(".heic", ".heif"),
-}
-MASK_SUFFIX = ".mask.png"
-MIN_SIDE = 64
 MIN_IMAGES = 3
 FEW_IMAGES = 8
-# What smalti itself writes into the folder, and texts that are no captions.
-OUTPUT_IMAGES = frozenset({"validation.png"})
-OTHER_TEXTS = ("readme", "license", "licence", "copying", "notice", "attribution")
+SHOWN = 3  # names that a warning lists
 
 
 @dataclass(frozen=True)
@@ -50,7 +41,7 @@ class Concept:
     """A checked concept folder."""
 
     name: str
-    """The folder's name in lower case."""
+    """The key that its words are made of, derived from the folder's name (see `concept_key`)."""
     folder: Path
     """Absolute path of the folder."""
     class_word: str
@@ -67,32 +58,21 @@ def load_concept(folder: Path | str, class_word: str = "") -> Concept:
     Raises InputError when the folder is missing or has fewer than 3 usable images, or when a
     caption or a mask does not fit. Single bad images are left out and named in `Concept.warnings`.
     """
-    folder = Path(folder).expanduser().resolve()
+    folder = user_path(str(folder)).resolve()
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise InputError(f"{folder} {what}. Give the folder that holds the concept's images.")
-    name = concept_name(folder)
-    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-    paths = [p for p in files if is_image(p)]
-    _check_sidecars(files, paths)
-    usable, warnings = _usable_images(paths)
-    _check_count(folder, len(paths), len(usable), warnings)
-    images = tuple(_read_item(path, warnings) for path in usable)
+    files = concept_files(folder)
+    warnings: list[str] = []
+    _refuse_strays(files)
+    sizes = _sizes(files, warnings)
+    _check_count(folder, len(files.photos), len(sizes), warnings)
+    _warn_of_names(files, warnings)
+    images = tuple(_read_item(path, size, files, warnings) for path, size in sizes.items())
     word = class_word or read_class_word(folder)
     if not word:
         warnings.append("No class word, so it is a thing. Say what it is, as in --class-word cup.")
-    return Concept(name, folder, word or "thing", images, tuple(warnings))
-
-
-def concept_name(folder: Path) -> str:
-    """Return the folder's name in lower case; raises InputError for other than a-z, 0-9, -, _."""
-    name = folder.name.lower()
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name):
-        raise InputError(
-            f'The folder name "{folder.name}" cannot be a concept\'s name. '
-            'Rename it to letters, digits, "-" and "_".'
-        )
-    return name
+    return Concept(concept_key(folder.name), folder, word or "thing", images, tuple(warnings))
 
 
 def read_class_word(folder: Path) -> str:
@@ -103,93 +83,50 @@ def read_class_word(folder: Path) -> str:
 
 
 def open_image(item: ImageItem) -> "tuple[Image.Image, Image.Image | None]":
-    """Return the image, upright, and its mask if it has one; both decoded, in their own modes."""
-    return _upright(item.path), _upright(item.mask) if item.mask else None
+    """Return the image, upright, and its mask if it has one, in its size; in their own modes."""
+    from ..models.photos import naming, read_photo
+
+    with naming(item.path, "image"):
+        image = read_photo(item.path)
+    if item.mask is None:
+        return image, None
+    with naming(item.mask, "mask"):
+        mask = read_photo(item.mask, smallest=1)
+    # Huge ones are read smaller, perhaps by a pixel more or less.
+    return image, mask if mask.size == image.size else mask.resize(image.size)
 
 
-def _upright(path: Path) -> "Image.Image":
-    from PIL import Image, ImageOps
-
-    with Image.open(path) as picture:
-        picture.load()
-        return ImageOps.exif_transpose(picture)
-
-
-def is_image(path: Path) -> bool:
-    """Say whether a file is one of the concept's images, by its name."""
-    lowered = path.name.lower()
-    return (
-        path.suffix.lower() in IMAGE_SUFFIXES
-        and not lowered.endswith(MASK_SUFFIX)
-        and lowered not in OUTPUT_IMAGES
-    )
-
-
-def _check_sidecars(files: Iterable[Path], images: Iterable[Path]) -> None:
+def _refuse_strays(files: ConceptFiles) -> None:
     """Refuse captions and masks without image: the sign of a renamed or forgotten file."""
-    stems = {image.stem for image in images}
-    for path in files:
-        masked = path.stem.lower().endswith(".mask") and path.suffix.lower() in IMAGE_SUFFIXES
-        if masked and not path.name.endswith(MASK_SUFFIX):
-            name = path.stem[: -len(".mask")] + MASK_SUFFIX
-            raise InputError(f"The mask {path} is not named like one; save it as {name}.")
-        if masked:
-            kind, stem = "mask", path.name[: -len(MASK_SUFFIX)]
-        elif path.suffix.lower() == ".txt" and not path.stem.lower().startswith(OTHER_TEXTS):
-            kind, stem = "caption", path.stem
-        else:
-            continue
-        if stem not in stems:
-            raise InputError(
-                f"The {kind} {path} has no image beside it. "
-                f"Add the image ({stem}.jpg, .png, ...) or remove the {kind}."
-            )
+    for kind, stem, path in files.strays():
+        raise InputError(
+            f"The {kind} {path} has no image beside it. "
+            f"Add the image ({stem}.jpg, .png, ...) or remove the {kind}."
+        )
 
 
-def _usable_images(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
-    usable, warnings = [], []
-    for path in paths:
-        fault = _image_fault(path)
-        if fault:
+def _sizes(files: ConceptFiles, warnings: list[str]) -> dict[Path, tuple[int, int]]:
+    """Usable images with their sizes, upright; decodes them, as truncated files open well."""
+    from ..models.photos import read_photo
+    from ..models.pixels import Unusable
+
+    sizes = {}
+    for path in files.photos:
+        try:
+            sizes[path] = read_photo(path).size
+        except Unusable as fault:
             warnings.append(f"{path.name} {fault}; it is left out.")
-        else:
-            usable.append(path)
-    return usable, warnings
-
-
-def _image_fault(path: Path) -> str:
-    """Say why an image cannot be used, or return ""; decodes it, as truncated files open well."""
-    from PIL import Image, UnidentifiedImageError
-
-    from ..models.pixels import is_animated
-
-    try:
-        with Image.open(path) as image:
-            if is_animated(image):
-                return "is animated"
-            if min(image.size) < MIN_SIDE:
-                size = f"{image.width}x{image.height}"
-                return f"is only {size} px (at least {MIN_SIDE} px a side are needed)"
-            image.load()
-    except UnidentifiedImageError:
-        return "is not an image that Pillow can read (convert it to JPEG or PNG)"
-    except Image.DecompressionBombError:
-        return "is too large to be decoded safely"
-    except PermissionError:
-        return "may not be read (check its permissions)"
-    except (OSError, SyntaxError, ValueError, EOFError):
-        return "is damaged or truncated"
-    return ""
+    return sizes
 
 
 def _check_count(folder: Path, found: int, usable: int, warnings: list[str]) -> None:
     if found == 0:
         raise InputError(
-            f"{folder} has no images. "
-            "Put about 15 pictures (jpg, png, webp, ...) of the concept into it."
+            f"{folder} has no images. {_inner_concept(folder)}"
+            "Put about 15 pictures (jpg, png, heic, ...) of the concept into it."
         )
     if usable < MIN_IMAGES:
-        reasons = " ".join(warnings[:3])
+        reasons = " ".join(warnings[:SHOWN])
         raise InputError(
             f"{folder} has {usable} usable image{'s' * (usable != 1)}; "
             f"at least {MIN_IMAGES} are needed, about 15 are best. {reasons}".strip()
@@ -201,30 +138,59 @@ def _check_count(folder: Path, found: int, usable: int, warnings: list[str]) -> 
         )
 
 
-def _read_item(path: Path, warnings: list[str]) -> ImageItem:
-    mask = path.with_name(path.stem + MASK_SUFFIX)
-    if mask.is_file():
-        _check_mask(path, mask)
-    captions = sorted(path.parent.glob(f"{escape(path.stem)}.[tT][xX][tT]"))
+def _inner_concept(folder: Path) -> str:
+    """Where the images of an empty folder may be meant to lie: other trainers nest them."""
+    inner = [p for p in sorted(folder.iterdir()) if p.is_dir() and concept_files(p).photos]
+    return f'"{inner[0].name}" in it has some: give that folder. ' if inner else ""
+
+
+def _warn_of_names(files: ConceptFiles, warnings: list[str]) -> None:
+    """Say what was made of names that could be meant otherwise."""
+    found = [mask.name for p in files.photos for mask in files.masks_of(p)]
+    odd = [name for name in found if not name.lower().endswith(MASK_SUFFIX)]
+    if odd:
+        names = ", ".join(odd[:SHOWN]) + (", ..." if len(odd) > SHOWN else "")
+        warnings.append(f"{len(odd)} taken as masks, not as photos, by name: {names}.")
+    sharing = defaultdict(list)
+    for path in files.photos:
+        sharing[composed(path.stem)].append(path.name)
+    for stem, names in sharing.items():
+        if len(names) > 1 and (shared := files.captions.get(stem, ()) + files.masks.get(stem, ())):
+            warnings.append(
+                f"{' and '.join(names)} share {shared[0].name}: rename one if they differ."
+            )
+
+
+def _read_item(
+    path: Path, size: tuple[int, int], files: ConceptFiles, warnings: list[str]
+) -> ImageItem:
+    masks, captions = files.masks_of(path), files.captions_of(path)
+    if len(masks) > 1:
+        raise InputError(
+            f"{path} has several masks: {masks[0].name} and {masks[1].name}. Keep one of them."
+        )
+    if masks:
+        _check_mask(path, size, masks[0])
+    if len(captions) > 1:
+        warnings.append(
+            f"{path.name} has several captions; {captions[0].name} is read, not {captions[1].name}."
+        )
     caption = _read_caption(captions[0], warnings) if captions else None
-    return ImageItem(path, caption, mask if mask.is_file() else None)
+    return ImageItem(path, caption, masks[0] if masks else None)
 
 
-def _check_mask(path: Path, mask: Path) -> None:
-    from PIL import Image, ImageOps
+def _check_mask(path: Path, size: tuple[int, int], mask: Path) -> None:
+    from ..models.photos import read_photo
+    from ..models.pixels import Unusable
 
     try:
-        with Image.open(mask) as picture:
-            mask_size, brightest = picture.size, picture.convert("L").getextrema()[1]
-    except (OSError, SyntaxError, ValueError) as error:
+        picture = read_photo(mask, smallest=1)
+        brightest = picture.convert("L").getextrema()[1]
+    except Unusable as fault:
+        raise InputError(f"The mask {mask} {fault}. Save it again as PNG, or remove it.") from fault
+    if picture.size != size:
         raise InputError(
-            f"The mask {mask} cannot be read. Save it again as PNG, or remove it."
-        ) from error
-    with Image.open(path) as image:
-        size = ImageOps.exif_transpose(image).size
-    if mask_size != size:
-        raise InputError(
-            f"The mask {mask} is {mask_size[0]}x{mask_size[1]} px "
+            f"The mask {mask} is {picture.width}x{picture.height} px "
             f"but {path.name} is {size[0]}x{size[1]} px. "
             "Save the mask in the image's size, or remove it."
         )

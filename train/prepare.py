@@ -1,5 +1,7 @@
 """Make a run ready for its first step: base, latents, adapter, optimiser, and what was saved."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from ..models.base import BaseModel
 from ..models.bases import load_base
 from ..models.device import DTYPES, pick_device, resolve_precision
 from ..models.edlora import attach_new, load_adapter_state
+from ..models.words import CONCEPT
+from .captions import fitted_captions
 from .checkpoint import Checkpoint
 from .concept import Concept
 from .dataset import LatentSet, build_latents
@@ -19,8 +23,7 @@ from .earlier import EarlierWork
 from .identity import check_goes_on, identity_of, with_precision
 from .optimizer import initial_norm_limits, make_optimizer
 from .run import Run
-from .templates import fill
-from .word_attention import make_recorder, word_places
+from .word_attention import make_recorder
 
 
 def with_resolved_precision(settings: Settings, earlier: EarlierWork | None) -> Settings:
@@ -46,21 +49,31 @@ def make_accelerator(settings: TrainSettings) -> Any:
 
 
 def prepare(
-    concept: Concept, settings: Settings, accelerator: Any, work: Path, report: Report = silent
+    concept: Concept,
+    settings: Settings,
+    accelerator: Any,
+    work: Path,
+    report: Report = silent,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Run:
     """Load the base, encode the images and attach a fresh adapter.
 
-    settings: with class word and precision resolved; `report` is told of each encoded image.
+    settings: with class word and precision resolved; `report` is told of each encoded image,
+    `tell` of captions that are too long.
     """
     train = settings.train
     base = open_base(settings, accelerator)
     # Identical in every process, whatever else has drawn random numbers.
     torch.manual_seed(train.seed)
     adapter = attach_new(base, concept.name, concept.class_word, train)
+    captions = fitted_captions([item.caption for item in concept.images], base, adapter, train)
+    for caption in captions.moved:
+        tell(f'Note: "{caption[:60]}..." is too long; its {CONCEPT} is moved to the front.')
     with accelerator.main_process_first():
         data = build_latents(concept, base, train, work, report)
     check_latents(data)
-    run = Run(
+    data = replace(data, captions=captions.captions)
+    return Run(
         settings=train,
         base=base,
         adapter=adapter,
@@ -72,8 +85,6 @@ def prepare(
         frozen_words=[False] * adapter.embeddings.shape[0],
         identity=identity_of(concept, settings, base.fingerprint, accelerator.num_processes),
     )
-    check_captions(run)
-    return run
 
 
 def open_base(settings: Settings, accelerator: Any) -> BaseModel:
@@ -95,12 +106,6 @@ def check_latents(data: LatentSet) -> None:
         raise SmaltiError(
             "The base model's encoder overflowed. Use train.mixed_precision = bf16 or no."
         )
-
-
-def check_captions(run: Run) -> None:
-    """Raise InputError when a caption is cut off before the concept."""
-    for caption in {caption for caption in run.data.captions if caption}:
-        word_places(run, fill(caption, run.adapter.trigger, run.settings.class_word))
 
 
 def resume(run: Run, work: Path, checkpoint: Checkpoint | None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..configs.errors import InputError
-from ..configs.files import ensure_writable, remove
+from ..configs.files import ensure_writable, remove, sweep
 from ..configs.progress import Report, reporting, say, silent
 from ..configs.settings import Settings
 from ..configs.tables import save_settings
@@ -45,6 +45,7 @@ def train_concept(
     concept = load_concept(folder, settings.train.class_word)
     work, out = concept.folder / WORK_FOLDER, concept.folder / ADAPTER_FILE
     ensure_writable(work)
+    sweep(concept.folder, work, *work.glob("*/"))
     earlier = None if restart else earlier_work(work)
     settings = with_resolved_precision(with_class_word(settings, concept), earlier)
     accelerator = make_accelerator(settings.train)
@@ -56,7 +57,7 @@ def train_concept(
         tell(_finished_message(concept.name, earlier.steps))
         return out
     with reporting(progress if main else silent, concept.name, "it") as report:
-        run = prepare(concept, settings, accelerator, work, report)
+        run = prepare(concept, settings, accelerator, work, report, tell)
         take_up(run, settings, work, restarted if restart else None)
         fit(run, work, report, tell)
     finish(run, concept, settings, out)

@@ -13,8 +13,8 @@ from ..configs.errors import InputError
 from ..configs.settings import TrainSettings
 from ..models.attention import TEXT_LENGTH, AttentionRecorder
 from ..models.base import BaseModel
-from ..models.conditioning import prompt_ids
 from ..models.edlora import Adapter
+from .captions import places_of
 from .dataset import LatentSet
 from .losses import attention_loss
 from .run import Run
@@ -46,18 +46,17 @@ def regulariser(
 def word_places(run: Run, prompt: str) -> Tensor:
     """Return the place [words] of each concept word among the prompt's tokens.
 
-    Raises InputError when a caption is so long that it is cut before the concept.
+    Raises InputError when a prompt is so long that it is cut before the concept; captions are
+    made to fit before (see `captions.py`).
     """
     if prompt not in run.word_places:
-        ids = prompt_ids(run.base, [prompt], [run.adapter])[0, 0]
-        words = run.base.concepts.ids(run.adapter.peft_name)[:, 0]
-        found = [(ids == word).nonzero() for word in words]
-        if any(len(places) == 0 for places in found):
+        places = places_of(run.base, run.adapter, prompt)
+        if places is None:
             raise InputError(
                 f'The caption "{prompt[:60]}..." is cut off before <concept>, as it is too long. '
                 "Move <concept> to its front."
             )
-        run.word_places[prompt] = torch.stack([places[0, 0] for places in found])
+        run.word_places[prompt] = places
     return run.word_places[prompt]
 
 

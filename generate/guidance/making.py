@@ -1,12 +1,12 @@
 """From a job to the guide of a batch of its tiles."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from ...configs import guides as settings
+from ...configs.files import user_path
 from ...models.band import LowPass, blur_sigma
 from ...models.denoising import Guide
 from .exact import YCBCR, ExactGuide
@@ -82,7 +82,7 @@ def _ycbcr(engine: "Engine", job: "Job", blocks: Tensor) -> Guide:
 def _lpips(engine: "Engine", job: "Job", blocks: Tensor) -> Guide:
     own = job.mosaic.guide
     weights = {"weight": own.guidance_weight, "decay": own.guidance_decay}
-    network = engine.lpips(Path(own.lpips).expanduser())
+    network = engine.lpips(user_path(own.lpips))
     return LpipsGuide(engine.base, blocks, job.grid.tile, lpips=network, **weights)
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...configs.errors import InputError
-from ...configs.files import file_hash
-from ...models.photos import load_photo, opened
+from ...configs.files import file_hash, user_path
+from ...models.concept_files import IMAGE_SUFFIXES, visible_files
+from ...models.photos import check_header, load_photo
 from ..grid import MIN_TILE, Grid
 from ..subjects import Subject
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PICTURE = "pool picture"  # in messages
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,14 @@ class Source:
 
 def picture_files(folder: str) -> list[Path]:
     """The pictures of the pool's folder by name; raises InputError when there are none."""
-    place = Path(folder).expanduser()
+    place = user_path(folder)
     if not place.is_dir():
         raise InputError(f"mosaic.pool {place} is no folder; give the folder of your pictures.")
-    files = sorted(
-        path
-        for path in place.iterdir()
-        # Other systems leave "._photo.jpg" beside photo.jpg, which is none.
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+    files = [path for path in visible_files(place) if path.suffix.lower() in IMAGE_SUFFIXES]
     if not files:
         raise InputError(
-            f"mosaic.pool {place} holds no pictures ({', '.join(SUFFIXES)}); put some there, or "
-            "leave mosaic.pool out to have them drawn from the tile prompts."
+            f"mosaic.pool {place} holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))}); put "
+            "some there, or leave mosaic.pool out to have them drawn from the tile prompts."
         )
     return files
 
@@ -56,14 +51,13 @@ def picture_files(folder: str) -> list[Path]:
 def pictures_hash(folder: str) -> str:
     """16 hex digits that depend on names and contents of the folder's pictures."""
     lines = [f"{path.name} {file_hash(path)}" for path in picture_files(folder)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def check_pictures(folder: str) -> None:
     """Look at the header of every picture; raises InputError when one cannot serve."""
     for path in picture_files(folder):
-        with opened(path, PICTURE, MIN_TILE):
-            pass
+        check_header(path, PICTURE, MIN_TILE)
 
 
 def folder_sources(folder: str) -> list[Source]:

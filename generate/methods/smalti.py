@@ -1,10 +1,10 @@
 """smalti: integral noise, colour alignment and guidance (Chung et al. 2026, section 3)."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...configs.errors import InputError
+from ...configs.files import user_path
 from ...configs.guides import LpipsSettings
 from ...configs.settings import Settings
 from ..grid import Grid, Tile
@@ -25,7 +25,7 @@ class Smalti(DrawnMethod):
         guide = settings.mosaic.guide
         if not (isinstance(guide, LpipsSettings) and guide.guidance):
             return
-        if not Path(guide.lpips).expanduser().is_file():
+        if not user_path(guide.lpips).is_file():
             raise InputError(f'No LPIPS weights at "{guide.lpips}"; set mosaic.lpips to the file.')
 
     def recipe(self, engine: "Engine", job: "Job") -> Callable[[Sequence[Tile], "Tensor"], Recipe]:

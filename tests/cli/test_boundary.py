@@ -45,6 +45,7 @@ CASES = [
     (RuntimeError("I/O error: No space left on device (os error 28)"), 1, ["disk is full"]),
     (chained(RuntimeError("writer"), OSError(errno.ENOSPC, "full")), 1, ["disk is full"]),
     (PermissionError(errno.EACCES, "Permission denied", "/root/out"), 2, ["/root/out", "another"]),
+    (OSError(errno.ENAMETOOLONG, "File name too long", "/x/aaa"), 2, ["aaa"]),
     (OSError(errno.EROFS, "Read-only file system", "/mnt/out"), 2, ["/mnt/out"]),
 ]
 

@@ -34,7 +34,9 @@ TORCH_FREE = (
 def typed(module: str, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command as its own process, as the installed script would."""
     command = [sys.executable, "-m", f"smalti.cli.{module}", *words]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+    return subprocess.run(
+        command, capture_output=True, text=True, errors="surrogateescape", cwd=cwd
+    )
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -222,12 +224,13 @@ def test_the_default_folder_keeps_the_letters_of_any_script(prompt: str, name: s
 
 
 def test_default_folders_of_long_or_wordless_prompts_differ():
-    prompts = ("a" * 70, "a" * 80, "!!!", "???", "猫" * 40, "猫" * 41, "\udce4")
+    prompts = ("a" * 70, "a" * 80, "!!!", "???", "猫" * 40, "猫" * 41)
     found = {
         gen.default_out(mosaic_settings(tile_prompt=(p,), ref_prompt=p, method="noise-blend")).name
         for p in prompts
     }
-    assert len(found) == len(prompts)
+    no_text = gen.default_out(mosaic_settings(tile_prompt=("x",), ref="\udce4.jpg"))
+    assert len(found | {no_text.name}) == len(prompts) + 1
     assert all(len(name.encode()) < 160 and "--" not in name for name in found)
 
 
@@ -263,6 +266,77 @@ def test_refusals_of_gen(studio: Path):
     refused(typed("gen", "--tile-prompt", "x", "--retile", "3;5", cwd=studio), "ROW,COL", "3;5")
     refused(typed("gen", "--tile-prompt", "x", "--level", "9", cwd=studio), "level", "9")
     refused(typed("gen", "--config", "no.toml", cwd=studio), "no.toml")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--out", "a" * 256],
+        ["--out", "/".join(["a" * 200] * 30)],
+        ["--ref", "a" * 256],
+        ["--tile-lora", "a" * 256],
+        ["--config", "a" * 256],
+        ["--base", "a" * 256],
+        ["--ref", "https://example.org/a.jpg"],
+        ["--ref", "-"],
+        ["--ref", "~nobody-is-called-so/a.jpg"],
+        ["--tile-prompt", "caf\udce9"],
+        ["--set", "mosaic.pool=caf\udce9"],
+        ["--steps", "100000"],
+        ["--tile-size", "100000"],
+        ["--cfg-scale", "inf"],
+        ["--cfg-scale", "1e30"],
+        ["--lora-scale", "1e9"],
+        ["--lora-scale", "nan"],
+        ["--seed", "9" * 23],
+        ["--seed", "9" * 5000],
+        ["--set", f"mosaic.seed={'9' * 5000}"],
+        ["--set", f"mosaic.tile_prompt={'[' * 5000}"],
+        ["--retile", f"{'9' * 5000},0"],
+    ],
+    ids=lambda words: " ".join(words)[:40].encode("ascii", "replace").decode(),
+)
+def test_odd_values_of_gen_are_refused_in_a_line(studio: Path, words: list[str]):
+    given = [] if "--tile-prompt" in words else ["--tile-prompt", "x"]
+    for dry in ([], ["--dry-run"]):
+        result = invoke(gen.app, *given, *words, *dry)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(("Error:", "Usage:"))
+        assert "Traceback" not in result.stderr
+    assert not (studio / "mosaics").exists()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "min_snr_gamma=inf",
+        "attention_weight=inf",
+        "seed=99999999999999999999999",
+        "validation_prompts=[]",
+        "steps=1e9",
+        "class_word=caf\udce9",
+    ],
+    ids=ascii,
+)
+def test_odd_values_of_train_are_refused_in_a_line(studio: Path, value: str):
+    result = invoke(train.app, "sylvie", "-n", "--set", f"train.{value}")
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert f"train.{value.split('=')[0]}" in result.stderr
+
+
+@pytest.mark.parametrize("app", [main.app, gen.app, train.app])
+def test_every_command_tells_its_version(app):
+    from importlib.metadata import version
+
+    assert invoke(app, "--version").stdout == f"smalti {version('smalti')}\n"
+
+
+def test_a_photo_whose_name_is_no_text_serves(studio: Path):
+    name = os.fsdecode(b"caf\xe9.png")
+    Image.new("RGB", (64, 64)).save(studio / "a.png")
+    (studio / "a.png").rename(studio / name)
+    done = typed("gen", "--tile-prompt", "x", "--ref", name, "-n", cwd=studio)
+    assert done.returncode == 0, done.stderr
 
 
 def test_unknown_and_untrained_concepts_are_named(studio: Path):

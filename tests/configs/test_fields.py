@@ -16,10 +16,18 @@ from smalti.configs.train import TrainSettings
 CLASSES = [
     BaseSettings, TrainSettings, *(cls for group in group_names() for cls in group_classes(group)),
 ]  # fmt: skip
-FLOATS = [
-    (cls, entry.name) for cls in CLASSES for entry in fields(cls)
-    if float in (get_type_hints(cls)[entry.name], *get_args(get_type_hints(cls)[entry.name]))
-]  # fmt: skip
+
+
+def of_type(*kinds: type) -> list[tuple[type, str]]:
+    """Class and name of every setting of these types, or of a list or None beside."""
+    hints = {cls: get_type_hints(cls) for cls in CLASSES}
+    return [
+        (cls, entry.name) for cls in CLASSES for entry in fields(cls)
+        if set(kinds) & {hints[cls][entry.name], *get_args(hints[cls][entry.name])}
+    ]  # fmt: skip
+
+
+FLOATS, NUMBERS, TEXTS = of_type(float), of_type(float, int), of_type(str)
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,35 @@ def test_every_number_of_smalti_must_be_finite(value):
         with pytest.raises(InputError) as caught:
             cls(**{name: value})
         assert f"{cls.section}.{name}" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [1e30, -1e30, 10**5000], ids=["high", "low", "digits"])
+def test_every_number_of_smalti_has_a_sane_range(value):
+    assert len(NUMBERS) > 40
+    for cls, name in NUMBERS:
+        with pytest.raises(InputError) as caught:
+            cls(**{name: value})
+        assert f"{cls.section}.{name}" in str(caught.value) and len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("text", ["caf\udce9", "null\0", "\ud800"], ids=ascii)
+def test_every_text_of_smalti_is_text_and_only_names_of_files_may_be_bytes(text):
+    assert len(TEXTS) > 10
+    for cls, name in TEXTS:
+        entry = next(e for e in fields(cls) if e.name == name)
+        value = (text,) if isinstance(entry.default, tuple) else text
+        if text == "caf\udce9" and facts_of(entry).path:
+            assert getattr(cls(**{name: value}), name) == value
+            continue
+        with pytest.raises(InputError) as caught:
+            cls(**{name: value})
+        assert f"{cls.section}.{name}" in str(caught.value)
+        str(caught.value).encode()
+
+
+def test_a_list_that_must_be_filled_is():
+    with refused("train.validation_prompts"):
+        TrainSettings(validation_prompts=())
 
 
 @pytest.mark.parametrize("cls", CLASSES)

@@ -2,6 +2,9 @@
 
 import errno
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,8 @@ from smalti.configs.files import (
     file_hash,
     read_json,
     replacing,
+    sweep,
+    user_path,
     write_json,
     write_text,
 )
@@ -85,3 +90,51 @@ def test_json_comes_back_and_what_is_no_object_is_nothing(tmp_path: Path):
         write_text(tmp_path / "b.json", text)
         assert read_json(tmp_path / "b.json") is None
     assert read_json(tmp_path / "none.json") is None
+
+
+def test_names_that_are_no_text_come_back_from_json(tmp_path: Path):
+    write_json(tmp_path / "a.json", {"ref": "caf\udce9.jpg"})
+    assert read_json(tmp_path / "a.json") == {"ref": "caf\udce9.jpg"}
+
+
+@pytest.mark.parametrize("write", [lambda path: write_text(path, ""), ensure_writable])
+def test_a_name_that_is_too_long_is_bad_input(tmp_path: Path, write):
+    with refused("aaa"):
+        write(tmp_path / ("a" * 256))
+
+
+def test_home_is_known_and_a_stranger_is_a_name(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("USERPROFILE", "/home/me")
+    assert user_path("~/a") == Path("/home/me/a")
+    assert user_path("~nobody-is-called-so/a") == Path("~nobody-is-called-so/a")
+
+
+def test_what_killed_processes_left_is_swept_and_nothing_else(tmp_path: Path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    alive = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        kept = [tmp_path / name for name in (
+            "a.png", f".a.png.{alive.pid}.tmp", f".a.png.{os.getpid()}.tmp", f"a.{dead.pid}.tmp",
+            f".a.png.{dead.pid}.tmp.png", ".hidden.tmp", f"deeper/.a.{dead.pid}.tmp",
+        )]  # fmt: skip
+        left = [tmp_path / f".a.png.{dead.pid}.tmp", tmp_path / f".step_1.{dead.pid}.tmp" / "x"]
+        for path in (*kept, *left):
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+        sweep(tmp_path, tmp_path / "nothing")
+    finally:
+        alive.communicate()
+    found = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    assert found == sorted(kept)
+    assert not left[1].parent.exists()
+
+
+def test_a_number_that_a_younger_process_has_inherited_protects_nothing(tmp_path: Path):
+    """As in containers, where every run may be process 7."""
+    path = tmp_path / f".a.png.{os.getpid()}.tmp"
+    path.touch()
+    os.utime(path, (1e9, 1e9))
+    sweep(tmp_path)
+    assert not path.exists()

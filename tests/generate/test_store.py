@@ -44,6 +44,17 @@ def test_a_folder_is_claimed_once(store, identity):
         assert name in str(told.value) and str(store.folder) in str(told.value)
 
 
+@pytest.mark.parametrize("place", ["", "tiles", "pool/tiles"])
+def test_a_claim_sweeps_what_a_killed_run_left(store, identity, place):
+    folder = store.folder / place
+    folder.mkdir(parents=True)
+    (folder / ".r04_c06.png.4194305.tmp").touch()  # above Linux's largest process number
+    (folder / ".mine").touch()
+    store.claim(identity)
+    assert {path.name for path in folder.iterdir()} >= {".mine"}
+    assert not list(store.folder.rglob("*.tmp"))
+
+
 def test_a_setting_that_an_older_smalti_did_not_have_counts_as_its_default(store, identity):
     store.claim(identity)
     edit_record(store.folder, identity={n: v for n, v in identity.items() if n != "tint"})

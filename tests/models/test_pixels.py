@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from smalti.models.pixels import flatten, to_image, to_pixels
+from smalti.models.pixels import Unusable, flatten, to_image, to_pixels
 
 
 def test_flatten_takes_alpha_as_mask_and_scales_sixteen_bit():
@@ -71,6 +71,40 @@ def test_a_profile_that_does_not_fit_is_passed_over(tmp_path):
         Image.new("RGB", (8, 8), (204, 102, 51)).save(path, icc_profile=profile)
         with Image.open(path) as image:
             assert flatten(image)[0].getpixel((0, 0)) == (204, 102, 51)
+
+
+@pytest.mark.parametrize(
+    ("mode", "white"), [("F", 1.0), ("F", 255.0), ("F", 65535.0), ("I", 65535), ("I", 255)]
+)
+def test_numbers_are_grey_in_their_own_range(mode: str, white: float):
+    shares = np.linspace(0, 1, 64).reshape(8, 8)
+    kind = np.float32 if mode == "F" else np.int32
+    image = Image.fromarray((shares * white).astype(kind))
+    assert image.mode == mode
+    grey = np.asarray(flatten(image)[0])[..., 0]
+    assert np.abs(grey - shares * 255).max() <= 1
+
+
+def test_numbers_that_are_no_brightness():
+    odd = np.full((4, 4), 0.5, np.float32)
+    odd[0] = np.nan, np.inf, -np.inf, -3
+    assert np.asarray(flatten(Image.fromarray(odd))[0])[0].max() == 0
+    assert flatten(Image.fromarray(odd))[0].getpixel((0, 1)) == (128, 128, 128)
+    with pytest.raises(Unusable):
+        flatten(Image.fromarray(np.full((4, 4), 1e9, np.float32)))
+
+
+@pytest.mark.parametrize("mode", ["La", "RGBa", "PA", "HSV", "YCbCr", "RGBX", "I;16B", "LAB", "1"])
+def test_every_mode_of_pillow_is_flattened(mode: str):
+    assert flatten(Image.new(mode, (4, 4)))[0].mode == "RGB"
+
+
+def test_lab_has_its_own_colours(tmp_path):
+    picture = Image.new("RGB", (8, 8), (200, 60, 40)).convert("LAB")
+    picture.save(tmp_path / "a.tif", icc_profile=grey_profile(1.0))
+    with Image.open(tmp_path / "a.tif") as image:
+        assert image.mode == "LAB"
+        assert flatten(image)[0].getpixel((0, 0)) == pytest.approx((200, 60, 40), abs=2)
 
 
 def test_every_level_survives_the_way_there_and_back():

@@ -1,12 +1,16 @@
 """Concept folders: what is read, what is refused, what is only mentioned."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
 from smalti.configs.errors import InputError
+from smalti.models import photos
+from smalti.models.words import concept_key
 from smalti.train.concept import load_concept, open_image
 
 
@@ -61,12 +65,19 @@ def test_missing_folder_file_and_empty_folder(tmp_path: Path):
     refused(tmp_path / "nothing", "nothing", "does not exist")
     refused(picture(tmp_path / "a.png"), "is a file")
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", "no images", "15")
+    refused(tmp_path / "empty", "empty", "15")
 
 
-def test_folder_names_must_be_usable_as_concept_names(tmp_path: Path):
-    (tmp_path / "my cup!").mkdir()
-    refused(tmp_path / "my cup!", "my cup!", "Rename")
+@pytest.mark.parametrize(
+    "name", ["Фото кружки", "cup (1)", "cup[1]", "10_sks cup", "☕", "a\nb", "caf\udce9", "Müller"]
+)
+def test_any_folder_may_be_a_concept(folder: Path, name: str):
+    concept = load_concept(folder.rename(folder.with_name(name)))
+    assert concept.name == concept_key(name) and len(concept.images) == 8
+
+
+def test_a_folder_of_folders_says_which_one_holds_images(folder: Path):
+    refused(folder.parent, "no images", folder.name)
 
 
 def test_bad_images_are_named_and_the_rest_goes_on(folder: Path):
@@ -79,6 +90,10 @@ def test_bad_images_are_named_and_the_rest_goes_on(folder: Path):
     frames = [Image.new("RGB", (80, 80), color) for color in ("red", "blue")]
     frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:])
     (folder / "phone.heic").write_bytes(b"\x00\x00\x00\x18ftypheic")
+    (folder / "page.jpg").write_text("<!doctype html><title>404</title>")
+    (folder / "empty.png").touch()
+    for litter in ("._p1.jpg", ".DS_Store", "Thumbs.db", "desktop.ini"):
+        (folder / litter).write_bytes(b"\0\0")
     concept = load_concept(folder)
     assert len(concept.images) == 8
     said = "\n".join(concept.warnings)
@@ -88,8 +103,11 @@ def test_bad_images_are_named_and_the_rest_goes_on(folder: Path):
         ("small.png", "63x200"),
         ("moving.gif", "animated"),
         ("phone.heic", "JPEG or PNG"),
+        ("page.jpg", "not an image"),
+        ("empty.png", "not an image"),
     ]:
         assert any(name in line and reason in line for line in concept.warnings), (name, said)
+    assert len([line for line in concept.warnings if "left out" in line]) == 7
 
 
 def test_phone_jpegs_with_a_second_picture_are_not_animated(folder: Path):
@@ -115,10 +133,64 @@ def test_a_concept_without_class_word_is_a_thing_and_says_so(folder: Path):
     assert not load_concept(folder, "mug").warnings
 
 
-@pytest.mark.parametrize("name", ["p0.mask.jpg", "p0.MASK.PNG"])
-def test_a_mask_under_another_name_is_no_photo(folder: Path, name: str):
-    Image.new("L", (80, 80), 255).save(folder / name)
-    refused(folder, name, "save it as p0.mask.png")
+def test_a_phones_own_format_serves(folder: Path):
+    pillow_heif.register_heif_opener()
+    picture(folder / "phone.heic")
+    concept = load_concept(folder, "mug")
+    assert concept.warnings == () and len(concept.images) == 9
+
+
+OTHERS_MASKS = [
+    "p0.mask.jpg",
+    "p0.MASK.PNG",
+    "p0-masklabel.png",
+    "p0_mask.png",
+    "masks/p0.png",
+    "Mask/p0_mask.png",
+]
+
+
+@pytest.mark.parametrize("name", OTHERS_MASKS)
+def test_masks_of_other_trainers_are_masks_and_no_photos(folder: Path, name: str):
+    (folder / name).parent.mkdir(exist_ok=True)
+    Image.new("L", (80, 96), 255).save(folder / name)
+    concept = load_concept(folder, "mug")
+    assert len(concept.images) == 8 and concept.images[0].mask == folder.resolve() / name
+    usual = name.endswith("MASK.PNG")
+    assert len(concept.warnings) == (0 if usual else 1)
+    assert usual or Path(name).name in concept.warnings[0]
+
+
+def test_one_of_two_masks_must_go(folder: Path):
+    for name in ("p0.mask.png", "p0_mask.png"):
+        Image.new("L", (80, 96), 255).save(folder / name)
+    refused(folder, "p0.mask.png", "p0_mask.png")
+
+
+def test_a_photo_of_a_mask_is_a_photo(folder: Path):
+    picture(folder / "venice_mask.png")
+    concept = load_concept(folder, "mug")
+    assert concept.images[-1].path.name == "venice_mask.png" and not concept.warnings
+
+
+def test_two_images_of_one_caption_are_told(folder: Path):
+    picture(folder / "p0.jpg")
+    assert not load_concept(folder, "mug").warnings
+    (folder / "p0.txt").write_text("<concept> on a table")
+    concept = load_concept(folder, "mug")
+    assert [item.caption for item in concept.images[:2]] == ["<concept> on a table"] * 2
+    assert all(name in concept.warnings[0] for name in ("p0.jpg", "p0.png", "p0.txt"))
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_both_spellings_of_an_accent_are_one_name(folder: Path, forms: tuple[str, str]):
+    photo, beside = (unicodedata.normalize(form, "Müller") for form in forms)
+    assert photo != beside
+    picture(folder / f"{photo}.jpg")
+    (folder / f"{beside}.txt").write_text("<concept> on a table")
+    Image.new("L", (80, 96), 255).save(folder / f"{beside}.mask.png")
+    item = next(i for i in load_concept(folder, "mug").images if i.path.stem == photo)
+    assert item.caption == "<concept> on a table" and item.mask.name == f"{beside}.mask.png"
 
 
 @pytest.mark.parametrize(("name", "kind"), [("p9.txt", "caption"), ("p9.mask.png", "mask")])
@@ -131,7 +203,7 @@ def test_masks_must_fit_be_readable_and_mark_something(folder: Path):
     Image.new("L", (40, 48), 255).save(folder / "p1.mask.png")
     refused(folder, "p1.mask.png", "40x48", "80x96")
     (folder / "p1.mask.png").write_bytes(b"x")
-    refused(folder, "p1.mask.png", "cannot be read")
+    refused(folder, "p1.mask.png", "PNG")
     Image.new("L", (80, 96), 0).save(folder / "p1.mask.png")
     refused(folder, "p1.mask.png", "all black")
 
@@ -165,6 +237,23 @@ def test_orientation_is_honoured_for_images_and_mask_sizes(folder: Path):
     assert upright.shape == (120, 80, 3)
     assert upright[:50].min() > 200 and upright[70:].max() < 50
     assert mask.size == (80, 120)
+
+
+def test_a_turned_mask_belongs_to_a_turned_image(folder: Path):
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    picture(folder / "p1.jpg", (80, 120), exif=tags)
+    Image.new("L", (80, 120), 255).save(folder / "p1.mask.png", exif=tags)
+    image, mask = open_image(load_concept(folder).images[1])
+    assert image.size == mask.size == (120, 80)
+
+
+def test_a_huge_image_and_its_mask_are_read_in_one_size(folder: Path, monkeypatch):
+    picture(folder / "p1.jpg", (301, 203))
+    Image.new("L", (301, 203), 255).save(folder / "p1.mask.png")
+    monkeypatch.setattr(photos, "FULL_PIXELS", 10_000)
+    image, mask = open_image(load_concept(folder).images[1])
+    assert image.size == mask.size == (76, 51)
 
 
 def test_an_image_may_have_no_mask(folder: Path):

@@ -35,11 +35,10 @@ def test_words_are_found_where_they_stand(folder, settings, tmp_path):
     assert word_places(run, words).tolist() == [1, 2]
 
 
-def test_captions_that_are_cut_before_the_concept_are_refused(folder, settings, tmp_path):
-    (folder / "p0.txt").write_text("red " * 90 + "<concept>")
-    with pytest.raises(InputError) as caught:
-        prepared(folder, settings, tmp_path / "work")
-    assert "<concept>" in str(caught.value)
+def test_a_prompt_that_is_cut_before_the_concept_has_no_places(folder, settings, tmp_path):
+    run = prepared(folder, settings, tmp_path / "work")
+    with pytest.raises(InputError):
+        word_places(run, "red " * 90 + run.adapter.trigger)
 
 
 def test_maps_are_recorded_only_where_the_regulariser_reads_them(folder, settings, tmp_path):

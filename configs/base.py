@@ -15,7 +15,7 @@ class BaseSettings(Group):
 
     name: str = "starter"
     """Short name, also the name of the preset file."""
-    source: str = setting("models/starter", path=True)
+    source: str = "models/starter"
     """Hub id, local folder, or a folder inside the installed package."""
     variant: str = ""
     """Weight variant on the hub, such as "fp16"; empty for the plain files."""
@@ -25,9 +25,9 @@ class BaseSettings(Group):
     """What a first download fetches, in gigabytes."""
     license: str = ""
     """Licence of the weights, as their publisher names it."""
-    tiny_vae: str = setting("", path=True)
+    tiny_vae: str = ""
     """A small autoencoder for the same latents, for proofs: hub id or local folder."""
-    color_adapter: str = setting("", path=True)
+    color_adapter: str = ""
     """A T2I-Adapter for colours, for --method color-adapter: hub id or local folder."""
 
     def __post_init__(self) -> None:

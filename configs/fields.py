@@ -25,7 +25,7 @@ class Facts:
     filled: bool = False
     """Whether a list must hold something."""
     path: bool = False
-    """Whether it names files, whose names may hold bytes that are no text."""
+    """Whether it names files that only we open, as their names may hold bytes that are no text."""
     none: str = ""
     """What a user writes for None, "auto" or "off"; empty where the setting always has a value."""
     identity: bool = True

@@ -45,6 +45,11 @@ def user_path(text: str) -> Path:
     return Path(os.path.expanduser(text))
 
 
+def is_text(name: str) -> bool:
+    """Whether a name holds no bytes that are no text in UTF-8, which not every library opens."""
+    return not any(0xD800 <= ord(char) < 0xE000 for char in name)
+
+
 def write_text(path: Path, text: str) -> None:
     r"""Write a text in UTF-8, whole or not at all; raises as `replacing` does.
 

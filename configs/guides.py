@@ -101,7 +101,7 @@ class LpipsSettings(ExactSettings):
 
     name: ClassVar[str] = "lpips"
 
-    lpips: str = setting("", path=True)
+    lpips: str = ""
     """Weights of LPIPS (AlexNet, safetensors), which the guide "lpips" needs."""
 
 

@@ -34,11 +34,11 @@ class PictureSettings(Group):
     """Side of a tile in pixels; "auto" takes the base model's resolution."""
     ref: str = setting("", path=True, identity=False, replaces=("ref_lora", "ref_prompt"))
     """Reference photo, a path."""
-    ref_lora: str = setting("", path=True, replaces=("ref",))
+    ref_lora: str = setting("", replaces=("ref",))
     """Concept drawn in the reference."""
     ref_prompt: str = setting("", replaces=("ref",))
     """Prompt of the reference; with a concept, <concept> stands for it."""
-    tile_lora: tuple[str, ...] = setting((), path=True, replaces=("pool",))
+    tile_lora: tuple[str, ...] = setting((), replaces=("pool",))
     """Concepts drawn in the tiles."""
     tile_prompt: tuple[str, ...] = setting((), replaces=("pool",))
     """Prompts of the tiles; with a concept, <concept> stands for it; <color> is the block's."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..configs.errors import InputError
-from ..configs.files import user_path
+from ..configs.files import is_text, user_path
 from ..configs.tables import read_tables
 from ..models.concept_files import MASK_SUFFIX, ConceptFiles, composed, concept_files
 from ..models.words import CONCEPT, concept_key
@@ -62,6 +62,8 @@ def load_concept(folder: Path | str, class_word: str = "") -> Concept:
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise InputError(f"{folder} {what}. Give the folder that holds the concept's images.")
+    if not is_text(str(folder)):
+        raise InputError(f"{ascii(str(folder))} is no text in UTF-8. Rename that folder.")
     files = concept_files(folder)
     warnings: list[str] = []
     _refuse_strays(files)

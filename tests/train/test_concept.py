@@ -69,11 +69,17 @@ def test_missing_folder_file_and_empty_folder(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "name", ["Фото кружки", "cup (1)", "cup[1]", "10_sks cup", "☕", "a\nb", "caf\udce9", "Müller"]
+    "name", ["Фото кружки", "cup (1)", "cup[1]", "10_sks cup", "☕", "a\nb", "Müller"]
 )
 def test_any_folder_may_be_a_concept(folder: Path, name: str):
     concept = load_concept(folder.rename(folder.with_name(name)))
     assert concept.name == concept_key(name) and len(concept.images) == 8
+
+
+def test_a_name_that_is_no_text_is_refused_of_folders_and_serves_for_photos(folder: Path):
+    picture(folder / "caf\udce9.png")
+    assert len(load_concept(folder).images) == 9
+    refused(folder.rename(folder.with_name("caf\udce9")), ascii("caf\udce9")[1:-1])
 
 
 def test_a_folder_of_folders_says_which_one_holds_images(folder: Path):

@@ -6,6 +6,7 @@ a new setting is one field and nothing else.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -76,10 +77,16 @@ def check(name: str, value: Any, facts: Facts) -> None:
         _check_number(name, value, facts)
 
 
+def _texts_of(value: str | tuple[Any, ...]) -> Iterator[str]:
+    """A text, or those of a list; the recipe also has lists of numbers."""
+    items = (value,) if isinstance(value, str) else value
+    yield from (item for item in items if isinstance(item, str))
+
+
 def _check_texts(name: str, value: str | tuple[str, ...], facts: Facts) -> None:
     if facts.filled and not value:
         raise InputError(f"{name} must hold something.")
-    for text in (value,) if isinstance(value, str) else value:
+    for text in _texts_of(value):
         try:
             text.encode(errors="surrogateescape" if facts.path else "strict")
         except UnicodeEncodeError as error:

@@ -103,10 +103,10 @@ def test_a_name_that_is_too_long_is_bad_input(tmp_path: Path, write):
         write(tmp_path / ("a" * 256))
 
 
-def test_home_is_known_and_a_stranger_is_a_name(monkeypatch):
-    monkeypatch.setenv("HOME", "/home/me")
-    monkeypatch.setenv("USERPROFILE", "/home/me")
-    assert user_path("~/a") == Path("/home/me/a")
+def test_home_is_known_and_a_stranger_is_a_name(monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert user_path("~/a") == tmp_path / "a"
     assert user_path("~nobody-is-called-so/a") == Path("~nobody-is-called-so/a")
 
 

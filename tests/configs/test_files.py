@@ -104,9 +104,9 @@ def test_a_name_that_is_too_long_is_bad_input(tmp_path: Path, write):
 
 
 def test_home_is_known_and_a_stranger_is_a_name(monkeypatch):
-    monkeypatch.setenv("HOME", "/home/me")
-    monkeypatch.setenv("USERPROFILE", "/home/me")
-    assert user_path("~/a") == Path("/home/me/a")
+    monkeypatch.setenv("HOME", "/houses/mine")
+    monkeypatch.setenv("USERPROFILE", "/houses/mine")
+    assert user_path("~/a") == Path("/houses/mine/a")
     assert user_path("~nobody-is-called-so/a") == Path("~nobody-is-called-so/a")
 
 

@@ -25,6 +25,7 @@ MIN_SIDE = 64
 MAX_PIXELS = 10**9
 # Pillow's own limit is the size up to which nothing is scaled down.
 FULL_PIXELS = Image.MAX_IMAGE_PIXELS or 2**30 // 12
+POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")
 SHRINKS = (1, 2, 4, 8)  # what JPEG decoders do by themselves
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -133,12 +134,18 @@ def _gigapixels() -> Iterator[None]:
 
 
 def _known(path: Path) -> Path:
-    """Teach Pillow what a phone's HEIC is, when one comes: the import is not free."""
-    with path.open("rb") as file:
-        if file.read(12)[4:8] == b"ftyp" and "HEIF" not in Image.OPEN:
-            from pillow_heif import register_heif_opener
+    """Teach Pillow what a phone's HEIC is, when one comes: the import is not free.
 
-            register_heif_opener()
+    Raises Unusable for PostScript, which Pillow would have another program run.
+    """
+    with path.open("rb") as file:
+        start = file.read(12)
+    if start.startswith(POSTSCRIPT):
+        raise Unusable("is PostScript; save it as JPEG or PNG")
+    if start[4:8] == b"ftyp" and "HEIF" not in Image.OPEN:
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
     return path
 
 

@@ -213,3 +213,10 @@ def test_paths_are_paths(given):
 def test_the_smallest_side_may_be_chosen(tmp_path):
     Image.new("RGB", (20, 200), "red").save(tmp_path / "small.png")
     assert load_photo(tmp_path / "small.png", smallest=20).shape == (3, 200, 20)
+
+
+def test_postscript_is_refused_before_another_program_runs_it(tmp_path, monkeypatch):
+    Image.new("RGB", (80, 80), "red").save(tmp_path / "photo.jpg", format="EPS")
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", None)  # whoever calls it, fails
+    with refused("photo.jpg", "PostScript"):
+        check_photo(tmp_path / "photo.jpg")

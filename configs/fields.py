@@ -14,6 +14,8 @@ from .errors import InputError
 
 MAX_BITS = 256  # more digits than a message should show
 
+MAX_SEED = 2**63 - 1  # what torch's generators take
+
 
 @dataclass(frozen=True)
 class Facts:

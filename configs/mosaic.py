@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, ClassVar, get_type_hints
 
 from .errors import InputError
-from .fields import Facts, Group, facts_of, require_one_of, setting
+from .fields import MAX_SEED, Facts, Group, facts_of, require_one_of, setting
 from .guides import GUIDES, GuideSettings, ProjectionSettings
 from .machine import MachineSettings
 from .methods import METHODS, MethodSettings, PoolSettings, SmaltiSettings
@@ -17,7 +17,6 @@ from .methods import METHODS, MethodSettings, PoolSettings, SmaltiSettings
 SCHEDULERS = ("ddim", "dpm++", "unipc", "lcm")
 MAX_STEPS = 1000  # timesteps that the models were trained at
 MAX_SCALE = 100
-MAX_SEED = 2**63 - 1  # what torch's generators take
 
 
 @dataclass(frozen=True)

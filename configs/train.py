@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .fields import Group, setting
+from .fields import MAX_SEED, Group, setting
 from .machine import ATTENTIONS, PRECISIONS
 
 TRAIN_METHODS = ("edlora", "lora")
 TARGETS = ("attention", "all")
 OPTIMIZERS = ("adamw", "adamw8bit")
 MAX_STEPS = 10_000_000
-MAX_SEED = 2**63 - 1  # what torch's generators take
 
 
 @dataclass(frozen=True)

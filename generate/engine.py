@@ -49,17 +49,26 @@ class Engine:
         finalize(self, self._merged.close)  # while torch is still there
         self._gradients: bool | None = None
         self._lpips: dict[Path, Lpips] = {}
+        self._keys: dict[tuple[Path, int, int, int], str] = {}
 
     def adapter(self, path: Path) -> Adapter:
         """The adapter of a file, attached once; of two concepts called "mug" one is "mug-2".
 
         Raises InputError when it is damaged or made for another base.
         """
-        key = file_hash(path)
+        key = self._key(path)
         if key not in self._attached:
             self._attached[key] = self._attach(path)
         self._attached.move_to_end(key)
         return self._attached[key]
+
+    def _key(self, path: Path) -> str:
+        """Hash of an adapter's file, read once for as long as the file stays as it is."""
+        facts = path.stat()
+        state = (path, facts.st_mtime_ns, facts.st_size, facts.st_ino)
+        if state not in self._keys:
+            self._keys[state] = file_hash(path)
+        return self._keys[state]
 
     def _attach(self, path: Path) -> Adapter:
         """Attach an adapter, and detach those that were used longest ago."""
@@ -114,7 +123,7 @@ class Engine:
         prompts: the concept's words already stand in them. A text depends on its prompt and the
         adapter only, never on what is encoded beside it.
         """
-        key = file_hash(path) if path else ""
+        key = self._key(path) if path else ""
         found = {}
         for prompt in dict.fromkeys(prompts):
             name = (prompt, key, scale)

@@ -67,23 +67,23 @@ def _x0_gradient(engine: "Engine", job: "Job", blocks: Tensor) -> Guide:
     )
 
 
-def _exact(engine: "Engine", job: "Job", blocks: Tensor) -> Guide:
+def _descent(job: "Job") -> dict[str, float]:
+    """W and gamma of Eq. 8."""
     own = job.mosaic.guide
-    weights = {"weight": own.guidance_weight, "decay": own.guidance_decay}
-    return ExactGuide(engine.base, blocks, low_pass=low_pass(job), **weights)
+    return {"weight": own.guidance_weight, "decay": own.guidance_decay}
+
+
+def _exact(engine: "Engine", job: "Job", blocks: Tensor, space: Tensor | None = None) -> Guide:
+    return ExactGuide(engine.base, blocks, low_pass=low_pass(job), space=space, **_descent(job))
 
 
 def _ycbcr(engine: "Engine", job: "Job", blocks: Tensor) -> Guide:
-    own = job.mosaic.guide
-    weights = {"weight": own.guidance_weight, "decay": own.guidance_decay}
-    return ExactGuide(engine.base, blocks, low_pass=low_pass(job), space=YCBCR, **weights)
+    return _exact(engine, job, blocks, YCBCR)
 
 
 def _lpips(engine: "Engine", job: "Job", blocks: Tensor) -> Guide:
-    own = job.mosaic.guide
-    weights = {"weight": own.guidance_weight, "decay": own.guidance_decay}
-    network = engine.lpips(user_path(own.lpips))
-    return LpipsGuide(engine.base, blocks, job.grid.tile, lpips=network, **weights)
+    network = engine.lpips(user_path(job.mosaic.guide.lpips))
+    return LpipsGuide(engine.base, blocks, job.grid.tile, lpips=network, **_descent(job))
 
 
 _MAKERS: dict[type[settings.GuideSettings], Make] = {

@@ -119,19 +119,6 @@ def pool(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session", params=["epsilon", "v_prediction"])
-def any_base(request, tmp_path_factory):
-    """A tiny base that predicts eps, and one that predicts v with zero-terminal SNR."""
-    from tiny import make_tiny_sd
-
-    from smalti.models.bases import load_base
-
-    folder = make_tiny_sd(
-        tmp_path_factory.mktemp("any") / request.param, prediction_type=request.param
-    )
-    return load_base(BaseSettings(name="tiny", source=str(folder), resolution=64), device="cpu")
-
-
 def save_concept(base, folder: Path, name: str, seed: int) -> Path:
     """An adapter of random LoRA and words, as a concept's training leaves it in its folder."""
     from smalti.models.edlora import (

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
-from torch import nn
 
 from smalti.configs.errors import InputError
 from smalti.models.lpips import Lpips
@@ -24,45 +22,9 @@ def pictures(count: int, side: int = 64, seed: int = 0) -> torch.Tensor:
     return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(seed))
 
 
-class TestLpips:
-    @pytest.fixture(scope="class")
-    def lpips(self, lpips_weights: Path) -> Lpips:
-        return Lpips(lpips_weights)
-
-    def test_zero_for_equal_pictures(self, lpips: Lpips) -> None:
-        assert torch.equal(lpips(pictures(2), pictures(2)), torch.zeros(2))
-
-    def test_symmetric_and_positive(self, lpips: Lpips) -> None:
-        first, second = pictures(2, seed=1), pictures(2, seed=2)
-        torch.testing.assert_close(lpips(first, second), lpips(second, first))
-        assert (lpips(first, second) > 0).all()
-
-    def test_against_the_published_layers(self, lpips: Lpips, lpips_weights: Path) -> None:
-        """AlexNet as torchvision lists it, features after each ReLU, LPIPS's input scaling."""
-        weights = {key: value.float() for key, value in load_file(lpips_weights).items()}
-        alexnet = nn.Sequential(
-            nn.Conv2d(3, 64, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Conv2d(64, 192, 5, 1, 2),
-            nn.ReLU(), nn.MaxPool2d(3, 2), nn.Conv2d(192, 384, 3, 1, 1), nn.ReLU(),
-            nn.Conv2d(384, 256, 3, 1, 1), nn.ReLU(), nn.Conv2d(256, 256, 3, 1, 1), nn.ReLU(),
-        )
-        named = {k.removeprefix("features."): v for k, v in weights.items() if "features" in k}
-        alexnet.load_state_dict(named)
-        shift = torch.tensor([-0.030, -0.088, -0.188]).view(3, 1, 1)
-        scale = torch.tensor([0.458, 0.448, 0.450]).view(3, 1, 1)
-        first, second = pictures(1, seed=1), pictures(1, seed=2)
-        a, b = ((p * 2 - 1 - shift) / scale for p in (first, second))
-        expected, head = 0.0, 0
-        for layer in alexnet:
-            a, b = layer(a), layer(b)
-            if isinstance(layer, nn.ReLU):
-                difference = (F.normalize(a, dim=1) - F.normalize(b, dim=1)).square()
-                expected += (difference * weights[f"lin{head}.weight"]).sum(1).mean()
-                head += 1
-        torch.testing.assert_close(lpips(first, second)[0], expected, rtol=5e-3, atol=0)
-
-    def test_no_file(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="vae.lpips"):
-            Lpips(tmp_path / "no.safetensors")
+def test_lpips_without_its_file_names_the_recipes_setting(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="vae.lpips"):
+        Lpips(tmp_path / "no.safetensors")
 
 
 class TestLatents:

@@ -94,6 +94,7 @@ def check_result(words: list[str], before: dict[Path, bytes]) -> None:
         assert len(made) == (0 if "--dry-run" in words else 1)
 
 
+@pytest.mark.slow
 def test_the_commands_run_from_top_to_bottom(desk: Path):
     """First what `make demo` runs, then the README's own; they build on one another."""
     for words in [*DEMO_COMMANDS, *OWN_COMMANDS]:
@@ -130,6 +131,7 @@ def test_every_command_is_run_by_a_test():
     assert len(DEMO_COMMANDS) == 3 and len(OWN_COMMANDS) >= 9 and len(HUB_COMMANDS) >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "told", "answer"),
     [

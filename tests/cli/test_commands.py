@@ -250,6 +250,7 @@ def test_dry_run_prints_the_plan_and_all_settings(studio, calls, app, words, sho
     assert "\x1b" not in result.stdout
 
 
+@pytest.mark.slow
 def test_refusals_of_train(studio: Path):
     refused(typed("train", "silvie", cwd=studio), '"silvie"', "Nearest: sylvie")
     refused(typed("train", "zzz", cwd=studio), "Known: eileen, sylvie")
@@ -408,6 +409,7 @@ def test_doctor_finds_missing_and_old_packages(monkeypatch):
     assert "ruff" not in checks
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_ctrl_c_says_that_work_is_saved_and_how_to_go_on(studio: Path):
     code = (

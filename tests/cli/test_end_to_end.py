@@ -31,6 +31,7 @@ def invoke(app, *words: str) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 def test_from_photos_to_a_mosaic(studio: Path, tiny_sd: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(studio)
     base = ("--base", str(tiny_sd))

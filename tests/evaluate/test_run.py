@@ -22,6 +22,8 @@ from smalti.evaluate.protocol import (
 from smalti.evaluate.run import evaluate, outline
 from smalti.generate.store import Store, read_record
 
+pytestmark = pytest.mark.slow  # each test draws or trains on the tiny model
+
 
 @pytest.fixture
 def protocol(tiny_sd: Path) -> Protocol:

@@ -20,6 +20,8 @@ from smalti.generate.plan import plan_mosaic
 from smalti.models.bases import load_base
 from smalti.models.edlora import Adapter, load_adapter, set_active
 
+pytestmark = pytest.mark.slow  # each test draws or trains on the tiny model
+
 
 @pytest.fixture
 def fresh(small) -> Engine:

@@ -17,6 +17,8 @@ from smalti.generate import mosaic as mosaic_module
 from smalti.generate.engine import Engine, open_engine
 from smalti.generate.mosaic import generate_mosaic
 
+pytestmark = pytest.mark.slow  # each test draws or trains on the tiny model
+
 TWO_TILES = {"grid": "1x2", "steps": 1, "reference_steps": 1}
 
 

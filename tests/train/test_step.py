@@ -16,6 +16,8 @@ from smalti.train.batch import make_batch
 from smalti.train.lighting import RELIT
 from smalti.train.step import batch_losses, train_step
 
+pytestmark = pytest.mark.slow  # each test draws or trains on the tiny model
+
 
 def test_two_micro_batches_equal_one_batch(folder, settings, tmp_path):
     """Gradient accumulation 2 x 1 draws the samples of batch 2 and averages their losses."""

@@ -26,6 +26,8 @@ from smalti.train.earlier import checkpoints, earlier_work
 from smalti.train.identity import RANDOMNESS
 from smalti.train.trainer import train_concept
 
+pytestmark = pytest.mark.slow  # each test draws or trains on the tiny model
+
 GRID = torch.zeros(3, 1, 3, 64, 64)
 
 

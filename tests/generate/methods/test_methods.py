@@ -17,6 +17,8 @@ from smalti.configs.mosaic import mosaic_settings
 from smalti.generate.methods import method_of
 from smalti.generate.plan import plan_mosaic
 
+pytestmark = pytest.mark.slow  # each test draws or trains on the tiny model
+
 COMPARED = [method for method in METHODS if method != "smalti"]
 POOLS = {"tone": {"pool_size": 5}, "histogram": {"pool_size": 5}}
 POOLS["match"] = {"pool_size": 7, "repeat_distance": 1}

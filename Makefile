@@ -1,4 +1,4 @@
-# make demo   train the two sample concepts and make a mosaic of them
+# make demo   a first picture, then two sample concepts are trained and a mosaic of them is made
 # make test   the whole test suite
 # make env    the environment that the other targets need; does nothing the second time
 #
@@ -7,15 +7,14 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+FIRST := mosaics/first-look
 DEMO := mosaics/demo
-# Eileen is easily recognised, so that Sylvie may have more of every tile than the defaults leave her.
-FACES := --guidance-strength 0.21
 HALF_THE_CORES = $(shell expr \( $$(getconf _NPROCESSORS_ONLN) + 1 \) / 2)
 # No test reaches the hub; a missing file must fail at once, not after a time-out.
 # Two workers with one thread each: processes with more threads than cores slow each other down.
 TEST_ENV := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1
 
-.PHONY: help env demo demo-sylvie demo-eileen test lint starter clean
+.PHONY: help env demo demo-pim demo-bolt test lint starter clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,21 +25,27 @@ env: $(STAMP)
 # The stamp is written last, so an interrupted installation starts again where pip left off.
 $(STAMP): pyproject.toml constraints.txt
 	@sh .ci/make-venv.sh "$(VENV)" "$(PYTHON)"
-	$(BIN)/python -m pip install --progress-bar off -c constraints.txt -e ".[dev]"
+	$(BIN)/python .ci/install.py ".[dev]"
 	@touch $@
 
 # Each command goes on where an interrupted demo stopped, and does nothing once its part is done.
-# Both concepts learn at once, each on half of the cores: small steps gain little from more. Two
+# Nobody should wait before a blank screen, so the first picture needs no training. Then both
+# concepts learn at once, each on half of the cores: small steps gain little from more. Two
 # progress bars would fight over one line, so each prints a line now and then.
 demo: env
-	@$(MAKE) --no-print-directory -j 2 demo-sylvie demo-eileen
-	$(BIN)/mosaic-gen --tile-lora sylvie --ref-lora eileen $(FACES) --out $(DEMO)
+	@echo "1 of 3: a photo, made of hamburgers, as a quick draft."
+	$(BIN)/mosaic-gen --tile-prompt "a hamburger" --ref docs/astronaut.jpg --preset draft \
+		--grid 6x6 --show --out $(FIRST)
+	@echo "2 of 3: the model learns pim, a plush penguin, and bolt, a toy robot."
+	@$(MAKE) --no-print-directory -j 2 demo-pim demo-bolt
+	@echo "3 of 3: bolt, made of pims."
+	$(BIN)/mosaic-gen --tile-lora pim --ref-lora bolt --show --out $(DEMO)
 	@echo
 	@echo "Look at $(CURDIR)/$(DEMO)/mosaic.png from afar and near."
 	@echo "Beside it: reference.png, the single tiles in tiles/, how it was made in mosaic.json."
 	@echo "Next, your own photos: README.md. What is installed: $(BIN)/mosaic doctor"
 
-demo-sylvie demo-eileen: demo-%: env
+demo-pim demo-bolt: demo-%: env
 	OMP_NUM_THREADS=$(HALF_THE_CORES) TTY_COMPATIBLE=0 $(BIN)/mosaic-train concepts/$*
 
 test: env

@@ -1,14 +1,16 @@
-"""How clearly the eyes of a concept's photos are seen in tiles, for the two sample concepts.
+"""How clearly the eyes of a concept's photos, or any landmark of theirs, are seen in tiles.
 
-    python benchmarks/eyes.py sylvie mosaics/demo runs/other_mosaic
+    python benchmarks/eyes.py pim mosaics/demo runs/other_mosaic
+    python benchmarks/eyes.py concepts/mug mosaics/mug --landmarks handles.toml
 
 Starter-CLIP rates a face without eyes as highly as one with them; a person looks at nothing else.
 So the strip around the eyes is cut from every photo where they are open, and looked for all over a
 tile: the score is the best normalised cross-correlation of any strip, of luminance above the band
-that tiles take from the reference (Lewis 1995, "Fast Normalized Cross-Correlation"). Landmarks are
-the photos themselves, each without its own strip and its expression's, and noise.
+that tiles take from the reference (Lewis 1995, "Fast Normalized Cross-Correlation"). Beside it
+stand the photos themselves, each without its own strip and its expression's, and noise.
 """
 
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -21,25 +23,39 @@ from rich.table import Table
 from skimage.feature import match_template
 from torch import Tensor
 
+from smalti.cli.boundary import guarded
+from smalti.configs.errors import InputError
 from smalti.evaluate.likeness import NOISE_IMAGES
 from smalti.evaluate.pictures import read_images, tile_files
 from smalti.models.band import mean_shift
+from smalti.models.concepts import find_concept
 from smalti.train.concept import load_concept
 from smalti.train.lighting import CELLS
 
-ROOT = Path(__file__).parents[1]
+LANDMARKS = Path(__file__).with_name("landmarks.toml")
 SIDE = 128  # px: photos are scaled to it, as tiles of the starter are
-FRONT, ASIDE = (0.26, 0.43, 0.78, 0.62), (0.26, 0.33, 0.72, 0.50)  # Sylvie, as she holds her head
-# Left, top, right and bottom of the eyes as shares of the photo's side; None where they are closed.
-STRIPS: dict[str, tuple[tuple[float, float, float, float] | None, ...]] = {
-    "sylvie": (None, FRONT, FRONT, FRONT, None, ASIDE, ASIDE, ASIDE,
-               None, FRONT, FRONT, FRONT, None, ASIDE, ASIDE),
-    "eileen": ((0.24, 0.64, 0.78, 0.81), (0.28, 0.51, 0.75, 0.69), (0.32, 0.47, 0.76, 0.63),
-               (0.15, 0.42, 0.58, 0.57), (0.22, 0.62, 0.78, 0.82), (0.28, 0.51, 0.73, 0.68),
-               (0.27, 0.46, 0.69, 0.61), (0.28, 0.41, 0.70, 0.57), (0.22, 0.64, 0.76, 0.83),
-               (0.27, 0.52, 0.75, 0.69), (0.28, 0.46, 0.69, 0.61), (0.31, 0.44, 0.72, 0.59),
-               (0.24, 0.65, 0.78, 0.83), (0.27, 0.53, 0.73, 0.71), (0.32, 0.44, 0.73, 0.58)),
-}  # fmt: skip
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom as shares of a photo's side."""
+
+
+def read_boxes(file: Path, concept: str, photos: int) -> list[Box | None]:
+    """The landmark's box in each of a concept's photos, None where it is not seen.
+
+    Raises InputError when the file has none for the concept, or not one for each photo.
+    """
+    tables = all_boxes(file)
+    if concept not in tables:
+        raise InputError(f"{file.name} has boxes of {', '.join(tables)}, none of {concept}.")
+    boxes = [tuple(box) or None for box in tables[concept]]
+    if len(boxes) != photos:
+        raise InputError(f"{file.name} has {len(boxes)} boxes for {photos} photos of {concept}.")
+    return boxes
+
+
+def all_boxes(file: Path = LANDMARKS) -> dict[str, list]:
+    """The boxes of every concept that a file knows."""
+    return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
 def details(picture: Tensor) -> np.ndarray:
@@ -51,12 +67,12 @@ def details(picture: Tensor) -> np.ndarray:
     return (sized + mean_shift(sized, gray) - 0.5)[0].mean(0).numpy()
 
 
-def strips(photos: Sequence[np.ndarray], boxes: Sequence[tuple | None]) -> list[np.ndarray | None]:
-    """The part of every photo's details that holds the eyes; None where they are closed."""
+def strips(photos: Sequence[np.ndarray], boxes: Sequence[Box | None]) -> list[np.ndarray | None]:
+    """The part of every photo's details that holds the landmark; None where it is not seen."""
     return [box and _cut(photo, box) for photo, box in zip(photos, boxes, strict=True)]
 
 
-def _cut(photo: np.ndarray, box: tuple[float, ...]) -> np.ndarray:
+def _cut(photo: np.ndarray, box: Box) -> np.ndarray:
     left, top, right, bottom = (round(side * SIDE) for side in box)
     return photo[top:bottom, left:right]
 
@@ -83,25 +99,35 @@ def _same(strip: np.ndarray, other: np.ndarray) -> bool:
     return float(match_template(strip, other).max()) > 0.95
 
 
+def of_noise(eyes: Sequence[np.ndarray]) -> list[float]:
+    """Clarity of the eyes in pictures of noise: what a score is worth nothing below."""
+    noise = torch.rand(NOISE_IMAGES, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    return [clarity(details(picture), eyes) for picture in noise]
+
+
+def read_photos(folder: Path, landmarks: Path = LANDMARKS) -> tuple[list[np.ndarray], list]:
+    """Details of a concept's photos, and the strips cut from them; InputError as `read_boxes`."""
+    concept = load_concept(folder)
+    boxes = read_boxes(landmarks, concept.name, len(concept.images))
+    photos = [details(photo) for photo in read_images(item.path for item in concept.images)]
+    return photos, strips(photos, boxes)
+
+
+@guarded("Look at fewer mosaics at once.")
 def main(
-    concept: Annotated[str, typer.Argument(help="sylvie or eileen")],
-    mosaics: Annotated[list[Path], typer.Argument(help="Folders of finished mosaics")],
+    concept: Annotated[str, typer.Argument(help="Name or folder of a concept.")],
+    mosaics: Annotated[list[Path], typer.Argument(help="Folders of finished mosaics.")],
+    landmarks: Annotated[
+        Path, typer.Option(help="TOML file of the landmark's boxes.", dir_okay=False, exists=True)
+    ] = LANDMARKS,
 ) -> None:
     """Print how clearly eyes are seen in the tiles of each mosaic."""
-    if concept not in STRIPS:
-        raise typer.BadParameter(f"no eyes are known of {concept}, only of {', '.join(STRIPS)}")
     drawn = {folder: read_images(tile_files(folder)) for folder in mosaics}
     if empty := [folder for folder, tiles in drawn.items() if not tiles]:
-        raise typer.BadParameter(f"{empty[0]} holds no mosaic")
-    items = load_concept(ROOT / "concepts" / concept).images
-    photos = [details(photo) for photo in read_images(item.path for item in items)]
-    eyes = strips(photos, STRIPS[concept])
+        raise InputError(f"{empty[0]} holds no mosaic.")
+    photos, eyes = read_photos(find_concept(concept, Path("concepts")), landmarks)
     opened = [strip for strip in eyes if strip is not None]
-    noise = torch.rand(NOISE_IMAGES, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
-    rows = {
-        "photos": list(of_photos(photos, eyes)),
-        "noise": [clarity(details(n), opened) for n in noise],
-    }
+    rows = {"photos": list(of_photos(photos, eyes)), "noise": of_noise(opened)}
     for folder, tiles in drawn.items():
         rows[str(folder)] = [clarity(details(tile), opened) for tile in tiles]
     Console().print(table(rows))

@@ -14,6 +14,7 @@ from ..configs.files import read_json
 from ..configs.loading import resolve
 from ..configs.methods import SmaltiSettings
 from ..configs.presets import preset_names
+from ..configs.progress import reporting
 from ..configs.settings import MosaicSettings, Settings
 from .boundary import guarded
 from .console import console, print_facts, print_settings
@@ -57,6 +58,10 @@ Retile = Annotated[
     ),
 ]
 
+Show = Annotated[
+    bool, typer.Option("--show", help="Show the picture in the terminal while it is drawn.")
+]
+
 app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
 
 
@@ -78,6 +83,7 @@ def gen(
     config: Config = None,
     concepts_dir: ConceptsDir = "concepts",
     dry_run: DryRun = False,
+    show: Show = False,
     version: Version = False,
     options: dict[str, Any],
 ) -> None:
@@ -100,16 +106,29 @@ def gen(
     if dry_run:
         show_plan(settings, target, tiles, Path(concepts_dir))
     else:
-        make(settings, target, tiles, Path(concepts_dir))
+        make(settings, target, tiles, Path(concepts_dir), show=show)
 
 
 def make(
-    settings: Settings, target: Path, tiles: Sequence[tuple[int, int]], concepts: Path
+    settings: Settings,
+    target: Path,
+    tiles: Sequence[tuple[int, int]],
+    concepts: Path,
+    *,
+    show: bool,
 ) -> None:
     """Make the mosaic, and say where it is and how near it came."""
-    from ..generate.mosaic import generate_mosaic
+    from ..generate.grid import make_grid
+    from .preview import preview_of
 
-    made = generate_mosaic(settings, target, concepts_dir=concepts, retile=tiles)
+    above = preview_of(target, make_grid(settings)) if show else None
+    with reporting(None, "mosaic", above=above) as report:
+        report(0, 1, "starting")
+        from ..generate.mosaic import generate_mosaic  # seconds, in which the bar is there
+
+        made = generate_mosaic(
+            settings, target, concepts_dir=concepts, retile=tiles, progress=report
+        )
     if metrics := outcome(made.parent):
         typer.echo(f"mosaic: {metrics}", err=True)  # standard output has the answer only
     console().print(f"The mosaic: {made}", soft_wrap=True, markup=False)

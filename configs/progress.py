@@ -29,15 +29,18 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def reporting(progress: Report | None, title: str, unit: str = "") -> Iterator[Report]:
+def reporting(
+    progress: Report | None, title: str, unit: str = "", above: Callable[[], Any] | None = None
+) -> Iterator[Report]:
     """The caller's own display, or else one on standard error.
 
-    unit: what a user counts the work in, such as "it"; without one it is shown in per cent.
+    unit: what a user counts the work in, such as "it"; without one it is shown in per cent. above:
+    what rich is to print above the bar, asked anew at every refresh.
     """
     if progress is not None:
         yield progress
     elif sys.stderr.isatty():
-        with _bar() as bar:
+        with _bar(above) as bar:
             yield _on_bar(bar, title, unit)
     else:
         yield _lines(title, unit)
@@ -88,16 +91,23 @@ def _amount(done: int, total: int, unit: str) -> str:
     return f"{done}/{total}" if unit else f"{100 * done // max(total, 1)} %"
 
 
-def _bar() -> Any:
+def _bar(above: Callable[[], Any] | None) -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    return Progress(
+    class Display(Progress):
+        def get_renderables(self) -> Iterator[Any]:
+            if above:
+                yield above()
+            yield self.make_tasks_table(self.tasks)
+
+    return Display(
         TextColumn("[bold]{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[text]}", markup=False),
         TimeElapsedColumn(),
         console=Console(stderr=True),
+        refresh_per_second=2 if above else 10,
     )
 
 

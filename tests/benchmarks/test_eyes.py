@@ -6,11 +6,10 @@ import eyes
 import numpy as np
 import pytest
 import torch
+from click.testing import Result
 from PIL import Image
 from typer import Typer
 from typer.testing import CliRunner
-
-from smalti.evaluate.pictures import read_images
 
 CONCEPTS = Path(__file__).parents[2] / "concepts"
 
@@ -36,9 +35,9 @@ def test_eyes_are_found_at_another_place_and_in_another_light() -> None:
 
 def test_every_box_holds_dark_eyes_beside_each_other() -> None:
     """In each half of a strip something is darker than nearly all of the photo."""
-    for concept, boxes in eyes.STRIPS.items():
-        photos = [eyes.details(p) for p in read_images(sorted((CONCEPTS / concept).glob("*.jpg")))]
-        for photo, strip in zip(photos, eyes.strips(photos, boxes), strict=True):
+    for concept in eyes.all_boxes():
+        photos, strips = eyes.read_photos(CONCEPTS / concept)
+        for photo, strip in zip(photos, strips, strict=True):
             for half in () if strip is None else np.array_split(strip, 2, axis=1):
                 assert half.min() < np.quantile(photo, 0.1)
 
@@ -49,23 +48,43 @@ def test_the_table_tells_photos_from_noise(tmp_path: Path) -> None:
     for number in (2, 3):  # with open eyes
         photo = Image.open(CONCEPTS / "sylvie" / f"sylvie_{number:02d}.jpg")
         photo.save(tmp_path / "tiles" / f"{number}.png")
-    app = Typer()
-    app.command()(eyes.main)
-    shown = CliRunner().invoke(app, ["sylvie", str(tmp_path)]).output.splitlines()
+    shown = look_at(CONCEPTS / "sylvie", tmp_path).output.splitlines()
     mean = {line.split("│")[1].split()[0]: line.split("│")[2] for line in shown if "│" in line}
     assert float(mean["noise"]) < 0.2 < 0.5 < float(mean["photos"])
     assert float(list(mean.values())[-1]) == pytest.approx(1, abs=1e-3)
 
 
-def test_eyes_of_other_concepts_are_not_known(tmp_path: Path) -> None:
-    app = Typer()
+def look_at(*arguments: object) -> Result:
+    """What the command answers, in the checkout."""
+    app = Typer(pretty_exceptions_enable=False)
     app.command()(eyes.main)
-    done = CliRunner().invoke(app, ["rex", str(tmp_path)])
-    assert done.exit_code == 2 and "rex" in done.output and "eileen" in done.output
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def test_a_folder_without_tiles_is_named(tmp_path: Path) -> None:
-    app = Typer()
-    app.command()(eyes.main)
-    done = CliRunner().invoke(app, ["sylvie", str(tmp_path)])
-    assert done.exit_code == 2 and tmp_path.name[:20] in done.output.replace("\n", "")
+@pytest.fixture
+def mosaic(tmp_path: Path) -> Path:
+    """The folder of a mosaic of two tiles, both photos of pim."""
+    (tmp_path / "tiles").mkdir()
+    for number in (1, 2):
+        photo = Image.open(CONCEPTS / "pim" / f"pim_{number:02d}.jpg")
+        photo.save(tmp_path / "tiles" / f"{number}.png")
+    return tmp_path
+
+
+def test_another_concepts_landmark_is_read_from_a_file(mosaic: Path, monkeypatch):
+    monkeypatch.chdir(CONCEPTS.parent)
+    boxes = mosaic / "beaks.toml"
+    boxes.write_text("bolt = [[0.1, 0.1, 0.5, 0.5]]\n")
+    unknown = look_at("pim", mosaic, "--landmarks", boxes)
+    assert unknown.exit_code == 2 and "pim" in unknown.stderr
+    boxes.write_text("pim = [[0.1, 0.1, 0.5, 0.5]]\n")
+    too_few = look_at("pim", mosaic, "--landmarks", boxes)
+    assert too_few.exit_code == 2 and "15" in too_few.stderr
+    boxes.write_text(f"pim = [{'[0.3, 0.3, 0.8, 0.7], ' * 15}]\n")
+    assert look_at("pim", mosaic, "--landmarks", boxes).exit_code == 0
+
+
+def test_a_folder_without_tiles_is_named(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(CONCEPTS.parent)
+    done = look_at("sylvie", tmp_path / "none")
+    assert done.exit_code == 2 and "none" in done.stderr

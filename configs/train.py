@@ -89,7 +89,7 @@ class TrainSettings(Group):
     validate_every: int | None = setting(
         200, above=0, at_most=MAX_STEPS, none="off", identity=False
     )
-    """Steps between validation grids; "off" draws only the first and the last."""
+    """Steps between validation grids; "off" draws only the last."""
     validation_steps: int = setting(10, at_least=1, at_most=1000, identity=False)
     """Denoising steps of a validation image."""
     validation_prompts: tuple[str, ...] = setting(

@@ -39,8 +39,6 @@ def fit(run: Run, work: Path, report: Report, tell: Callable[[str], None]) -> No
     total, loss = run.settings.steps, RunningLoss()
     if run.step:
         tell(f"Going on after step {run.step}.")
-    elif run.is_main:
-        validate(run, validation_path(work, 0))
     report(run.step, total, "")
     log_of_run = RunLog(work, run.step) if run.is_main else nullcontext()
     with run.base.casts_left_to_autocast(), stop_requests() as stop, log_of_run as log:

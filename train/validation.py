@@ -14,8 +14,7 @@ from .templates import fill
 
 if TYPE_CHECKING:
     from ..models.base import BaseModel
-    from ..models.denoising import draw_pictures
-from ..models.edlora import Adapter
+    from ..models.edlora import Adapter
 
 # At scale 0 only the concept words act: what they hold without LoRA.
 SCALES = (0.0, 0.7, 1.0)

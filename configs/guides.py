@@ -16,8 +16,10 @@ class GuideSettings(Group):
     name: ClassVar[str]
     through_unet: ClassVar[bool] = False
     """Whether it differentiates through the UNet."""
-    reads_linear_map: ClassVar[bool] = False
-    """Whether it rests on the linear map from latents to colours."""
+    @property
+    def reads_linear_map(self) -> bool:
+        """Whether it rests on the linear map from latents to colours."""
+        return False
 
     guidance: bool = True
     """Low-frequency guidance: what makes the tiles the reference from afar."""
@@ -49,7 +51,10 @@ class ProjectionSettings(PullSettings):
     """The reference's low band put into the prediction in closed form."""
 
     name: ClassVar[str] = "projection"
-    reads_linear_map: ClassVar[bool] = True
+    @property
+    def reads_linear_map(self) -> bool:
+        """Its way from colours to latents is the map's."""
+        return True
 
     corrections: int = setting(1, at_least=0, at_most=100)
     """How often "projection" looks at the decoded tile at the last step; a look counts for three
@@ -74,6 +79,11 @@ class X0GradientSettings(PullSettings):
     inner_steps: int = setting(1, at_least=1, at_most=100)
     """Gradient steps of "x0-gradient" per denoising step."""
 
+    @property
+    def reads_linear_map(self) -> bool:
+        """Only where the map stands for the decoder."""
+        return self.guide_decoder == "linear"
+
 
 @dataclass(frozen=True)
 class ExactSettings(GuideSettings):
@@ -90,7 +100,7 @@ class ExactSettings(GuideSettings):
 
 @dataclass(frozen=True)
 class YcbcrSettings(ExactSettings):
-    """As "exact", with errors in YCbCr: rejected by the paper (its Table 4)."""
+    """As "exact", with errors in Y of YCbCr alone (Eq. 9-10): rejected by the paper (Table 4)."""
 
     name: ClassVar[str] = "ycbcr"
 

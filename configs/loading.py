@@ -1,7 +1,12 @@
-"""How one run's settings come about: preset, base overlay, concept.toml, --config file, options.
+"""How one run's settings come about: presets, base, concept.toml, --config file, options.
 
 Each source is a table of settings (`tables.py`); later ones win, key by key, and a setting that
 says in another way what an earlier source said takes its place (`Facts.replaces`).
+
+A preset that says how much work to do (`fast`, `edlora`) yields to the base, which knows what it
+needs: its own steps, rates, scale. What such a preset means on one base beside these stands in
+`presets/KIND/BASE/NAME.toml`. A preset that is a method of its own (`paper`, `lora`) says so in its
+file (`stands_on_every_base`) and wins over the base: whoever names it gets its numbers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,8 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from .base import BaseSettings
+from .files import user_path
 from .mosaic import build_mosaic, setting_facts
-from .presets import load_base_preset, load_preset, preset_names
+from .presets import (
+    load_base_preset,
+    load_preset,
+    preset_names,
+    preset_of_kin,
+    stands_on_every_base,
+)
 from .settings import Settings
 from .tables import SECTIONS, Tables, put, put_override, read_tables
 from .train import TrainSettings
@@ -34,10 +46,11 @@ def resolve(
 
     Order: the `train` and `mosaic` presets, the overlay of `base` (a preset or a local folder; None
     takes what the config file names, else the starter), what these presets mean on this base
-    (`presets/train/starter/edlora-fast.toml`), or in place of all these the complete settings of an
-    earlier run (`recorded`); then `concept_toml`, a concept's own file, which may give training
-    settings without the [train] line; `config`, a TOML file or a mosaic.json; `options` (dotted
-    name to value; None is skipped); `overrides` ("train.rank=8").
+    (`presets/train/starter/edlora-fast.toml`), those presets that stand on every base; or in place
+    of all these the complete settings of an earlier run (`recorded`), with what is named anew over
+    them; then `concept_toml`, a concept's own file, which may give training settings without the
+    [train] line; `config`, a TOML file or a mosaic.json; `options` (dotted name to value; None is
+    skipped); `overrides` ("train.rank=8").
 
     Raises InputError for an unknown preset, file or key, or a value that does not fit.
     """
@@ -48,7 +61,7 @@ def resolve(
     if recorded is None:
         sources = list(_preset_sources(presets, base or _base_of(given)))
     else:
-        sources = [recorded, *_given_anew(presets, base)]
+        sources = [recorded, *_given_anew(presets, base, recorded)]
     if concept_toml is not None and concept_toml.is_file():
         sources.append(read_tables(concept_toml, default_section="train"))
     typed = _typed(options or {}, overrides)
@@ -56,19 +69,29 @@ def resolve(
 
 
 def _preset_sources(presets: Mapping[str, str], base: str) -> Iterator[Tables]:
-    """Presets, the base's overlay over them, and what the presets mean on this base."""
-    for kind, name in presets.items():
-        yield load_preset(kind, name)
+    """Presets, the base's overlay over them, what they mean on this base, and those that stand."""
+    loaded = {(kind, name): load_preset(kind, name) for kind, name in presets.items()}
+    standing = [named for named in loaded if stands_on_every_base(*named)]
+    yield from (tables for named, tables in loaded.items() if named not in standing)
     yield load_base_preset(base)
-    for kind, name in presets.items():
-        if name in preset_names(own := f"{kind}/{base}"):
+    kin = preset_of_kin(base)
+    for kind, name in loaded:
+        if kin and name in preset_names(own := f"{kind}/{kin}"):
             yield load_preset(own, name)
+    yield from (loaded[named] for named in standing)
 
 
-def _given_anew(presets: Mapping[str, str], base: str | None) -> Iterator[Tables]:
-    """What a preset or a base changes in settings that are complete already."""
+def _given_anew(presets: Mapping[str, str], base: str | None, recorded: Tables) -> Iterator[Tables]:
+    """What a preset or a base changes in settings that are complete already.
+
+    Of a preset that is what it names, with the values that it has on this base.
+    """
     for kind, name in presets.items():
-        yield load_preset(kind, name)
+        means = _merged(list(_preset_sources({kind: name}, base or _base_of(recorded))))
+        yield {
+            section: {key: means[section][key] for key in named}
+            for section, named in load_preset(kind, name).items()
+        }
     if base is not None:
         yield {"base": load_base_preset(base)["base"]}
 
@@ -107,6 +130,9 @@ def _settings(tables: Tables, wanted: frozenset[str]) -> Settings:
 
 
 def _base_of(given: Tables) -> str:
-    """Return the base that a config file names, when it is a preset of ours."""
-    name = given.get("base", {}).get("name", DEFAULT_BASE)
-    return name if name in preset_names("base") else DEFAULT_BASE
+    """The base that settings name, a preset of ours or a folder; the starter without one."""
+    named = given.get("base", {})
+    name, source = named.get("name", DEFAULT_BASE), named.get("source", "")
+    if name in preset_names("base"):
+        return name
+    return source if source and user_path(source).is_dir() else DEFAULT_BASE

@@ -38,7 +38,7 @@ class TrainSettings(Group):
     """Learning rate of the UNet's LoRA."""
     weight_decay: float = setting(0.01, at_least=0, at_most=10)
     """AdamW weight decay, on every group."""
-    steps: int = setting(800, at_least=1, at_most=MAX_STEPS, identity=False)
+    steps: int = setting(2000, at_least=1, at_most=MAX_STEPS, identity=False)
     """Optimiser steps."""
     batch_size: int = setting(4, at_least=1, at_most=4096)
     """Samples per optimiser step and process."""
@@ -61,7 +61,8 @@ class TrainSettings(Group):
     """Timesteps are drawn in proportion to the min-SNR loss weights (Hang et al. 2023) of this
     gamma, 5 is usual; "off" draws all alike."""
     embedding_norm_limit: float | None = setting(0.55, above=0, at_most=1e4, none="off")
-    """Concept words whose mean norm reaches this are frozen; "off" lets them grow."""
+    """Concept words whose mean norm reaches this, and 1.5 times that at their start, are frozen;
+    "off" lets them grow."""
     background_weight: float = setting(0.1, at_least=0, at_most=1)
     """Weight of the loss outside the subject mask, 0 to 1."""
     detail_emphasis: float = setting(0.0, at_least=0, at_most=10)
@@ -69,8 +70,9 @@ class TrainSettings(Group):
     contrast; 0 weighs all alike."""
     use_masks: bool = True
     """Use NAME.mask.png beside an image where it is there."""
-    attention_weight: float = setting(0.01, at_least=0, at_most=100)
-    """Weight of the attention regulariser (masked images and "edlora" only)."""
+    attention_weight: float = setting(0.0025, at_least=0, at_most=100)
+    """Weight of the attention regulariser (masked images and "edlora" only) beside a denoising
+    loss that is a mean over channels; 0.0025 is the published 0.01 beside a sum over four."""
     attention_full_identity: bool = False
     """Pull the second word's attention onto the whole mask (clothes are part of the identity)."""
     crops_per_image: int = setting(8, at_least=1, at_most=1000)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..configs.errors import InputError
-from ..configs.progress import Report, reporting
+from ..configs.progress import Report, reporting, say
 from ..configs.settings import Settings
 from ..models.device import pick_device, resolve_precision
 from .blocks import fit_reference
@@ -12,6 +12,7 @@ from .draw import Drawn, draw
 from .engine import Engine, open_engine
 from .finish import finish
 from .grid import Tile
+from .guidance.fit import poor_fit, rests_on_map
 from .job import Job, make_job
 from .metadata import adapter_record, parameters_text
 from .methods import method_of
@@ -122,6 +123,8 @@ def prepare_job(engine: Engine, plan: MosaicPlan, store: Store, report: Report) 
     # A restarted run takes the same batches, as far as memory allows, and so gives the same bytes.
     job = make_job(engine, plan, reference, noise=noise, batch=store.recorded("batch"))
     store.update(**_record(engine, job))
+    if warning := poor_fit(job.mosaic, base):
+        say(f"Note: {warning}")
     return job
 
 
@@ -137,7 +140,7 @@ def _record(engine: Engine, job: Job) -> dict[str, object]:
     }
     if job.mosaic.method.guided and guide.guidance and not guide.through_unet:
         facts["guidance_strength"] = guide.guidance_strength
-    if guide.reads_linear_map and job.mosaic.method.guided and guide.guidance:
+    if rests_on_map(job.mosaic):
         facts["latent_rgb_fit"] = round(base.linear_decoder.fit, 4)
     return facts
 

@@ -22,6 +22,7 @@ PICTURES = 32
 BATCH = 8
 SIDE = 128  # px; maps do not depend on the picture's size
 RIDGE = 1e-6  # of the mean variance, where pictures leave a direction of the latents unused
+POOR_FIT = 0.6  # R^2 below which what rests on the map leaves most of what it should remove
 OCTAVES = (1, 2, 4, 8, 16)  # cells a side, from one flat colour to the size of a latent pixel
 
 

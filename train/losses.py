@@ -43,7 +43,8 @@ def masked_mean(error: Tensor, weight: Tensor) -> Tensor:
     """Return each sample's weighted mean [B] of `error` [B, C, h, w] under `weight` [B, 1, h, w].
 
     A true mean: ED-LoRA's released code divides by the mask's sum but not by the channels and so is
-    C times as large. A sample whose weights are all zero gives zero.
+    C times as large; what stands beside it weighs 1 / C of what is published
+    (`train.attention_weight`). A sample whose weights are all zero gives zero.
     """
     total = (error * weight).sum(dim=(1, 2, 3))
     count = weight.sum(dim=(1, 2, 3)) * error.shape[1]

@@ -13,8 +13,8 @@ from ..models.base import BaseModel
 from ..models.edlora import Adapter, parameter_groups
 from .run import Run
 
-# Bases differ in the size of their embeddings: a word that begins above the limit may grow by
-# Mix-of-Show's limit of 0.55 over its initial norm of 0.36 instead.
+# Bases differ in the size of their embeddings: every word may grow by as much as Mix-of-Show's
+# limit of 0.55 lets its words of norm 0.36.
 NORM_GROWTH = 1.5
 
 
@@ -42,11 +42,12 @@ def make_optimizer(
 
 
 def initial_norm_limits(embeddings: Tensor, limit: float | None) -> Tensor:
-    """Return each word's norm limit [words] for embeddings [words, L, D]; infinite for None."""
+    """Return each word's norm limit [words] for embeddings [words, L, D]; infinite for None.
+
+    It is the greater of `limit` and NORM_GROWTH times the word's norm at the start.
+    """
     start = word_norms(embeddings)
-    if limit is None:
-        return torch.full_like(start, math.inf)
-    return torch.where(start < limit, torch.full_like(start, limit), start * NORM_GROWTH)
+    return (start * NORM_GROWTH).clamp(min=math.inf if limit is None else limit)
 
 
 def word_norms(embeddings: Tensor) -> Tensor:

@@ -21,10 +21,8 @@ from ...models.band import LowPass
 from ...models.base import BaseModel
 from ...models.denoising import Step
 
-# RGB -> YCbCr (ITU-R BT.601), for the variant that the paper rejects (Table 4).
-YCBCR = torch.tensor(
-    [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
-)
+# RGB -> Y of YCbCr (ITU-R BT.601; paper, Eq. 9), for the variant that it rejects (Table 4).
+LUMA = torch.tensor([[0.299, 0.587, 0.114]])
 PAPER_LATENT_AREA = 96 * 96  # h*w of the paper's 768 px tiles
 
 
@@ -39,7 +37,8 @@ class ExactGuide:
     ):  # fmt: skip
         """Guide K tiles towards blocks [K, 3, b, b] in [0, 1] with w = weight, gamma = decay.
 
-        space: matrix [3, 3] of the colour space in which errors count; RGB without it.
+        space: matrix [n, 3] from RGB to the values in which errors count, their mean over all n;
+        RGB itself without it.
         """
         self.space = space
         self.base = base
@@ -49,7 +48,7 @@ class ExactGuide:
         self.decay = decay
 
     def error(self, x0: Tensor) -> Tensor:
-        """Squared low-frequency error of each tile (Eq. 7) times its latent area: [K]."""
+        """Squared low-frequency error of each tile (Eq. 7, 10) times its latent area: [K]."""
         decoded = self.base.decode(x0)
         difference = self.low_pass(decoded) - self.target.to(decoded)
         if self.space is not None:

@@ -9,7 +9,7 @@ from ...configs import guides as settings
 from ...configs.files import user_path
 from ...models.band import LowPass, blur_sigma
 from ...models.denoising import Guide
-from .exact import YCBCR, ExactGuide
+from .exact import LUMA, ExactGuide
 from .filtered import FilteredDifferenceGuide
 from .lpips import LpipsGuide
 from .projection import ProjectionGuide
@@ -78,7 +78,7 @@ def _exact(engine: "Engine", job: "Job", blocks: Tensor, space: Tensor | None = 
 
 
 def _ycbcr(engine: "Engine", job: "Job", blocks: Tensor) -> Guide:
-    return _exact(engine, job, blocks, YCBCR)
+    return _exact(engine, job, blocks, LUMA)
 
 
 def _lpips(engine: "Engine", job: "Job", blocks: Tensor) -> Guide:

@@ -11,6 +11,7 @@ from refusals import refused
 from smalti.configs import presets
 from smalti.configs.loading import resolve
 from smalti.configs.mosaic import changed, mosaic_settings, setting_facts
+from smalti.configs.presets import preset_names
 from smalti.configs.settings import Settings, as_tables
 from smalti.configs.tables import checked_tables
 
@@ -155,6 +156,25 @@ def test_a_base_given_anew_brings_its_facts_and_no_sampler():
 def test_a_preset_given_anew_lies_over_the_earlier_run():
     made = Settings(mosaic=mosaic_settings(seed=5, steps=9, cfg_scale=3.0))
     found = resolve(recorded=recorded(made), mosaic="fine").mosaic
-    fine = resolve(base="sd15", mosaic="fine").mosaic
+    fine = resolve(base="starter", mosaic="fine").mosaic
     assert found.sampler.steps == fine.sampler.steps
     assert (found.picture.seed, found.sampler.cfg_scale) == (5, 3.0)
+
+
+@pytest.mark.parametrize("base", preset_names("base"))
+@pytest.mark.parametrize("preset", preset_names("mosaic"))
+def test_a_preset_given_anew_means_what_it_meant_on_that_base(base, preset):
+    """The same command finds its mosaic again."""
+    made = resolve(base=base, mosaic=preset)
+    assert resolve(recorded=recorded(made), mosaic=preset) == made
+
+
+def test_a_folder_named_in_a_config_file_does_not_take_the_starters_settings(tmp_path: Path):
+    for part, config in {"unet": '{"cross_attention_dim": 1024}', "vae": "{}"}.items():
+        (tmp_path / "mine" / part).mkdir(parents=True)
+        (tmp_path / "mine" / part / "config.json").write_text(config)
+    path = tmp_path / "run.toml"
+    path.write_text(f'[base]\nname = "mine"\nsource = "{tmp_path / "mine"}"\n')
+    assert resolve(config=path).mosaic == resolve(base="sd21").mosaic
+    path.write_text('[base]\nname = "mine"\nsource = "someone/elses"\n')
+    assert resolve(config=path).mosaic == resolve(base="starter").mosaic

@@ -10,7 +10,7 @@ from refusals import refused
 from smalti.configs import presets
 from smalti.configs.loading import resolve
 from smalti.configs.presets import KINDS, load_preset, preset_names
-from smalti.configs.settings import as_tables
+from smalti.configs.settings import Settings, as_tables
 from smalti.configs.tables import save_settings, settings_toml
 
 FOLDER = Path(presets.__file__).parent / "presets"
@@ -42,15 +42,62 @@ def test_every_preset_loads_on_every_base_and_says_the_same_when_saved(base, cho
 
 
 @pytest.mark.parametrize("kind", ["train", "mosaic"])
-def test_every_key_of_a_preset_arrives(kind):
+def test_every_key_of_a_preset_arrives(kind, tmp_path):
     """Read by TOML's own reader, on a base that has nothing to say to them."""
+    folder = make_folder(tmp_path / "plain", {})
     for name in preset_names(kind):
-        written = tomllib.loads((FOLDER / kind / f"{name}.toml").read_text(encoding="utf-8"))
-        found = as_tables(resolve(base="sd15", **{kind: name}))
-        sections = written["mosaic"] if kind == "mosaic" else written
-        found = found["mosaic"] if kind == "mosaic" else found
-        for section, values in sections.items():
-            assert {key: found[section][key] for key in values} == values
+        settings = resolve(base=str(folder), **{kind: name})
+        assert missed(FOLDER / kind / f"{name}.toml", settings) == {}
+
+
+@pytest.mark.parametrize("base", preset_names("base"))
+@pytest.mark.parametrize(("kind", "name"), [("mosaic", "paper"), ("train", "lora")])
+def test_a_preset_that_is_a_method_of_its_own_arrives_whole_on_every_base(base, kind, name):
+    path = FOLDER / kind / f"{name}.toml"
+    assert missed(path, resolve(base=base, **{kind: name})) == {}
+    assert not (FOLDER / kind / base / f"{name}.toml").exists(), "it means the same everywhere"
+
+
+def test_the_papers_numbers():
+    """Section 4.2: 50 steps, guidance scale 7.5, w = 5000; 3.3: gamma = 0.95; all images alike."""
+    for base in preset_names("base"):
+        mosaic = resolve(base=base, mosaic="paper").mosaic.flat()
+        drawn = (mosaic["steps"], mosaic["cfg_scale"], mosaic["cfg_start"], mosaic["cfg_end"])
+        assert drawn == (50, 7.5, 0, 1)
+        assert (mosaic["reference_steps"], mosaic["reference_cfg_scale"]) == (50, 7.5)
+        assert (mosaic["guidance_weight"], mosaic["guidance_decay"]) == (5000, 0.95)
+        assert (mosaic["guidance_start"], mosaic["guidance_end"]) == (0, 1)
+        assert mosaic["color"] and mosaic["guide"] == "exact" and mosaic["level"] == 3
+
+
+def missed(path: Path, settings) -> dict:
+    """What a preset's file says and settings do not, by dotted name."""
+    found, said = as_tables(settings), tomllib.loads(path.read_text(encoding="utf-8"))
+    for section in ("train", *(f"mosaic.{group}" for group in found["mosaic"])):
+        outer, _, inner = section.partition(".")
+        own = (said.get(outer, {}).get(inner, {}), found[outer][inner]) if inner else (
+            said.get(outer, {}), found[outer])  # fmt: skip
+        if wrong := {key: own[1][key] for key, value in own[0].items() if own[1][key] != value}:
+            return {section: wrong}
+    return {}
+
+
+@pytest.mark.parametrize("base", ["sd15", "sd21"])
+def test_stable_diffusion_has_a_sampler_of_its_own(base):
+    """What it takes by default it takes for `fast`; a proof takes fewer steps, `fine` more."""
+    taken = {name: resolve(base=base, mosaic=name).mosaic.sampler for name in ("draft", "fine")}
+    own = tomllib.loads((FOLDER / f"base/{base}.toml").read_text())["mosaic"]["sampler"]
+    sampler = resolve(base=base).mosaic.sampler
+    assert {name: getattr(sampler, name) for name in own} == own and own["steps"] == 20
+    assert taken["draft"].steps < sampler.steps < taken["fine"].steps
+    assert {one.cfg_scale for one in (sampler, *taken.values())} == {own["cfg_scale"]}
+
+
+@pytest.mark.parametrize("base", ["sd15", "sd21", "sd-turbo", "sd15-lcm"])
+def test_a_concept_of_fifteen_photos_takes_about_what_the_original_takes(base):
+    """Mix-of-Show: each image 500 times, 4 at a step."""
+    train = resolve(base=base).train
+    assert train.steps * train.batch_size == pytest.approx(15 * 500, rel=0.15)
 
 
 @pytest.mark.parametrize("base", preset_names("base"))
@@ -75,7 +122,7 @@ def test_the_defaults_are_the_presets_edlora_and_fast():
 
 
 @pytest.mark.parametrize("base", ["sd-turbo", "sd15-lcm"])
-@pytest.mark.parametrize("mosaic", preset_names("mosaic"))
+@pytest.mark.parametrize("mosaic", ["draft", "fast", "fine"])
 def test_a_few_step_base_brings_its_own_sampler(base, mosaic):
     """However many steps a preset takes; without CFG, which it was distilled with."""
     sampler = resolve(base=base, mosaic=mosaic).mosaic.sampler
@@ -96,8 +143,8 @@ def test_an_unknown_preset_is_refused_with_the_nearest_and_all(kind, name, near)
 # --- a folder of the user's -------------------------------------------------------------------
 
 
-def make_folder(folder: Path, vae: dict) -> Path:
-    for part, config in {"unet": {"sample_size": 96}, "vae": vae}.items():
+def make_folder(folder: Path, vae: dict, **unet: object) -> Path:
+    for part, config in {"unet": {"sample_size": 96, **unet}, "vae": vae}.items():
         (folder / part).mkdir(parents=True)
         (folder / part / "config.json").write_text(json.dumps(config))
     return folder
@@ -117,6 +164,22 @@ def test_a_local_folder_stands_for_a_base_preset(tmp_path, vae):
     assert base.size_gb == pytest.approx(4.5e-6), "weights once, though they are there twice"
     (tmp_path / "run.toml").write_text(settings_toml(settings))
     assert resolve(config=tmp_path / "run.toml").base == base
+
+
+@pytest.mark.parametrize(("width", "kin"), [(768, "sd15"), (1024, "sd21")])
+@pytest.mark.parametrize("mosaic", [None, "draft", "fine", "paper"])
+def test_a_folder_takes_the_settings_of_its_kin(tmp_path, width, kin, mosaic):
+    """Not the starter's: a fine-tuned Stable Diffusion draws and trains as its preset does."""
+    folder = make_folder(tmp_path / "tuned", {}, cross_attention_dim=width)
+    found, wanted = (resolve(base=base, mosaic=mosaic) for base in (str(folder), kin))
+    assert (found.mosaic, found.train) == (wanted.mosaic, wanted.train)
+    assert (found.base.name, found.base.source) == ("tuned", str(folder))
+
+
+@pytest.mark.parametrize("width", [32, 2048, [768, 768], None])
+def test_a_folder_of_another_kind_has_no_kin(tmp_path, width):
+    folder = make_folder(tmp_path / "other", {}, cross_attention_dim=width)
+    assert resolve(base=str(folder)).mosaic == Settings().mosaic
 
 
 def test_a_folder_that_holds_no_model_is_refused(tmp_path):

@@ -38,6 +38,65 @@ def test_a_merged_weight_is_the_sum_by_hand(base, trained):
         torch.testing.assert_close(layer.base_layer.weight, expected)
 
 
+@pytest.fixture(scope="module")
+def half_base(tiny_settings):
+    """The tiny model in bf16, with an adapter whose LoRA is zero."""
+    half = load_base(tiny_settings, device="cpu", dtype=torch.bfloat16)
+    attach_new(half, "cat", "cat", TrainSettings())
+    return half
+
+
+def lora_layers(base) -> list:
+    return [layer for layer in base.unet.modules() if hasattr(layer, "lora_A")]
+
+
+def set_strength(base, strength: float) -> None:
+    """Let LoRA change every weight by this share of its norm: B is random, A as it begins."""
+    generator = torch.Generator().manual_seed(0)
+    for layer in lora_layers(base):
+        up, down = layer.lora_B["edlora_cat"].weight, layer.lora_A["edlora_cat"].weight
+        with torch.no_grad():
+            up.copy_(torch.randn(up.shape, generator=generator))
+            size = layer.get_base_layer().weight.float().norm() / (up @ down).norm()
+            up.mul_(strength * size)
+
+
+@pytest.mark.parametrize("strength", [0.3, 0.03, 0.01, 0.003, 0.001, 0.0001])
+def test_in_half_precision_no_adapter_loses_itself_to_rounding(half_base, frozen_tensors, strength):
+    """What a layer adds to its input's product, merged or not, is B A to one part in a hundred."""
+    set_strength(half_base, strength)
+    layers, before = lora_layers(half_base), frozen_tensors(half_base)
+    weights = [layer.get_base_layer().weight.double().clone() for layer in layers]
+    with merged(half_base):
+        for layer, weight in zip(layers, weights, strict=True):
+            pair = (layer.lora_B["edlora_cat"].weight, layer.lora_A["edlora_cat"].weight)
+            wanted = pair[0].double() @ pair[1].double()
+            change = layer.get_base_layer().weight.double() - weight
+            beside = torch.zeros_like(wanted) if layer.merged else wanted
+            assert (change + beside - wanted).norm() <= 0.011 * wanted.norm()
+    assert equal(frozen_tensors(half_base), before), "bit for bit"
+
+
+@pytest.mark.parametrize(("strength", "all_merged"), [(1.0, True), (0.001, False)])
+def test_a_strong_adapter_costs_no_products_and_a_weak_one_is_kept(
+    half_base, strength, all_merged
+):
+    """bf16 has 8 bits: rounding is about 2^-9 / sqrt(3) of a weight, 0.1 % of a change as large."""
+    set_strength(half_base, strength)
+    with merged(half_base):
+        found = {layer.merged for layer in lora_layers(half_base)}
+    assert found == {all_merged}
+
+
+def test_in_full_precision_every_layer_is_merged(base, trained):
+    adapter = trained()
+    with torch.no_grad():
+        for layer in lora_layers(base):
+            layer.lora_B[adapter.peft_name].weight.mul_(1e-6)
+    with merged(base):
+        assert all(layer.merged for layer in lora_layers(base))
+
+
 def test_weights_come_back_after_an_error(base, trained, frozen_tensors):
     adapter, before = trained(), frozen_tensors(base)
     set_active(base, [adapter.name])

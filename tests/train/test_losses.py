@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from smalti.configs.loading import resolve
 from smalti.train.losses import (
     DETAIL_RANGE,
     attention_loss,
@@ -118,3 +119,31 @@ def test_attention_loss_is_never_nan_and_skips_images_without_mask():
         {4: random(2, 2, 4, 4)[1:]}, everything[1:] * 0, torch.tensor([True]), full_identity=False
     )
     assert math.isclose(outside.item(), alone.item() / 2, rel_tol=1e-6)
+
+
+def published_loss(error, mask, maps):
+    """What Mix-of-Show's code minimises for one photo (its `use_mask_loss`), in plain loops.
+
+    The squared error is summed over channels and pixels of the subject and divided by the number of
+    its pixels; 0.01 times the regulariser stands beside it.
+    """
+    total = 0.0
+    for channel in error:
+        total += sum(float(e) for e, m in zip(channel.flatten(), mask.flatten(), strict=True) if m)
+    return total / float(mask.sum()), 0.01 * attention_by_loops(maps, mask, False)
+
+
+@pytest.mark.parametrize("base", ["sd15", "sd21", "sd-turbo", "sd15-lcm"])
+@pytest.mark.parametrize("preset", ["edlora", "edlora-fast"])
+def test_the_regulariser_weighs_as_published_beside_the_denoising_loss(base: str, preset: str):
+    """Their ratio, and so the direction of the gradient; the sum is a quarter of the published."""
+    settings = resolve(base=base, train=preset).train
+    mask = torch.zeros(8, 8)
+    mask[2:6, 4:8] = 1
+    error, maps = random(4, 8, 8, seed=2), {8: random(1, 2, 8, 8), 4: random(1, 2, 4, 4, seed=1)}
+    denoising, attention = published_loss(error, mask, {k: v[0] for k, v in maps.items()})
+    subject, there = mask[None, None], torch.tensor([True])
+    own = masked_mean(error[None], loss_weights(subject, torch.ones(1, 1, 8, 8), 0.0)).item()
+    beside = settings.attention_weight * attention_loss(maps, subject, there, full_identity=False)
+    assert beside.item() / own == pytest.approx(attention / denoising, rel=1e-5)
+    assert (own + beside.item()) * 4 == pytest.approx(denoising + attention, rel=1e-5)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from smalti.generate.alignment import channel_statistics, match_statistics
-from smalti.generate.guidance.exact import YCBCR, ExactGuide
+from smalti.generate.guidance.exact import LUMA, ExactGuide
 from smalti.models.band import LowPass
 from smalti.models.bases import load_base
 from smalti.models.denoiser import Conditioning, with_cfg
@@ -120,17 +120,39 @@ def test_tiles_of_a_batch_do_not_touch_each_other(tiny_base):
         assert torch.allclose(together[:, k : k + 1], guided(slice(k, k + 1)), atol=1e-5)
 
 
-def test_ycbcr_counts_errors_in_luma_and_chroma():
-    """Against a colour conversion of the standard's own numbers, as skimage has them."""
+def luma_guide(blocks: torch.Tensor) -> ExactGuide:
+    low_pass = LowPass(8, 0)
+    return ExactGuide(LinearBase(), blocks, weight=1, decay=1, low_pass=low_pass, space=LUMA)
+
+
+def test_ycbcr_counts_errors_in_luminance():
+    """Eq. 10, against a colour conversion of the standard's own numbers, as skimage has them."""
     from skimage.color import rgb2ycbcr
 
-    z, block = torch.rand(1, 4, 8, 8) * 10, torch.rand(1, 3, 8, 8)
-    guide = ExactGuide(LinearBase(), block, weight=1, decay=1, low_pass=LowPass(8, 0), space=YCBCR)
-    # skimage has Y in 16..235 and the others in 16..240; undo that, then it is plain BT.601
-    scale = torch.tensor([219.0, 224.0, 224.0])
-    ours, theirs = (
-        torch.from_numpy(rgb2ycbcr(x[0].movedim(0, -1).numpy())) / scale
-        for x in (0.1 * z[:, :3], block)
+    z, blocks = torch.rand(1, 4, 8, 8) * 10, torch.rand(1, 3, 8, 8)
+    ours, theirs = (  # skimage has Y in 16..235; undo that, then it is plain BT.601
+        torch.from_numpy(rgb2ycbcr(x[0].movedim(0, -1).numpy()))[..., 0] / 219
+        for x in (0.1 * z[:, :3], blocks)
     )
     expected = (ours - theirs).square().mean() * 64
-    assert guide.error(z).item() == pytest.approx(expected.item(), rel=1e-4)
+    assert luma_guide(blocks).error(z).item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_ycbcr_leaves_colours_of_equal_luminance_alone():
+    """0.299 R + 0.587 G + 0.114 B is the same where green gives way to red and blue (Eq. 9)."""
+    z = (torch.rand(2, 4, 8, 8) * 10).requires_grad_()
+    along = torch.tensor([[0.587, -0.299, 0.0], [0.0, 0.114, -0.587]])[:, :, None, None]
+    blocks = (0.1 * z.detach()[:, :3] + 0.5 * torch.rand(2, 1, 8, 8) * along).clamp(-9, 9)
+    guide = luma_guide(blocks)
+    (gradient,) = torch.autograd.grad(guide.error(z).sum(), z)
+    plain = ExactGuide(LinearBase(), blocks, weight=1, decay=1, low_pass=LowPass(8, 0))
+    assert guide.error(z).max() < 1e-10 and gradient.abs().max() < 1e-6
+    assert plain.error(z).min() > 0.1, "in RGB they differ"
+
+
+def test_ycbcr_weighs_grey_errors_as_exact_does():
+    """So that w = 5000 means the same to both."""
+    z = torch.rand(1, 1, 8, 8).expand(1, 4, 8, 8) * 10
+    blocks = torch.rand(1, 1, 8, 8).expand(1, 3, 8, 8)
+    plain = ExactGuide(LinearBase(), blocks, weight=1, decay=1, low_pass=LowPass(8, 0))
+    torch.testing.assert_close(luma_guide(blocks).error(z), plain.error(z))

@@ -71,14 +71,27 @@ class SamplerSettings(Group):
     """Denoising steps."""
     scheduler: str = setting("dpm++", choices=SCHEDULERS)
     """"ddim", "dpm++", "unipc" or "lcm"."""
-    cfg_scale: float = setting(7.5, at_least=0, at_most=MAX_SCALE)
+    cfg_scale: float = setting(
+        7.5, at_least=0, at_most=MAX_SCALE, replaces=("concept_cfg_scale",)
+    )
     """Classifier-free guidance scale; 1 switches it off."""
+    concept_cfg_scale: float | None = setting(None, above=0, at_most=MAX_SCALE, none="off")
+    """The scale where a concept is shown, pushed away from what the base draws without it; "off"
+    takes `cfg_scale`, away from the negative prompt as the concept's adapter draws it."""
     cfg_start: float = setting(0.0, at_least=0, at_most=1)
     """Share of the steps before which there is no classifier-free guidance: a step costs half."""
     cfg_end: float = setting(1.0, at_least=0, at_most=1)
     """Share of the steps after which there is none."""
     proof: bool = False
     """Decode tiles with the base's tiny decoder where it has one: faster, coarser."""
+
+    def leaves_base(self, *, concept: bool) -> bool:
+        """Whether guidance pushes away from what the base draws without the concept's adapter."""
+        return concept and self.concept_cfg_scale is not None
+
+    def scale_of(self, *, concept: bool) -> float:
+        """The scale of guidance in a tile with or without a concept."""
+        return self.concept_cfg_scale if self.leaves_base(concept=concept) else self.cfg_scale
 
 
 @dataclass(frozen=True)

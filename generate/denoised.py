@@ -7,7 +7,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from ..models.denoiser import Conditioning, stacked, with_cfg
+from ..models.denoiser import Conditioning, Denoises, stacked, with_cfg
 from ..models.denoising import OnStep, denoise, make_scheduler, noised_at
 from ..models.randomness import keyed_generator
 from ..models.words import CONCEPT
@@ -39,11 +39,26 @@ class DenoisedTiles:
         words = self.engine.adapter(path).trigger if path else ""
         own = [s.prompt for s in self.job.subjects.values() if s.concept == concept]
         spoken = {prompt: prompt.replace(CONCEPT, words) for prompt in own}
-        texts = self.engine.encode(
-            [*spoken.values(), picture.negative_prompt], path, picture.lora_scale
+        texts = self.engine.encode(spoken.values(), path, picture.lora_scale)
+        negative = picture.negative_prompt
+        own = None if self._leaves_base(concept) else path
+        opposite = self.engine.encode([negative], own, picture.lora_scale)[negative]
+        return {prompt: texts[said] for prompt, said in spoken.items()} | {NEGATIVE: opposite}
+
+    def _leaves_base(self, concept: str) -> bool:
+        sampler = self.job.mosaic.sampler
+        return sampler.leaves_base(concept=concept in self.job.adapters)
+
+    def _denoiser(self, concept: str) -> Denoises:
+        """The base's denoiser under the guidance that a concept's tiles take."""
+        base, sampler = self.engine.base, self.job.mosaic.sampler
+        return with_cfg(
+            base.denoiser,
+            self.texts(concept)[NEGATIVE],
+            sampler.scale_of(concept=concept in self.job.adapters),
+            (sampler.cfg_start, sampler.cfg_end),
+            base.bare_denoiser if self._leaves_base(concept) else None,
         )
-        negative = {NEGATIVE: texts[picture.negative_prompt]}
-        return {prompt: texts[said] for prompt, said in spoken.items()} | negative
 
     def __call__(self, tiles: Sequence[Tile], blocks: Tensor, on_step: OnStep | None) -> Made:
         """Denoise tiles that share a concept."""
@@ -61,9 +76,8 @@ class DenoisedTiles:
         recipe = self.recipe(tiles, blocks)
         scheduler = make_scheduler(base, sampler.scheduler, sampler.steps)
         shown = stacked([texts[job.subjects[tile].prompt] for tile in tiles])
-        window = (sampler.cfg_start, sampler.cfg_end)
         clean = denoise(
-            with_cfg(base.denoiser, texts[NEGATIVE], sampler.cfg_scale, window),
+            self._denoiser(concept),
             scheduler,
             self._start(tiles, recipe, scheduler),
             replace(shown, residuals=recipe.residuals),

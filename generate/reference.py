@@ -35,14 +35,17 @@ def draw_reference(engine: Engine, plan: MosaicPlan, noise: Tensor) -> Tensor:
     path, negative = plan.adapters.get(picture.ref_lora), picture.negative_prompt
     words = engine.adapter(path).trigger if path else ""
     prompt = picture.ref_prompt.replace(CONCEPT, words)
-    texts = engine.encode([prompt, negative], path, picture.lora_scale)
+    concept = path is not None
+    weaker = base.bare_denoiser if sampler.leaves_base(concept=concept) else None
+    opposite = engine.encode([negative], None if weaker else path, picture.lora_scale)[negative]
+    shown = engine.encode([prompt], path, picture.lora_scale)[prompt]
     engine.activate(path, picture.lora_scale)
-    scale = picture.reference_cfg_scale or sampler.cfg_scale
+    scale = picture.reference_cfg_scale or sampler.scale_of(concept=concept)
     clean = denoise(
-        with_cfg(base.denoiser, texts[negative], scale),
+        with_cfg(base.denoiser, opposite, scale, weaker=weaker),
         make_scheduler(base, sampler.scheduler, max(sampler.steps, picture.reference_steps)),
         noise[None],
-        texts[prompt],
+        shown,
         generators=[keyed_generator(picture.seed, "reference", "steps")],
     )
     return base.decode(clean)[0].clamp(0, 1).cpu()

@@ -8,7 +8,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,6 +24,7 @@ from .color_adapter import load_color_adapter
 from .denoiser import Conditioning, Denoiser
 from .linear_decoder import LinearDecoder, linear_decoder
 from .locate import weights_file
+from .merging import without_adapters
 from .prediction import prediction_of
 from .tiny_decoder import TinyDecoder, load_tiny_decoder
 
@@ -72,6 +73,8 @@ class BaseModel(ABC):
     device: torch.device
     dtype: torch.dtype
     adapters: dict[str, "Adapter"] = field(default_factory=dict, kw_only=True)
+    own_weights: dict[Any, nn.Parameter] = field(default_factory=dict, kw_only=True)
+    """Weights that stand aside while LoRA is merged into their copies, by layer."""
 
     @property
     @abstractmethod
@@ -148,6 +151,16 @@ class BaseModel(ABC):
         kind = self.scheduler_config.get("prediction_type", "epsilon")
         alphas = self.scheduler("ddim").alphas_cumprod.float().cpu()
         return Denoiser(self.network, prediction_of(kind), alphas)
+
+    @cached_property
+    def bare_denoiser(self) -> Denoiser:
+        """The denoiser as it is without any adapter, also while adapters are active."""
+
+        def network(z: Tensor, timestep: int | Tensor, conditioning: Conditioning) -> Tensor:
+            with without_adapters(self):
+                return self.network(z, timestep, conditioning)
+
+        return replace(self.denoiser, network=network)
 
     @cached_property
     def linear_decoder(self) -> LinearDecoder:

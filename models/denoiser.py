@@ -6,7 +6,7 @@ wrapper around it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -134,6 +134,11 @@ class ClassifierFreeGuidance:
 
     Outside the shares `window` of the process there is none (Kynkäänniemi et al. 2024), and a step
     costs half. Outputs are mixed, not clean latents, in one batched call.
+
+    With `weaker`, a denoiser that does not know the concept, outputs are pushed away from what that
+    one puts out for the negative prompt (Karras et al. 2024, "Guiding a Diffusion Model with a Bad
+    Version of Itself", Eq. 3): an adapter that reaches all layers has moved its own negative
+    towards the concept, and little would be left of the difference.
     """
 
     inner: Denoiser
@@ -141,12 +146,23 @@ class ClassifierFreeGuidance:
     """Of one sample."""
     scale: float
     window: tuple[float, float] = (0.0, 1.0)
+    weaker: Denoiser | None = None
 
     def output(self, z: Tensor, level: NoiseLevel, conditioning: Conditioning) -> Tensor:
         """The mixed outputs, as inside the window."""
-        both = self.negative.repeated(len(z)).before(conditioning)
-        without, wanted = self.inner.output(torch.cat([z, z]), level, both).chunk(2)
+        without, wanted = self._outputs(z, level, conditioning)
         return without + self.scale * (wanted - without)
+
+    def _outputs(
+        self, z: Tensor, level: NoiseLevel, conditioning: Conditioning
+    ) -> Sequence[Tensor]:
+        """What is put out for the negative prompt, and for the wanted one."""
+        negative = self.negative.repeated(len(z))
+        if self.weaker is None:
+            both = negative.before(conditioning)
+            return self.inner.output(torch.cat([z, z]), level, both).chunk(2)
+        negative = replace(negative, residuals=conditioning.residuals)
+        return self.weaker.output(z, level, negative), self.inner.output(z, level, conditioning)
 
     def clean(self, output: Tensor, z: Tensor, level: NoiseLevel) -> Tensor:
         """The clean latents that an output means."""
@@ -171,8 +187,9 @@ def with_cfg(
     negative: Conditioning,
     scale: float,
     window: Sequence[float] = (0.0, 1.0),
+    weaker: Denoiser | None = None,
 ) -> Denoises:
     """The denoiser under classifier-free guidance; a scale of 1 is none."""
     if scale == 1:
         return denoiser
-    return ClassifierFreeGuidance(denoiser, negative, scale, (window[0], window[1]))
+    return ClassifierFreeGuidance(denoiser, negative, scale, (window[0], window[1]), weaker)

@@ -7,41 +7,67 @@ between two such numbers is gone. Layers in which it takes too much stay beside 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from .base import BaseModel
+if TYPE_CHECKING:
+    from .base import BaseModel
 
 LARGEST_LOSS = 0.01  # share of a layer's change that rounding may take, or add
 
 
 @contextmanager
-def merged(base: BaseModel) -> Iterator[None]:
+def merged(base: "BaseModel") -> Iterator[None]:
     """Within it, the active LoRA of the denoising network is part of its weights.
 
-    In half precision only where rounding leaves it as it is (LARGEST_LOSS). Afterwards the weights
-    are what they were, bit for bit; subtracting would leave rounding errors. So they are also when
-    memory runs out before all layers are merged.
+    In half precision only where rounding leaves it as it is (LARGEST_LOSS). The base's own weights
+    are put aside and come back untouched; subtracting would leave rounding errors. So they do also
+    when memory runs out before all layers are merged.
     """
     layers = [layer for layer in base.lora_parts()[0].module.modules() if _is_active(layer)]
-    kept = [layer.get_base_layer().weight.detach().clone() for layer in layers]
+    own = [layer.get_base_layer().weight for layer in layers]
     try:
-        with torch.no_grad():
-            for layer, weight in zip(layers, kept, strict=True):
-                _merge(layer, weight)
+        for layer, weight in zip(layers, own, strict=True):
+            _merge(layer, weight)
+            base.own_weights[layer] = weight
         yield
     finally:
-        with torch.no_grad():
-            for layer, weight in zip(layers, kept, strict=True):
-                _restore(layer, weight)
+        base.own_weights.clear()
+        for layer, weight in zip(layers, own, strict=True):
+            _restore(layer, weight)
 
 
-def _merge(layer: Any, before: Tensor) -> None:
+@contextmanager
+def without_adapters(base: "BaseModel") -> Iterator[None]:
+    """Within it the denoising network is the base's own, be adapters merged or beside its weights.
+
+    Weights are exchanged, not changed: gradients of what was computed before stay right.
+    """
+    layers = [layer for layer in base.lora_parts()[0].module.modules() if _is_active(layer)]
+    beside = [layer for layer in layers if not layer.merged]
+    exchanged = {layer: layer.get_base_layer().weight for layer in layers if layer.merged}
+    try:
+        for layer in exchanged:
+            layer.get_base_layer().weight = base.own_weights[layer]
+        for layer in beside:
+            layer._disable_adapters = True  # peft's own switch also sets what has gradients
+        yield
+    finally:
+        for layer, weight in exchanged.items():
+            layer.get_base_layer().weight = weight
+        for layer in beside:
+            layer._disable_adapters = False
+
+
+@torch.no_grad()
+def _merge(layer: Any, own: nn.Parameter) -> None:
+    copy = nn.Parameter(own.detach().clone(), requires_grad=False)
+    layer.get_base_layer().weight = copy
     layer.merge()
-    if before.dtype != torch.float32 and lost_share(layer, before) > LARGEST_LOSS:
-        _restore(layer, before)
+    if own.dtype != torch.float32 and lost_share(layer, own) > LARGEST_LOSS:
+        _restore(layer, own)
 
 
 def lost_share(layer: Any, before: Tensor) -> float:
@@ -55,10 +81,11 @@ def lost_share(layer: Any, before: Tensor) -> float:
     return float(torch.linalg.vector_norm(change - wanted)) / size if size else 0.0
 
 
-def _restore(layer: Any, weight: Tensor) -> None:
-    if layer.merged:
-        layer.unmerge()
-    layer.get_base_layer().weight.copy_(weight)
+def _restore(layer: Any, own: nn.Parameter) -> None:
+    with torch.no_grad():
+        if layer.merged:
+            layer.unmerge()
+    layer.get_base_layer().weight = own
 
 
 def _is_active(layer: nn.Module) -> bool:

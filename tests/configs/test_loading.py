@@ -178,3 +178,19 @@ def test_a_folder_named_in_a_config_file_does_not_take_the_starters_settings(tmp
     assert resolve(config=path).mosaic == resolve(base="sd21").mosaic
     path.write_text('[base]\nname = "mine"\nsource = "someone/elses"\n')
     assert resolve(config=path).mosaic == resolve(base="starter").mosaic
+
+
+def test_a_cfg_scale_of_ones_own_is_that_of_concepts_too():
+    """The starter's scale for concepts gives way to whoever names a scale, and to the paper's."""
+
+    def scales(**sources) -> tuple[float, float]:
+        sampler = resolve(**sources).mosaic.sampler
+        return sampler.scale_of(concept=False), sampler.scale_of(concept=True)
+
+    plain, own = scales(base="starter")
+    assert plain != own
+    assert scales(base="starter", options={"mosaic.cfg_scale": 6.0}) == (6.0, 6.0)
+    assert scales(base="starter", mosaic="paper") == (7.5, 7.5)
+    both = ["mosaic.cfg_scale=6", "mosaic.concept_cfg_scale=2"]
+    assert scales(base="starter", overrides=both) == (6.0, 2.0)
+    assert scales(base="sd21")[0] == scales(base="sd21")[1]

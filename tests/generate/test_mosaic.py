@@ -299,3 +299,12 @@ def test_the_starter_draws_a_mosaic_that_is_its_reference_from_afar(tmp_path):
         assert Image.open(out / "mosaic.png").size == (256, 128)
         near[guided] = record_of(out)["metrics"]["psnr_64"]
     assert near[True] > near[False]
+
+
+def test_only_a_concepts_tiles_leave_the_base_without_it(small, make, concepts):
+    def tiles(**options) -> object:
+        plain = {"grid": "1x2", "guidance": False, "color": False, "cfg_scale": 2.0}
+        return tiles_of(make(small, concepts=concepts, **plain, **options))
+
+    assert tiles(concept_cfg_scale=2.0) == tiles()
+    assert tiles(concept_cfg_scale=2.0, tile_lora=("sylvie",)) != tiles(tile_lora=("sylvie",))

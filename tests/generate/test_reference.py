@@ -1,12 +1,14 @@
 """The reference that smalti draws: its own steps and scale, and the mosaic's kernel."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from drawn import change
 
 from smalti.generate.plan import plan_mosaic
 from smalti.generate.reference import reference_noise, reference_picture
-from smalti.models.denoising import draw_pictures
+from smalti.models.denoising import denoise, draw_pictures, make_scheduler
 from smalti.models.edlora import set_active
 
 
@@ -50,6 +52,33 @@ def test_it_shows_its_concept_as_training_previews_do(drawn, engine, concepts, m
     prompt = f"a photo of a {adapter.trigger}"
     (theirs,) = draw_pictures(engine.base, [prompt], [adapter], [0], 3, 7.5, scheduler="dpm++")
     set_active(engine.base, [])
+    assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_a_concept_leaves_the_base_without_it(drawn, engine, concepts):
+    """Its scale mixes what base and adapter put out, each by a pass of its own."""
+    path = concepts / "sylvie/edlora.safetensors"
+    options = {"ref_lora": "sylvie", "ref_prompt": "a <concept>", "seed": 3}
+    ours = drawn(**options, concept_cfg_scale=2.5)
+    assert not torch.equal(ours, drawn(**options, cfg_scale=2.5))
+    assert torch.equal(drawn(concept_cfg_scale=2.5), drawn())  # shows no concept
+    base, adapter = engine.base, engine.adapter(path)
+    engine.activate(None, 1.0)
+    negative = base.encode_text([""])
+    shown = engine.encode([f"a {adapter.trigger}"], path, 1.0)[f"a {adapter.trigger}"]
+
+    def network(z, timestep, conditioning):
+        set_active(base, [])
+        without = base.network(z, timestep, negative)
+        set_active(base, [adapter.name])
+        return without + 2.5 * (base.network(z, timestep, conditioning) - without)
+
+    by_hand = replace(base.denoiser, network=network)
+    noise = reference_noise(base, 3)[None]
+    with torch.no_grad():
+        clean = denoise(by_hand, make_scheduler(base, "dpm++", 3), noise, shown)
+        theirs = base.decode(clean)[0].clamp(0, 1)
+    engine.activate(None, 1.0)
     assert torch.allclose(ours, theirs, atol=1e-5)
 
 

@@ -120,6 +120,16 @@ def test_guidance_is_the_formula_by_hand(network, z, kind):
     assert set(network.batches) == {4}
 
 
+def test_it_leaves_a_weaker_denoiser(network, z):
+    """out = weaker(negative) + s (wanted - weaker(negative)) (Karras et al. 2024, Eq. 3)."""
+    wanted = Conditioning(text(2.0, 3.0))
+    weaker = replace(denoiser_of(network), network=lambda z, timestep, shown: 7 * z)
+    guided = with_cfg(denoiser_of(network), Conditioning(text(0.5)), 4.0, weaker=weaker)
+    with_it = z * torch.tensor([2.0, 3.0]).view(2, 1, 1, 1) + 0.4
+    torch.testing.assert_close(guided.output(z, LEVEL, wanted), 7 * z + 4.0 * (with_it - 7 * z))
+    assert network.batches == [2]
+
+
 @pytest.mark.parametrize(("share", "inside"), [
     (0.0, False), (0.19, False), (0.2, True), (0.4, True), (0.6, True), (0.61, False),
 ])  # fmt: skip

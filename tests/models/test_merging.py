@@ -1,12 +1,16 @@
 """Adapters merged into the weights: the same pictures, and the weights come back."""
 
+import copy
+from contextlib import nullcontext
+
 import pytest
 import torch
 
 from smalti.configs.train import TrainSettings
 from smalti.models.bases import load_base
+from smalti.models.denoiser import with_cfg
 from smalti.models.edlora import attach_new, set_active
-from smalti.models.merging import merged
+from smalti.models.merging import merged, without_adapters
 
 
 def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -129,3 +133,52 @@ def test_weights_come_back_when_memory_runs_out_halfway(tiny_settings, monkeypat
     assert not any(layer.merged for layer in layers)
     now = [layer.get_base_layer().weight for layer in layers]
     assert all(torch.equal(a, b) for a, b in zip(before, now, strict=True))
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_without_adapters_the_network_is_the_bases_own(base, trained, predict, together):
+    """Be they merged or beside the weights; then they are back."""
+    before = predict(base, "a cat")
+    adapter = trained(targets="all")
+    base.text_encoder.disable_adapters()  # what is asked about is the network
+    with merged(base) if together else nullcontext():
+        adapted = predict(base, "a cat")
+        with without_adapters(base):
+            assert torch.equal(predict(base, "a cat"), before)
+        assert torch.equal(predict(base, "a cat"), adapted)
+    base.text_encoder.enable_adapters()
+    assert not torch.equal(adapted, before) and adapter.name in base.adapters
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.003])
+def test_without_adapters_in_half_precision(half_base, strength):
+    """Where some layers are merged and others are not."""
+    z = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    set_active(half_base, [])
+    shown = half_base.encode_text(["a cat"])
+    plain = half_base.network(z, 300, shown)
+    set_active(half_base, ["cat"])
+    set_strength(half_base, strength)
+    with merged(half_base), without_adapters(half_base):
+        assert torch.equal(half_base.network(z, 300, shown), plain)
+    assert not torch.equal(half_base.network(z, 300, shown), plain)
+
+
+def test_gradients_through_guidance_away_from_the_bare_base(base, trained):
+    """As by two networks of their own: what was exchanged must not reach the backward pass."""
+    bare = copy.deepcopy(base.unet)
+    adapter = trained(targets="all")
+    shown = base.encode_text([f"a {adapter.trigger}"], [adapter])
+    negative = base.encode_text([""], [adapter])
+    level = base.denoiser.level(torch.tensor([400]))
+    z = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    with merged(base):
+        guided = with_cfg(base.denoiser, negative, 3.0, weaker=base.bare_denoiser)
+        found = guided.output(z, level, shown)
+        (slope,) = torch.autograd.grad(found.square().sum(), z)
+        with_it = base.network(z, level.timestep, shown)
+        without = bare(z, level.timestep, encoder_hidden_states=negative.text).sample
+        expected = without + 3.0 * (with_it - without)
+        (wanted,) = torch.autograd.grad(expected.square().sum(), z)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(slope, wanted)

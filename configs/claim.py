@@ -27,10 +27,11 @@ def check_claim(
     what: the folder and what it holds, the beginning of the message; remedy: its end, what to do.
     defaults: values that count where `claimed` has none, as an older smalti did not know them yet.
     """
-    names = differences({**(defaults or {}), **claimed}, now)
+    begun = {**(defaults or {}), **claimed}
+    names = differences(begun, now)
     if not names:
         return
-    shown = [f"{name}: {claimed.get(name)!r}, now {now[name]!r}" for name in names[:SHOWN]]
+    shown = [f"{name}: {begun.get(name)!r}, now {now[name]!r}" for name in names[:SHOWN]]
     if len(names) > SHOWN:
         shown.append(f"and {len(names) - SHOWN} more")
     raise InputError(f"{what} with other settings ({'; '.join(shown)}). {remedy}")

@@ -26,4 +26,4 @@ class MachineSettings(Group):
     compile: bool = setting(False, identity=False)
     """Compile the UNet; worth its first minutes on a GPU and many tiles."""
     batch_size: int | None = setting(None, above=0, at_most=65_536, none="auto", identity=False)
-    """Tiles drawn at once; "auto" chooses from free memory."""
+    """Tiles drawn at once; "auto" chooses from free memory and so that a batch takes a minute."""

@@ -118,6 +118,17 @@ class MosaicSettings:
         """Whether tiles are pictures of the user's, so that none is drawn."""
         return isinstance(self.method, PoolSettings) and bool(self.method.pool)
 
+    @property
+    def idle(self) -> set[str]:
+        """The guide's settings that have no effect: the method follows none, or guidance is off.
+
+        To say that there is no guidance is never idle.
+        """
+        if self.method.guided and self.guide.guidance:
+            return set()
+        spared = () if self.guide.guidance else ("guidance", "guide" * self.method.guided)
+        return {"guide", *vars(self.guide)}.difference(spared)
+
     def identity(self) -> dict[str, Any]:
         """The settings that a tile's picture depends on, by name."""
         groups: list[Group] = [self.picture, self.sampler, self.method]
@@ -179,8 +190,8 @@ def setting_facts() -> dict[str, Facts]:
 def build_mosaic(values: dict[str, Any], wanted: frozenset[str] = frozenset()) -> MosaicSettings:
     """Settings from values by name; those that the chosen guide or method does not read are left.
 
-    wanted: names that must be read. Raises InputError when one is not, for an unknown guide or
-    method, and for a value out of its range.
+    wanted: names that must have an effect. Raises InputError when one has none, for an unknown
+    guide or method, and for a value out of its range.
     """
     groups, read = {}, set(CHOSEN)
     for group in group_names():
@@ -190,7 +201,10 @@ def build_mosaic(values: dict[str, Any], wanted: frozenset[str] = frozenset()) -
         read |= own
     if unread := sorted(wanted - read):
         raise InputError(_unread(unread[0], groups))
-    return MosaicSettings(**groups)
+    mosaic = MosaicSettings(**groups)
+    if idle := sorted(wanted & mosaic.idle):
+        raise InputError(_idle(idle[0], mosaic))
+    return mosaic
 
 
 def _class_of(group: str, values: dict[str, Any]) -> type:
@@ -209,6 +223,12 @@ def _unread(name: str, groups: dict[str, Any]) -> str:
         f'mosaic.{name} is for --{group} {", ".join(readers)}; "{groups[group].name}" has no use '
         "for it. Leave it out or choose one of those."
     )
+
+
+def _idle(name: str, mosaic: MosaicSettings) -> str:
+    unguided = f"--method {mosaic.method.name} follows no guide"
+    why = "guidance is off" if mosaic.method.guided else unguided
+    return f"mosaic.{name} has no effect: {why}. Leave out one of the two."
 
 
 def mosaic_settings(**values: Any) -> MosaicSettings:

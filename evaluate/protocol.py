@@ -191,20 +191,26 @@ class Protocol:
             texts = [text for text, section, name in given if section != "mosaic" or name in read]
             return resolve(base=self.base, mosaic=preset, options=options, overrides=texts)
 
-        settings = resolved(resolved(CHOSEN).mosaic.flat())
+        named = _read(resolved({"method"}).mosaic) & CHOSEN.keys()
+        settings = resolved(_read(resolved(named).mosaic))
         if not self.precision:
             return settings
         return replace(settings, mosaic=changed(settings.mosaic, mixed_precision=self.precision))
 
     def check_overrides(self, mosaics: Sequence[MosaicSettings]) -> None:
         """Raise InputError for an override that none of the mosaics reads."""
-        read = {name for mosaic in mosaics for name in mosaic.flat()}
+        read = {name for mosaic in mosaics for name in _read(mosaic)}
         for name in parse_overrides(self.overrides).get("mosaic", {}):
             if name not in read:
                 raise InputError(
                     f"--set mosaic.{name} changes nothing: no row has a method or guide that reads "
                     "it. Leave it out or choose other --methods."
                 )
+
+
+def _read(mosaic: MosaicSettings) -> set[str]:
+    """The settings that have an effect."""
+    return mosaic.flat().keys() - mosaic.idle
 
 
 def _parsed(override: str) -> tuple[str, str]:

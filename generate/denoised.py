@@ -1,6 +1,6 @@
 """Tiles that a diffusion model draws: prompts, noise and recipe into the denoising loop."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -60,23 +60,33 @@ class DenoisedTiles:
             base.bare_denoiser if self._leaves_base(concept) else None,
         )
 
-    def __call__(self, tiles: Sequence[Tile], blocks: Tensor, on_step: OnStep | None) -> Made:
-        """Denoise tiles that share a concept."""
+    def __call__(
+        self, tiles: Sequence[Tile], blocks: Tensor, on_step: OnStep | None
+    ) -> Iterator[Made]:
+        """Denoise tiles that share a concept, and decode them one by one."""
         subjects = [self.job.subjects[tile] for tile in tiles]
-        images = self._images(tiles, blocks, subjects[0].concept, on_step)
-        return Made(images, images, [dict(vars(subject)) for subject in subjects])
+        clean = self._clean(tiles, blocks, subjects[0].concept, on_step)
+        for subject, latent in zip(subjects, clean, strict=True):
+            image = self._decoded(latent)
+            yield Made(image, image, dict(vars(subject)))
 
-    def _images(
+    @torch.no_grad()
+    def _decoded(self, latent: Tensor) -> Tensor:
+        """The tile [3, H, H] in [0, 1] of clean latents [C, h, w]."""
+        decode = self.engine.base.tile_decoder(proof=self.job.mosaic.sampler.proof)
+        return decode(latent[None])[0].clamp(0, 1)
+
+    def _clean(
         self, tiles: Sequence[Tile], blocks: Tensor, concept: str, on_step: OnStep | None
     ) -> Tensor:
-        """Tiles [K, 3, H, H] in [0, 1]."""
+        """Clean latents [K, C, h, w]."""
         engine, job, texts = self.engine, self.job, self.texts(concept)
         base, sampler, guide = engine.base, job.mosaic.sampler, job.mosaic.guide
         engine.merge(job.adapters.get(concept), job.mosaic.picture.lora_scale)
         recipe = self.recipe(tiles, blocks)
         scheduler = make_scheduler(base, sampler.scheduler, sampler.steps)
         shown = stacked([texts[job.subjects[tile].prompt] for tile in tiles])
-        clean = denoise(
+        return denoise(
             self._denoiser(concept),
             scheduler,
             self._start(tiles, recipe, scheduler),
@@ -88,8 +98,6 @@ class DenoisedTiles:
             start=recipe.start,
             on_step=on_step,
         )
-        with torch.no_grad():
-            return base.tile_decoder(proof=sampler.proof)(clean).clamp(0, 1)
 
     def _start(self, tiles: Sequence[Tile], recipe: Recipe, scheduler: object) -> Tensor:
         """Latents [K, C, h, w] that denoising begins with."""

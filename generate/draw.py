@@ -31,7 +31,7 @@ class Drawn:
 def draw(
     engine: Engine, job: Job, tiles: Collection[Tile], on_step: OnStep | None = None
 ) -> Iterator[Drawn]:
-    """Draw the wanted tiles in batches that share a concept, each handed on with its batch.
+    """Draw the wanted tiles in batches that share a concept, each handed on once it is decoded.
 
     Batches are cut from all tiles of the job, so that a restarted one forms the same ones and gives
     the same bytes. on_step(index, x0): told after every denoising step of a batch.
@@ -42,23 +42,22 @@ def draw(
     engine.prepare_for(job)
     maker, wanted, batch = method_of(job.mosaic).prepare(engine, job), set(tiles), job.batch
 
-    def make(part: Sequence[Tile]) -> list[Drawn]:
-        return [one for one in draw_batch(engine, job, maker, part, on_step) if one.tile in wanted]
+    def make(part: Sequence[Tile]) -> Iterator[Drawn]:
+        return draw_batch(engine, job, maker, part, on_step)
 
     for _, group in job.groups():
-        batch = yield from in_batches(group, batch, make, lambda p: not wanted.isdisjoint(p))
+        batch = yield from in_batches(group, batch, make, wanted)
 
 
 def draw_batch(
     engine: Engine, job: Job, maker: Maker, tiles: Sequence[Tile], on_step: OnStep | None
-) -> list[Drawn]:
-    """Draw tiles that share a concept in one batch."""
+) -> Iterator[Drawn]:
+    """Draw tiles that share a concept in one batch, in their order."""
     picture = job.mosaic.picture
     blocks = torch.stack([job.blocks[tile] for tile in tiles]).to(engine.base.device)
-    made = maker(tiles, blocks, on_step)
-    images = tint(made.images, blocks, cells=picture.low_pass_cells, amplitude=picture.tint)
-    energy = correction_energy(images, made.before)
-    return [
-        Drawn(tile, image, {"seed": job.seed, "correction_energy": change, **facts})
-        for tile, image, facts, change in zip(tiles, images.cpu(), made.facts, energy, strict=True)
-    ]
+    for tile, block, made in zip(tiles, blocks, maker(tiles, blocks, on_step), strict=True):
+        cells, amplitude = picture.low_pass_cells, picture.tint
+        image = tint(made.image[None], block[None], cells=cells, amplitude=amplitude)
+        (energy,) = correction_energy(image, made.before[None])
+        facts = {"seed": job.seed, "correction_energy": energy, **made.facts}
+        yield Drawn(tile, image[0].cpu(), facts)

@@ -20,7 +20,8 @@ def finish(store: Store, settings: Settings, prompts: Iterable[str]) -> None:
     canvas = store.canvas()
     mosaic = settings.mosaic
     text = parameters_text(settings, " | ".join(prompts), mosaic.picture.seed, canvas.shape[:2])
-    write_png(store.folder / MOSAIC, canvas, {"parameters": text}, xmp_packet(mosaic))
+    packet = xmp_packet(mosaic)
+    write_png(store.folder / MOSAIC, canvas, {"parameters": text}, packet, printable=True)
     image, reference = to_image(reduced(canvas)), store.reference()
     assert reference is not None, "the reference is written before the first tile"
     tiles = store.facts(store.grid.tiles)

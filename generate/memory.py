@@ -1,6 +1,7 @@
-"""How many tiles fit into memory, and batches that shrink when they do not."""
+"""How many tiles are drawn at once, and batches that shrink when they do not fit."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -10,71 +11,96 @@ from ..configs.errors import SmaltiError, is_out_of_memory
 from ..configs.mosaic import MosaicSettings
 from ..models.base import BaseModel
 from ..models.device import free_memory
+from .footprint import Widths, tile_bytes
 from .grid import Grid, Tile
-from .guidance.cost import differentiates_decoder, needs_gradients
+from .methods import method_of
 
 MAX_BATCH = {"cpu": 16, "mps": 16, "cuda": 64}  # beyond it, tiles only wait for each other
 MEMORY_SHARE = 0.6
+LONGEST = 60.0  # seconds of drawing that a kill may lose: no tile is stored before its batch ends
+WARM = 3  # timed calls; the first one also waits for what a GPU does once
+SLOW = 10.0  # seconds of a call beside which that does not count
 
 T = TypeVar("T")
 
 
 def choose_batch(base: BaseModel, mosaic: MosaicSettings, grid: Grid) -> int:
-    """How many tiles to draw at once: as many as free memory surely holds, up to `MAX_BATCH`."""
+    """How many tiles to draw at once: as many as free memory surely holds, up to `MAX_BATCH`.
+
+    Fewer where they would take longer than `LONGEST`, by the measured time of the network's calls.
+    """
     fitting = int(MEMORY_SHARE * free_memory(base.device) / bytes_per_tile(base, mosaic, grid))
-    return max(1, min(fitting, MAX_BATCH[base.device.type], len(grid.tiles)))
+    most = max(1, min(fitting, MAX_BATCH[base.device.type], len(grid.tiles)))
+    if most == 1 or mosaic.own_pictures:
+        return most
+    seconds = method_of(mosaic).calls(mosaic) * seconds_per_call(base, grid.tile)
+    if most * seconds <= LONGEST:
+        return most
+    # A power of two, so that the next measurement likely leads to the same batches and bytes.
+    return 2 ** max(0, int(LONGEST / seconds).bit_length() - 1)
+
+
+@torch.no_grad()
+def seconds_per_call(base: BaseModel, side: int) -> float:
+    """Measured time of one call of the network for one picture of `side` px, once warm."""
+    latent = side // base.latent_factor
+    z = torch.zeros(1, base.latent_channels, latent, latent, device=base.device)
+    text, fastest = base.encode_text([""]), float("inf")
+    with torch.compiler.set_stance("force_eager"):  # compiling takes minutes for every new batch
+        for _ in range(WARM):
+            began = time.perf_counter()
+            base.network(z, 500, text).sum().item()  # which waits for the device
+            fastest = min(fastest, time.perf_counter() - began)
+            if fastest > SLOW:
+                break
+    return fastest
 
 
 def bytes_per_tile(base: BaseModel, mosaic: MosaicSettings, grid: Grid) -> float:
-    """About what a tile's activations take, from the widths of UNet and decoder.
-
-    A backward pass keeps all activations: some 60 tensors of the decoder's full-resolution width,
-    and some 150 of the UNet's, twice because of CFG (measured: 120 MB per tile on a model of the
-    starter's size). Without one, about a quarter lives at a time. A batch that does not fit is
-    halved.
-    """
-    size = torch.finfo(base.dtype).bits // 8
-    decoder = 60 * base.decoder_width * grid.tile**2
-    unet = 2 * 150 * base.network_width * (grid.tile // base.latent_factor) ** 2
-    kept_unet = 1.0 if needs_gradients(mosaic) else 0.25
-    kept_decoder = 1.0 if differentiates_decoder(mosaic) else 0.25
-    return size * (kept_decoder * decoder + kept_unet * unet)
+    """About what a tile's activations take; a batch that does not fit is halved."""
+    widths = Widths(base.network_width, base.decoder_width, base.latent_factor)
+    return torch.finfo(base.dtype).bits // 8 * tile_bytes(widths, mosaic, grid.tile)
 
 
 def in_batches(
     tiles: Sequence[Tile],
     batch: int,
-    make: Callable[[Sequence[Tile]], Iterable[T]],
-    needed: Callable[[Sequence[Tile]], bool],
-) -> Iterator[T]:
-    """Yield what `make` gives for consecutive batches that are needed.
+    make: Callable[[Sequence[Tile]], Iterator[T]],
+    wanted: Collection[Tile],
+) -> Generator[T, None, int]:
+    """Yield what `make` gives for the wanted ones of consecutive batches, one by one.
 
-    The batch is halved when memory runs out; the size that worked is the generator's return value.
-    Raises SmaltiError when not even one tile fits.
+    make: gives something for each tile of a batch, in their order; not called for batches of which
+    nothing is wanted. The batch is halved when memory runs out, and goes on after what was there;
+    the size that worked is the generator's return value. Raises SmaltiError when not even one tile
+    fits.
     """
     position = 0
     while position < len(tiles):
         part = tiles[position : position + batch]
-        made = _attempt(make, part) if needed(part) else ()
-        if made is None:
-            batch = max(1, len(part) // 2)
-            free_cached_memory()
-        else:
-            yield from made
+        if not any(tile in wanted for tile in part):
             position += len(part)
+            continue
+        making = make(part)
+        for tile in part:
+            if (made := _attempt(making, len(part))) is None:
+                batch = max(1, len(part) // 2)
+                free_cached_memory()
+                break
+            position += 1
+            if tile in wanted:
+                yield made
     return batch
 
 
-def _attempt(
-    make: Callable[[Sequence[Tile]], Iterable[T]], part: Sequence[Tile]
-) -> Iterable[T] | None:
-    """What `make` gives, None where memory ran out; the failed batch's tensors are gone by then."""
+def _attempt(making: Iterator[T], batch: int) -> T | None:
+    """What comes next, None where memory ran out; the failed batch's tensors are gone by then."""
     try:
-        return make(part)
+        return next(making)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        if len(part) == 1:
+        if batch == 1:
             raise SmaltiError(
                 "Out of memory with a single tile. Lower --tile-size, take "
                 "--mixed-precision bf16 on a GPU, or close other programs."

@@ -13,6 +13,7 @@ from ..models.concepts import find_adapter
 from ..models.cost import expected_device, seconds_of
 from ..models.locate import is_present
 from ..models.photos import check_photo, photo_path
+from .footprint import check_memory, expected_bytes, in_units
 from .grid import Grid, Tile, make_grid
 from .methods import method_of
 from .methods.pictures import picture_files
@@ -48,6 +49,7 @@ class MosaicPlan:
         (tall, wide), (high, broad) = grid.canvas_size, grid.reference_size
         picture, batch = mosaic.picture, mosaic.machine.batch_size
         reference = picture.ref or _shown(picture.ref_prompt, picture.ref_lora)
+        tile, whole = map(in_units, expected_bytes(self.settings, grid))
         cached = "" if is_present(self.settings.base) else " (to be downloaded)"
         return {
             "grid": f"{grid.rows} x {grid.cols} = {len(grid.tiles)} tiles of {grid.tile} px",
@@ -57,7 +59,8 @@ class MosaicPlan:
             "method": mosaic.method.name,
             "base": self.settings.base.name + cached,
             "guide": _guide_shown(mosaic),
-            "batch": str(batch or "as many tiles as fit into free memory"),
+            "batch": str(batch or "as many tiles as fit into memory and a minute"),
+            "memory": f"about {tile} for a tile, {whole} for the mosaic, beside the model's own",
             "time": f"about {duration(self.seconds)} on {self.device} (a rough estimate)",
             **({"drawn anew": f"{len(self.retile)} with seed {self.seed}"} if self.retile else {}),
         }
@@ -88,16 +91,17 @@ def plan_mosaic(
 
     photo_hash: the reference photo's, where the photo itself is not needed any more.
     Raises InputError for a bad grid or tile size, contradicting options, an unknown or untrained
-    concept, or a reference that cannot be read.
+    concept, a reference that cannot be read, or what this machine has no memory for.
     """
     settings = _completed(settings)
     mosaic, grid = settings.mosaic, make_grid(settings)
     _check_steps(mosaic)
     method_of(mosaic).check(settings, grid)
+    device = expected_device()
+    check_memory(settings, grid, device)
     picture = mosaic.picture
     names = dict.fromkeys(filter(None, (picture.ref_lora, *picture.tile_lora)))
     adapters = {name: find_adapter(name, concepts_dir) for name in names}
-    device = expected_device()
     return MosaicPlan(
         settings=settings,
         grid=grid,

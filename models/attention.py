@@ -6,6 +6,7 @@ Layers are numbered in the order in which a forward pass reaches them: down, mid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import torch
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -85,19 +86,57 @@ class LayerwiseAttention:
     def attend(
         self, attn: nn.Module, hidden: Tensor, text: Tensor, record: AttentionRecorder
     ) -> Tensor:
-        """Attention with explicit softmax, whose maps are shown to the recorder.
+        """Attention whose maps are shown to the recorder.
 
         Taken even while the recorder is closed: recomputation under gradient checkpointing must
         repeat the very operations of the forward pass.
         """
-        query, key, value = (
-            rearrange(x, "b n (h d) -> b h n d", h=attn.heads)
-            for x in (attn.to_q(hidden), attn.to_k(text), attn.to_v(text))
-        )
-        maps = (query @ key.transpose(-1, -2) * attn.scale).float().softmax(dim=-1)
+        attended, maps = attend_plainly(attn, hidden, text)
         record.add(self.index, maps)
-        mixed = rearrange(maps.to(value.dtype) @ value, "b h n d -> b n (h d)")
-        return attn.to_out[1](attn.to_out[0](mixed))
+        return attended
+
+
+class PlainAttention:
+    """Attention processor of whole maps: its backward pass is the fast one on a CPU.
+
+    Large ones take memory that nobody has, and are left to `large`, a processor of diffusers.
+    """
+
+    def __init__(self, large: Any) -> None:
+        self.large = large
+
+    def __call__(
+        self,
+        attn: nn.Module,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+        **options: Any,
+    ) -> Tensor:
+        """Attend as diffusers' processors do in a transformer block, where nothing is masked."""
+        if hidden_states.shape[1] > SMALL_MAP:
+            return self.large(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
+        text = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        return attend_plainly(attn, hidden_states, text)[0]
+
+
+def attend_plainly(attn: nn.Module, hidden: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
+    """Attention by matrix products and softmax: what it gives [B, n, D], and its fp32 maps.
+
+    Maps are [B, heads, n, m] for hidden [B, n, D] and text [B, m, E]. Their logits are fp32 in any
+    precision, also where autocast would take them back: those of Stable Diffusion 2.1 reach 1e5,
+    where fp16 is infinite and bf16 counts in steps of 512. Hence its `upcast_attention`; torch's
+    and xformers' fused kernels do so by themselves.
+    """
+    query, key, value = (
+        rearrange(x, "b n (h d) -> b h n d", h=attn.heads)
+        for x in (attn.to_q(hidden), attn.to_k(text), attn.to_v(text))
+    )
+    with torch.autocast(query.device.type, enabled=False):
+        maps = (query.float() * attn.scale @ key.float().transpose(-1, -2)).softmax(dim=-1)
+    mixed = rearrange(maps.to(value.dtype) @ value, "b h n d -> b n (h d)")
+    return attn.to_out[1](attn.to_out[0](mixed)), maps
 
 
 def install_layerwise_attention(
@@ -121,19 +160,18 @@ def install_layerwise_attention(
 
 
 def attention_kernel(unet: nn.Module, attention: str, *, gradients: bool = True) -> Any:
-    """Diffusers' processor for "sdpa" or "xformers", on the device where `unet` lies.
+    """The processor for "sdpa" or "xformers", on the device where `unet` lies.
 
     On a CPU torch's fused kernel is fast forwards and slow backwards; with gradients plain matrix
-    products save a quarter of a step (`benchmarks/kernels.py`), and take memory that only small
-    pictures can spare.
+    products save a quarter of a step (`benchmarks/kernels.py`).
     """
     from diffusers.models import attention_processor as kernels
 
     if attention == "xformers":
         return kernels.XFormersAttnProcessor()
+    fused = kernels.AttnProcessor2_0()
     on_cpu = next(unet.parameters()).device.type == "cpu"
-    plain = gradients and on_cpu and unet.config.sample_size**2 <= SMALL_MAP
-    return kernels.AttnProcessor() if plain else kernels.AttnProcessor2_0()
+    return PlainAttention(fused) if gradients and on_cpu else fused
 
 
 def cross_attention_names(unet: nn.Module) -> list[str]:

@@ -17,6 +17,7 @@ PARAMETERS_PER_BYTE = 0.2
 TRAINING = 3 * 1.25  # calls that a training sample is worth: forward and backward, with text passes
 FLOP_PER_SECOND = {"cuda": 2.5e13, "mps": 2e12, "cpu": 2.5e10}  # reached; the last one per core
 NVIDIA_DRIVER = Path("/proc/driver/nvidia")
+CGROUP = Path("/sys/fs/cgroup")
 
 
 def network_flop(base: BaseSettings, side: int) -> float:
@@ -29,6 +30,25 @@ def seconds_of(calls: float, base: BaseSettings, side: int, device: str) -> floa
     """Rough time of so many calls on a kind of device."""
     cores = (os.cpu_count() or 1) if device == "cpu" else 1
     return calls * network_flop(base, side) / (FLOP_PER_SECOND[device] * cores)
+
+
+def total_memory(device: str) -> float:
+    """Bytes of memory that a kind of device has, a container's limit considered."""
+    if device != "cpu":
+        from .device import device_memory
+
+        return device_memory(device)
+    import psutil
+
+    return min(psutil.virtual_memory().total, container_limit())
+
+
+def container_limit() -> float:
+    """The memory limit of a Linux container in bytes, infinity without one."""
+    try:
+        return int((CGROUP / "memory.max").read_text())
+    except (OSError, ValueError):  # no cgroup v2 here, or its limit reads "max"
+        return float("inf")
 
 
 def expected_device() -> str:

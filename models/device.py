@@ -1,14 +1,12 @@
 """The processor that models run on: which one, in what precision, with how much memory."""
 
-from pathlib import Path
-
 import torch
 
 from ..configs.errors import InputError
+from . import cost
 
 DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 """The dtype of frozen weights for each resolved `mixed_precision`."""
-CGROUP = Path("/sys/fs/cgroup")
 
 
 def pick_device() -> str:
@@ -62,7 +60,13 @@ def free_memory(device: torch.device | str) -> int:
 def _container_memory() -> float:
     """Bytes left under the memory limit of a Linux container, or infinity without one."""
     try:
-        limit, used = ((CGROUP / name).read_text() for name in ("memory.max", "memory.current"))
-        return int(limit) - int(used)
-    except (OSError, ValueError):  # no cgroup v2 here, or its limit reads "max"
+        return cost.container_limit() - int((cost.CGROUP / "memory.current").read_text())
+    except (OSError, ValueError):
         return float("inf")
+
+
+def device_memory(device: str) -> float:
+    """Bytes of memory that a GPU has, "cuda" or "mps"."""
+    if device == "cuda":
+        return torch.cuda.get_device_properties(0).total_memory
+    return torch.mps.recommended_max_memory()

@@ -39,8 +39,11 @@ def regulariser(
     subject: [B, 1, h, w], share of the subject; mask: [B], which samples have one.
     """
     places = torch.stack([word_places(run, prompt) for prompt in prompts]).to(subject.device)
-    maps = word_maps(recorder.maps, places, subject.shape[-2:])
-    return attention_loss(maps, subject, mask, full_identity=run.settings.attention_full_identity)
+    full = run.settings.attention_full_identity
+    # Each map is divided by its maximum, which may be tiny: fp16 has no such slopes.
+    with torch.autocast(subject.device.type, enabled=False):
+        maps = word_maps(recorder.maps, places, subject.shape[-2:])
+        return attention_loss(maps, subject, mask, full_identity=full)
 
 
 def word_places(run: Run, prompt: str) -> Tensor:

@@ -5,7 +5,7 @@ place. Nothing here loads torch, as `--dry-run` asks for checks and costs only.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -30,20 +30,25 @@ DrawInto = Callable[["Job", str], dict[Tile, Path]]
 
 @dataclass(frozen=True)
 class Made:
-    """A batch of tiles; images are [K, 3, H, H] in [0, 1]."""
+    """A tile; images are [3, H, H] in [0, 1]."""
 
-    images: "Tensor"
+    image: "Tensor"
     before: "Tensor"
     """The same before the method changed pixels; equal where it does not."""
-    facts: list[dict[str, Any]]
-    """What each tile's file says of it, such as concept and prompt."""
+    facts: dict[str, Any]
+    """What the tile's file says of it, such as concept and prompt."""
 
 
 class Maker(Protocol):
     """Makes batches of a job's tiles."""
 
-    def __call__(self, tiles: Sequence[Tile], blocks: "Tensor", on_step: "OnStep | None") -> Made:
-        """Make tiles that share a concept; blocks: [K, 3, b, b] in [0, 1], on the device."""
+    def __call__(
+        self, tiles: Sequence[Tile], blocks: "Tensor", on_step: "OnStep | None"
+    ) -> Iterator[Made]:
+        """Make tiles that share a concept, each handed on as soon as it is there.
+
+        blocks: [K, 3, b, b] in [0, 1], on the device.
+        """
         ...
 
 

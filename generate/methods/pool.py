@@ -6,7 +6,7 @@ found again after a restart as tiles are. Its pictures stay files: a tile's is r
 """
 
 from abc import abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import cycle, islice, product
 from typing import TYPE_CHECKING, Any
@@ -65,16 +65,17 @@ class PoolMethod(Method):
 
     def prepare(self, engine: "Engine", job: "Job") -> Maker:
         """Tiles are read from files and adjusted."""
-        import torch
-
         assert job.sources is not None, "`complete` gives every tile its picture"
         chosen = job.sources
 
-        def make(tiles: Sequence[Tile], blocks: "Tensor", on_step: "OnStep | None") -> Made:
-            sources = [chosen[tile] for tile in tiles]
-            read = torch.stack([source.read(job.grid.tile) for source in sources]).to(blocks)
-            facts = [{"source": s.file.name, **vars(s.subject)} for s in sources]
-            return Made(self.adjust(read, blocks, job.mosaic), read, facts)
+        def make(
+            tiles: Sequence[Tile], blocks: "Tensor", on_step: "OnStep | None"
+        ) -> Iterator[Made]:
+            for tile, block in zip(tiles, blocks, strict=True):
+                source = chosen[tile]
+                read = source.read(job.grid.tile).to(blocks)
+                (image,) = self.adjust(read[None], block[None], job.mosaic)
+                yield Made(image, read, {"source": source.file.name, **vars(source.subject)})
 
         return make
 

@@ -22,7 +22,7 @@ def test_every_variant_runs_at_its_precision_with_its_kernel(tiny_settings, monk
     assert used == [
         (dtype, kernel)
         for dtype in (torch.float32, torch.bfloat16)
-        for kernel in ("AttnProcessor2_0", "AttnProcessor")
+        for kernel in ("AttnProcessor2_0", "PlainAttention")
     ]
     assert [v.guided for v in variants] == [True] * 4 + [False] * 4
     for variant in (variants[0], variants[-1]):

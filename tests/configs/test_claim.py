@@ -38,7 +38,7 @@ def test_the_method_comes_first_and_the_rest_is_counted():
 def test_what_an_older_smalti_did_not_know_counts_as_its_default():
     old, now = {"steps": 6}, {"steps": 6, "tint": 0.0}
     check_claim(old, now, **WHAT, defaults={"tint": 0.0, "steps": 50})
-    with refused("tint"):
+    with refused("tint: 0.0, now 0.1"):
         check_claim(old, now | {"tint": 0.1}, **WHAT, defaults={"tint": 0.0})
     with refused("tint"):
         check_claim(old, now, **WHAT)

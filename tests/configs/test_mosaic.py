@@ -105,3 +105,27 @@ def test_settings_of_other_methods_and_of_a_guide_that_is_off_leave_no_trace():
     for method in (name for name, kind in METHODS.items() if not kind.guided):
         exact = mosaic_settings(method=method, guide="exact")
         assert exact.identity() == mosaic_settings(method=method).identity()
+
+
+UNGUIDED = sorted(name for name, kind in METHODS.items() if not kind.guided)
+
+
+@pytest.mark.parametrize("method", UNGUIDED)
+def test_a_guide_that_nothing_follows_is_refused_when_it_is_asked_for(method):
+    for asked in (
+        {"guide": "exact"}, {"guidance_strength": 0.3}, {"target_ssim": 0.9}, {"guidance": True},
+        {"guidance_end": 0.5}, {"guidance": False, "corrections": 2},
+    ):  # fmt: skip
+        named = min(asked.keys() - {"guidance"}, default="guidance")
+        with refused(f"mosaic.{named}", method):
+            mosaic_settings(method=method, **asked)
+    mosaic_settings(method=method, guidance=False)
+    # A preset's and a file's settings only wait for a method that reads them.
+    build_mosaic({"method": method, "guide": "exact"}, frozenset({"method"}))
+
+
+def test_settings_of_a_guide_that_is_off_are_refused_when_they_are_asked_for():
+    with refused("mosaic.guidance_strength"):
+        mosaic_settings(guidance=False, guidance_strength=0.3)
+    mosaic_settings(guidance=False, guide="exact")
+    assert changed(mosaic_settings(guidance=False), guidance=True, guidance_strength=0.3)

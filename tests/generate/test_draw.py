@@ -65,14 +65,20 @@ def test_a_tile_comes_with_what_its_file_says(job, whole):
         assert made.image.min() >= 0 and made.image.max() <= 1
 
 
-def test_tiles_are_handed_on_with_their_batch(engine, job, monkeypatch):
-    """Whoever stops after a tile has paid for its batch only."""
+def test_tiles_are_handed_on_as_they_are_decoded(engine, job, monkeypatch):
+    """Whoever stops after a tile has paid for its batch's steps and no other decoding."""
+    decode = create_autospec(engine.base.decode, side_effect=engine.base.decode)
+    monkeypatch.setattr(engine.base, "decode", decode)
     spy = create_autospec(draw_module.draw_batch, side_effect=draw_module.draw_batch)
     monkeypatch.setattr(draw_module, "draw_batch", spy)
     drawing = draw(engine, job, job.tiles)
     assert spy.call_count == 0
     first = next(drawing)
     assert spy.call_count == 1 and first.tile in spy.call_args.args[3]
+    looks = decode.call_count  # the guide's, and the first tile's
+    assert decode.call_args.args[0].shape == (1, 4, 8, 8)
+    next(drawing)
+    assert spy.call_count == 1 and decode.call_count == looks + 1
 
 
 def test_every_step_of_every_batch_is_told(engine, job):

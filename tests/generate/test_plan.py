@@ -1,12 +1,15 @@
 """The plan: what would be drawn, what it costs, and what a mosaic's identity rests on."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 from drawn import change
 from PIL import Image
 
 from smalti.configs.errors import InputError
+from smalti.generate import footprint
+from smalti.generate.grid import Grid
 from smalti.generate.plan import MAX_LCM_STEPS, plan_mosaic
 
 
@@ -80,3 +83,31 @@ def test_what_cannot_work_is_refused_before_anything_is_loaded(small, concepts, 
 
 def test_lpips_needs_no_weights_where_it_does_not_guide(small, tmp_path):
     plan_mosaic(change(small, guide="lpips", guidance=False), concepts_dir=tmp_path)
+
+
+def test_what_no_memory_can_hold_is_refused_unless_it_is_asked_for(small, tmp_path, monkeypatch):
+    """Activations grow with a tile's area; a mosaic's pixels are held twice, 3 bytes each."""
+    auto = change(small, batch_size=None)
+
+    def plan(**options):
+        return plan_mosaic(change(auto, **options), concepts_dir=tmp_path)
+
+    one, two = (footprint.expected_bytes(auto, Grid(1, 1, side, 8)) for side in (64, 128))
+    assert two[0] == 4 * one[0] and two[1] == 2 * 3 * 128**2
+    monkeypatch.setattr(footprint, "total_memory", lambda device: one[0])
+    assert plan(grid="1x1").facts()["memory"]
+    for options, named in (
+        ({"grid": "1x1", "tile_size": 72}, "--tile-size"),
+        ({"grid": "256x256"}, "16384 x 16384"),
+    ):
+        with pytest.raises(InputError) as told:
+            plan(**options)
+        assert named in str(told.value) and "--batch-size" in str(told.value)
+        plan(**options, batch_size=1)
+
+
+def test_a_base_is_as_wide_as_its_folder_says(small, tiny_base):
+    widths = footprint.expected_widths(small)
+    assert widths == (tiny_base.network_width, tiny_base.decoder_width, tiny_base.latent_factor)
+    elsewhere = replace(small, base=replace(small.base, source="nobody/nothing"))
+    assert footprint.expected_widths(elsewhere) == (320, 128, 8)  # Stable Diffusion's

@@ -1,13 +1,19 @@
 """Cross-attention with one text per layer, its order, and recorded maps."""
 
+from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
+from unittest.mock import create_autospec
 
 import pytest
 import torch
-from diffusers.models.attention_processor import AttnProcessor2_0
+from diffusers.models.attention_processor import Attention, AttnProcessor, AttnProcessor2_0
 
 from smalti.models.attention import (
     AttentionRecorder,
+    LayerwiseAttention,
+    attend_plainly,
+    attention_kernel,
     cross_attention_names,
     fold,
     install_layerwise_attention,
@@ -93,13 +99,87 @@ def test_layerwise_attention_equals_diffusers_own_on_plain_text(base):
     torch.testing.assert_close(base.unet(latents, torch.tensor(500), plain).sample, expected)
 
 
-@pytest.mark.parametrize(("size", "kernel"), [(8, "AttnProcessor"), (64, "AttnProcessor2_0")])
-def test_a_cpu_holds_only_small_attention_maps_whole(base, size, kernel):
-    unet = deepcopy(base.unet).to("cpu")
-    unet.register_to_config(sample_size=size)
-    install_layerwise_attention(unet)
-    used = {type(p).__name__ for name, p in unet.attn_processors.items() if "attn1" in name}
-    assert used == {kernel}
+@pytest.mark.parametrize(("side", "large"), [(32, False), (33, True)])
+def test_a_cpu_holds_only_small_attention_maps_whole(side: int, large: bool):
+    """Whatever the size that the base was made for."""
+    kernel = attention_kernel(torch.nn.Linear(1, 1), "sdpa")
+    assert type(kernel.large) is AttnProcessor2_0
+    kernel.large = create_autospec(kernel.large, side_effect=kernel.large)
+    kernel(loud_attention(), torch.randn(1, side * side, 32), torch.randn(1, 77, 24))
+    assert kernel.large.called is large
+
+
+def loud_attention(dtype: torch.dtype = torch.float32) -> Attention:
+    """A layer as in Stable Diffusion 2.1, `upcast_attention` included, with logits of 1e5."""
+    torch.manual_seed(0)
+    layer = Attention(32, cross_attention_dim=24, heads=4, dim_head=8, upcast_attention=True)
+    with torch.no_grad():
+        layer.to_q.weight *= 400
+        layer.to_k.weight *= 400
+    return layer.to(dtype)
+
+
+def loud_inputs(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """Latents [2, 64, 32] and text [2, 77, 24]."""
+    g = torch.Generator().manual_seed(1)
+    hidden, text = torch.randn(2, 64, 32, generator=g), torch.randn(2, 77, 24, generator=g)
+    return hidden.to(dtype).requires_grad_(), text.to(dtype).requires_grad_()
+
+
+def ours(kernel: str, layer: Attention) -> Callable[..., torch.Tensor]:
+    """A kernel of ours as a function of latents and text."""
+    fused = AttnProcessor2_0()
+    if kernel == "recorded":
+        return partial(LayerwiseAttention(0, 1, fused, AttentionRecorder()), layer)
+    inner = attention_kernel(layer, "sdpa", gradients=kernel == "plain")
+    return partial(LayerwiseAttention(0, 1, inner, None), layer)
+
+
+PRECISIONS = [torch.float32, torch.bfloat16, torch.float16]
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS, ids=str)
+@pytest.mark.parametrize("kernel", ["recorded", "plain", "fused"])
+def test_logits_of_1e5_give_what_diffusers_own_processor_gives(kernel, dtype):
+    layer, (hidden, text) = loud_attention(dtype), loud_inputs(dtype)
+    with torch.no_grad():
+        query, key = (layer.head_to_batch_dim(x).double()
+                      for x in (layer.to_q(hidden), layer.to_k(text)))  # fmt: skip
+        assert 1e5 < (query @ key.mT * layer.scale).abs().max() < 1e6
+    wanted = AttnProcessor()(layer, hidden, text)
+    found = ours(kernel, layer)(hidden, text)
+    assert found.isfinite().all() and found.dtype == wanted.dtype
+    within = {"rtol": 1e-2, "atol": 1e-2}  # of weights near 1; maps are as good as one-hot
+    torch.testing.assert_close(found, wanted, **within)
+    slope = torch.autograd.grad(found.float().sum(), layer.to_v.weight)[0]
+    assert slope.isfinite().all()
+    wanted_slope = torch.autograd.grad(wanted.float().sum(), layer.to_v.weight)[0]
+    torch.testing.assert_close(slope, wanted_slope, rtol=2e-2, atol=0.5)
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS[1:], ids=str)
+@pytest.mark.parametrize("kernel", ["recorded", "plain", "fused"])
+def test_autocast_does_not_take_the_logits_back(kernel, dtype):
+    """Training computes so: fp32 layers, whose products autocast would round or make infinite."""
+    layer, (hidden, text) = loud_attention(), loud_inputs(torch.float32)
+    with torch.autocast("cpu", dtype=dtype):
+        found = ours(kernel, layer)(hidden, text).float()
+    rounded = loud_attention(dtype)
+    wanted = AttnProcessor()(rounded, hidden.to(dtype), text.to(dtype)).float()
+    torch.testing.assert_close(found, wanted, rtol=2e-2, atol=2e-2)
+    for slope in torch.autograd.grad(found.square().sum(), (hidden, text)):
+        assert slope.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS, ids=str)
+def test_maps_of_loud_layers_are_probabilities(dtype):
+    layer, (hidden, text) = loud_attention(dtype), loud_inputs(dtype)
+    query, key = (layer.head_to_batch_dim(x) for x in (layer.to_q(hidden), layer.to_k(text)))
+    wanted = layer.get_attention_scores(query, key).unflatten(0, (2, 4)).float()
+    maps = attend_plainly(layer, hidden, text)[1]
+    assert maps.dtype == torch.float32
+    torch.testing.assert_close(maps, wanted, rtol=0, atol=2e-2)
+    torch.testing.assert_close(maps.sum(-1), torch.ones(2, 4, 64))
 
 
 def test_the_recorder_collects_probabilities_only_while_open(base):

@@ -32,6 +32,15 @@ def test_cores_share_the_work_of_a_processor_only(monkeypatch):
     assert seconds_of(1, base, 512, "cuda") == pytest.approx(cuda)
 
 
+def test_a_containers_limit_is_all_the_memory_there_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(cost, "CGROUP", tmp_path)
+    whole = cost.total_memory("cpu")
+    (tmp_path / "memory.max").write_text("1000000\n")
+    assert cost.total_memory("cpu") == 1000000 < whole
+    (tmp_path / "memory.max").write_text("max\n")
+    assert cost.total_memory("cpu") == whole
+
+
 def test_the_expected_device_is_the_one_that_will_be_picked():
     assert expected_device() == pick_device()
 

@@ -25,7 +25,7 @@ def test_memory_respects_a_containers_limit(tmp_path, monkeypatch):
     assert free_memory(pick_device()) > 0
     (tmp_path / "memory.max").write_text("1000000\n")
     (tmp_path / "memory.current").write_text("400000\n")
-    monkeypatch.setattr("smalti.models.device.CGROUP", tmp_path)
+    monkeypatch.setattr("smalti.models.cost.CGROUP", tmp_path)
     assert free_memory("cpu") == 600000
     (tmp_path / "memory.max").write_text("max\n")
     assert free_memory("cpu") > 600000

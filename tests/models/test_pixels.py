@@ -1,11 +1,27 @@
 """Pictures keep their colours on the way to tensors and back."""
 
+import io
+import itertools
+import struct
+import time
+import zlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageCms
 
-from smalti.models.pixels import Unusable, flatten, to_image, to_pixels
+from smalti.models.photos import load_photo
+from smalti.models.pixels import (
+    PRINT_DPI,
+    Unusable,
+    flatten,
+    srgb_profile,
+    to_image,
+    to_pixels,
+    write_png,
+)
 
 
 def test_flatten_takes_alpha_as_mask_and_scales_sixteen_bit():
@@ -119,3 +135,62 @@ def test_every_level_survives_the_way_there_and_back():
 def test_values_out_of_range_are_clipped_and_rounded():
     image = torch.tensor([-0.2, 0.4999 / 255, 1.3]).reshape(3, 1, 1)
     assert to_pixels(image).tolist() == [[[0, 0, 255]]]
+
+
+def chunks_of(path: Path) -> list[tuple[bytes, bytes]]:
+    """Kind and data of every chunk of a PNG, each with a correct CRC (PNG specification, 5.3)."""
+    content, found = path.read_bytes(), []
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    at = 8
+    while at < len(content):
+        (length,) = struct.unpack_from(">I", content, at)
+        kind, data = content[at + 4 : at + 8], content[at + 8 : at + 8 + length]
+        assert struct.unpack_from(">I", content, at + 8 + length) == (zlib.crc32(kind + data),)
+        found.append((kind, data))
+        at += 12 + length
+    return found
+
+
+@pytest.fixture
+def every_colour() -> np.ndarray:
+    """8-bit pixels of 17 levels in every channel, and all greys."""
+    levels = [*range(0, 256, 16), 255]
+    grid = [*itertools.product(levels, repeat=3), *((n % 256,) * 3 for n in range(271))]
+    return np.array(grid, np.uint8).reshape(72, 72, 3)
+
+
+def test_pictures_are_srgb(tmp_path, every_colour):
+    write_png(tmp_path / "a.png", every_colour, {"note": "a", "name": "Ö"}, "<x/>")
+    kinds = [kind for kind, _ in chunks_of(tmp_path / "a.png")]
+    assert kinds[0] == b"IHDR" and kinds[-1] == b"IEND"
+    assert kinds.index(b"sRGB") < kinds.index(b"IDAT")
+    assert not {b"iCCP", b"pHYs"} & set(kinds)
+
+
+def test_printable_pictures_also_have_a_profile_and_a_size(tmp_path, every_colour):
+    write_png(tmp_path / "a.png", every_colour, {"note": "a"}, "<x/>", printable=True)
+    chunks = chunks_of(tmp_path / "a.png")
+    kinds, facts = [kind for kind, _ in chunks], dict(chunks)
+    assert kinds.count(b"sRGB") == kinds.count(b"iCCP") == kinds.count(b"pHYs") == 1
+    assert max(map(kinds.index, (b"sRGB", b"iCCP", b"pHYs"))) < kinds.index(b"IDAT")
+    assert facts[b"sRGB"] == b"\0"  # perceptual
+    across, down, unit = struct.unpack(">IIB", facts[b"pHYs"])
+    assert across == down == pytest.approx(PRINT_DPI / 0.0254, abs=1) and unit == 1  # per metre
+    name, _, packed = facts[b"iCCP"].partition(b"\0")
+    profile = zlib.decompress(packed[1:])
+    assert name and int.from_bytes(profile[:4]) == len(profile) and profile[36:40] == b"acsp"
+    assert profile[12:24] == b"mntrRGB XYZ "
+    assert "sRGB" in ImageCms.getProfileName(io.BytesIO(profile))
+
+
+def test_no_colour_changes_on_the_way_to_a_printable_picture_and_back(tmp_path, every_colour):
+    """Neither for a reader that goes by no profile nor for ours, which goes by the picture's."""
+    write_png(tmp_path / "a.png", every_colour, {}, printable=True)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")), every_colour)
+    assert np.array_equal(to_pixels(load_photo(tmp_path / "a.png")), every_colour)
+
+
+def test_the_profile_is_the_same_at_any_time():
+    first = srgb_profile.__wrapped__()
+    time.sleep(1.05)  # the library's dates count seconds
+    assert srgb_profile.__wrapped__() == first

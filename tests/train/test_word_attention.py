@@ -8,6 +8,10 @@ from torch import nn
 from training import prepared
 
 from smalti.configs.errors import InputError
+from smalti.models.bases import load_base
+from smalti.train import prepare as preparation
+from smalti.train.batch import make_batch
+from smalti.train.step import batch_losses
 from smalti.train.word_attention import make_recorder, word_maps, word_places
 
 
@@ -50,3 +54,34 @@ def test_maps_are_recorded_only_where_the_regulariser_reads_them(folder, setting
     assert make_recorder(run.base, shared, run.data, run.settings) is None
     assert make_recorder(run.base, run.adapter, unmasked, run.settings) is None
     assert make_recorder(run.base, run.adapter, run.data, off) is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_a_base_of_loud_attention_trains_in_half_precision(
+    folder, settings, tmp_path, monkeypatch, dtype
+):
+    """Cross-attention logits far above what fp16 holds, as Stable Diffusion 2.1 has them."""
+
+    def loud_base(*arguments, **options):
+        base = load_base(*arguments, **options)
+        for name, layer in base.unet.named_modules():
+            if name.endswith("attn2"):
+                layer.to_q.weight.data *= 300
+                layer.to_k.weight.data *= 300
+        return base
+
+    monkeypatch.setattr(preparation, "load_base", loud_base)
+    run = prepared(folder, settings, tmp_path / "work")
+    batch = make_batch(run, 0)
+    assert run.recorder is not None and batch.has_mask.any()
+    exact = {name: loss.item() for name, loss in batch_losses(run, batch).items()}
+    with torch.autocast("cpu", dtype=dtype):
+        losses = batch_losses(run, batch)
+    # Maps of such layers are as good as one-hot: rounding moves where, not how much.
+    assert exact["attention"] / 3 < losses["attention"].item() < 3 * exact["attention"]
+    assert losses["denoising"].item() == pytest.approx(exact["denoising"], rel=0.2)
+    learned = [p for part in run.base.lora_parts() for p in part.module.parameters()
+               if p.requires_grad]  # fmt: skip
+    scaled = sum(losses.values()) * 2.0**-8  # as a gradient scaler finds out for fp16
+    slopes = torch.autograd.grad(scaled, learned, allow_unused=True)
+    assert all(slope.isfinite().all() for slope in slopes if slope is not None)

@@ -1,6 +1,7 @@
-# make demo   train the two sample concepts and make a mosaic of them
-# make test   the whole test suite
-# make env    the environment that the other targets need; does nothing the second time
+# make demo     train two sample concepts and make a mosaic of them
+# make test     the whole test suite
+# make figures  measure every figure of the pages anew: an hour of two cores, and the training
+# make env      the environment that the other targets need; does nothing the second time
 #
 # Everything runs in .venv. PYTHON=python3.12 picks another interpreter (3.11 or newer).
 
@@ -8,14 +9,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := mosaics/demo
-# Eileen is easily recognised, so that Sylvie may have more of every tile than the defaults leave her.
-FACES := --guidance-strength 0.21
+SAMPLES := bolt pim sylvie eileen
 HALF_THE_CORES = $(shell expr \( $$(getconf _NPROCESSORS_ONLN) + 1 \) / 2)
 # No test reaches the hub; a missing file must fail at once, not after a time-out.
 # Two workers with one thread each: processes with more threads than cores slow each other down.
 TEST_ENV := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1
 
-.PHONY: help env demo demo-sylvie demo-eileen test lint starter clean
+.PHONY: help env demo figures $(SAMPLES:%=trained-%) test lint starter clean
 .DEFAULT_GOAL := help
 
 help:
@@ -33,15 +33,21 @@ $(STAMP): pyproject.toml constraints.txt
 # Both concepts learn at once, each on half of the cores: small steps gain little from more. Two
 # progress bars would fight over one line, so each prints a line now and then.
 demo: env
-	@$(MAKE) --no-print-directory -j 2 demo-sylvie demo-eileen
-	$(BIN)/mosaic-gen --tile-lora sylvie --ref-lora eileen $(FACES) --out $(DEMO)
+	@$(MAKE) --no-print-directory -j 2 trained-pim trained-bolt
+	$(BIN)/mosaic-gen --tile-lora pim --ref-lora bolt --out $(DEMO)
 	@echo
 	@echo "Look at $(CURDIR)/$(DEMO)/mosaic.png from afar and near."
 	@echo "Beside it: reference.png, the single tiles in tiles/, how it was made in mosaic.json."
 	@echo "Next, your own photos: README.md. What is installed: $(BIN)/mosaic doctor"
 
-demo-sylvie demo-eileen: demo-%: env
+$(SAMPLES:%=trained-%): trained-%: env
 	OMP_NUM_THREADS=$(HALF_THE_CORES) TTY_COMPATIBLE=0 $(BIN)/mosaic-train concepts/$*
+
+# ONLY=parts,order measures these alone. What is measured already is not measured again.
+ONLY ?= all
+figures: env
+	@$(MAKE) --no-print-directory -j 2 $(SAMPLES:%=trained-%)
+	$(BIN)/python benchmarks/figures.py --only $(ONLY)
 
 test: env
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile

@@ -21,6 +21,7 @@ from rich.table import Table
 from skimage.feature import match_template
 from torch import Tensor
 
+from smalti.configs.files import write_json
 from smalti.evaluate.likeness import NOISE_IMAGES
 from smalti.evaluate.pictures import read_images, tile_files
 from smalti.models.band import mean_shift
@@ -86,6 +87,7 @@ def _same(strip: np.ndarray, other: np.ndarray) -> bool:
 def main(
     concept: Annotated[str, typer.Argument(help="sylvie or eileen")],
     mosaics: Annotated[list[Path], typer.Argument(help="Folders of finished mosaics")],
+    json_file: Annotated[Path | None, typer.Option("--json", help="File for all values")] = None,
 ) -> None:
     """Print how clearly eyes are seen in the tiles of each mosaic."""
     if concept not in STRIPS:
@@ -104,6 +106,8 @@ def main(
     }
     for folder, tiles in drawn.items():
         rows[str(folder)] = [clarity(details(tile), opened) for tile in tiles]
+    if json_file:
+        write_json(json_file, rows)
     Console().print(table(rows))
 
 

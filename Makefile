@@ -1,6 +1,7 @@
-# make demo   a first picture, then two sample concepts are trained and a mosaic of them is made
-# make test   the whole test suite
-# make env    the environment that the other targets need; does nothing the second time
+# make demo     a first picture; then two sample concepts are trained and a mosaic of them is made
+# make test     the whole test suite
+# make figures  measure every figure of the pages anew: an hour of two cores, and the training
+# make env      the environment that the other targets need; does nothing the second time
 #
 # Everything runs in .venv. PYTHON=python3.12 picks another interpreter (3.11 or newer).
 
@@ -9,12 +10,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FIRST := mosaics/first-look
 DEMO := mosaics/demo
+SAMPLES := bolt pim sylvie eileen
 HALF_THE_CORES = $(shell expr \( $$(getconf _NPROCESSORS_ONLN) + 1 \) / 2)
 # No test reaches the hub; a missing file must fail at once, not after a time-out.
 # Two workers with one thread each: processes with more threads than cores slow each other down.
 TEST_ENV := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1
 
-.PHONY: help env demo demo-pim demo-bolt test lint starter clean
+.PHONY: help env demo figures $(SAMPLES:%=trained-%) test lint starter clean
 .DEFAULT_GOAL := help
 
 help:
@@ -37,7 +39,7 @@ demo: env
 	$(BIN)/mosaic-gen --tile-prompt "a hamburger" --ref docs/astronaut.jpg --preset draft \
 		--grid 6x6 --show --out $(FIRST)
 	@echo "2 of 3: the model learns pim, a plush penguin, and bolt, a toy robot."
-	@$(MAKE) --no-print-directory -j 2 demo-pim demo-bolt
+	@$(MAKE) --no-print-directory -j 2 trained-pim trained-bolt
 	@echo "3 of 3: bolt, made of pims."
 	$(BIN)/mosaic-gen --tile-lora pim --ref-lora bolt --show --out $(DEMO)
 	@echo
@@ -45,8 +47,14 @@ demo: env
 	@echo "Beside it: reference.png, the single tiles in tiles/, how it was made in mosaic.json."
 	@echo "Next, your own photos: README.md. What is installed: $(BIN)/mosaic doctor"
 
-demo-pim demo-bolt: demo-%: env
+$(SAMPLES:%=trained-%): trained-%: env
 	OMP_NUM_THREADS=$(HALF_THE_CORES) TTY_COMPATIBLE=0 $(BIN)/mosaic-train concepts/$*
+
+# ONLY=parts,order measures these alone. What is measured already is not measured again.
+ONLY ?= all
+figures: env
+	@$(MAKE) --no-print-directory -j 2 $(SAMPLES:%=trained-%)
+	$(BIN)/python benchmarks/figures.py --only $(ONLY)
 
 test: env
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from smalti.cli.boundary import guarded
 from smalti.configs.errors import InputError
+from smalti.configs.files import write_json
 from smalti.evaluate.likeness import NOISE_IMAGES
 from smalti.evaluate.pictures import read_images, tile_files
 from smalti.models.band import mean_shift
@@ -120,6 +121,7 @@ def main(
     landmarks: Annotated[
         Path, typer.Option(help="TOML file of the landmark's boxes.", dir_okay=False, exists=True)
     ] = LANDMARKS,
+    json_file: Annotated[Path | None, typer.Option("--json", help="File for all values.")] = None,
 ) -> None:
     """Print how clearly eyes are seen in the tiles of each mosaic."""
     drawn = {folder: read_images(tile_files(folder)) for folder in mosaics}
@@ -130,6 +132,8 @@ def main(
     rows = {"photos": list(of_photos(photos, eyes)), "noise": of_noise(opened)}
     for folder, tiles in drawn.items():
         rows[str(folder)] = [clarity(details(tile), opened) for tile in tiles]
+    if json_file:
+        write_json(json_file, rows)
     Console().print(table(rows))
 
 

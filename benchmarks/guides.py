@@ -3,17 +3,18 @@
     python benchmarks/guides.py                                   all rows, both scenes
     python benchmarks/guides.py --scene photo --rows "fast;paper" --seeds 0,1
     python benchmarks/guides.py --also "fast+low_pass_cells=6"    one more row, from any preset
-    python benchmarks/guides.py --plot docs/guidance.png          and its curve
+    python benchmarks/guides.py --plot runs/guidance.png          and its curve
 
-Two scenes: the astronaut's portrait that scikit-image ships, in hamburgers, and the demo (Sylvie in
-the tiles, Eileen in the reference; both must be trained). The tile score is the starter-CLIP
-similarity of tiles to the words "a hamburger", and to the concept's photos. Seconds are those of
+Two scenes: the astronaut's portrait that scikit-image ships, in hamburgers, and the demo (pim in
+the tiles, bolt in the reference; both must be trained); the names of others are in scenes.py. The
+tile score is the starter-CLIP similarity of tiles to the words "a hamburger", and to the concept's
+photos. Seconds are those of
 drawing the tiles, the base model loaded; only ratios within one run mean anything. Mosaics stay in
 --out and are not drawn again; delete it after a change of code.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Annotated
@@ -24,6 +25,7 @@ from scenes import CONCEPTS, TABLED, Scene, draw_row, row_settings, scenes
 from smalti.cli.boundary import guarded
 from smalti.cli.console import print_table
 from smalti.cli.options import Base
+from smalti.configs.files import write_json
 from smalti.evaluate.selection import choose_names, choose_seeds
 
 if TYPE_CHECKING:
@@ -33,39 +35,20 @@ PAPER_20 = "paper+steps=20,scheduler=dpm++,guidance_decay=0.88"
 # One pull for rows that differ in something else; `fast` chooses its own for every reference.
 PULLED = "fast+guidance_strength=0.25"
 ROWS = {
-    "paper": "paper",
     "paper, 20 steps": PAPER_20,
-    "ycbcr, 20 steps": f"{PAPER_20},guide=ycbcr",
     "unguided": "fast+guidance=false",
     "colour alone": "fast+guidance=false,color=true",
-    "x0-gradient": "fast+guide=x0-gradient,guidance_strength=1.0",
     "x0-gradient, linear": "fast+guide=x0-gradient,guide_decoder=linear,guidance_strength=1.0",
-    "x0-gradient, strength 0.4": "fast+guide=x0-gradient,guidance_strength=0.4",
     "filtered-difference": "fast+guide=filtered-difference,guidance_strength=1.0",
-    "filtered-difference, strength 0.4": "fast+guide=filtered-difference,guidance_strength=0.4",
-    "2 cells": "fast+low_pass_cells=2,guidance_strength=1.0",
     "4 cells": "fast+low_pass_cells=4,guidance_strength=1.0",
-    "6 cells": "fast+low_pass_cells=6,guidance_strength=1.0",
-    "8 cells": "fast+guidance_strength=1.0",
     "16 cells": "fast+low_pass_cells=16,guidance_strength=1.0",
-    "4 cells, strength 0.4": "fast+low_pass_cells=4,guidance_strength=0.4",
-    "6 cells, strength 0.4": "fast+low_pass_cells=6,guidance_strength=0.4",
-    "16 cells, strength 0.4": "fast+low_pass_cells=16,guidance_strength=0.4",
     "strength 0.15": "fast+guidance_strength=0.15",
     "strength 0.2": "fast+guidance_strength=0.2",
     "strength 0.25": PULLED,
-    "strength 0.32": "fast+guidance_strength=0.32",
     "strength 0.4": "fast+guidance_strength=0.4",
-    "strength 0.7": "fast+guidance_strength=0.7",
     "with colour": f"{PULLED},color=true",
-    "no corrections": f"{PULLED},corrections=0",
-    "two corrections": f"{PULLED},corrections=2",
     "CFG 3": f"{PULLED},cfg_scale=3.0",
-    "CFG 6": f"{PULLED},cfg_scale=6.0",
     "CFG 7.5": f"{PULLED},cfg_scale=7.5",
-    "guided from the start": f"{PULLED},guidance_start=0.0",
-    "guided to 60 %": f"{PULLED},guidance_end=0.6",
-    "8 steps": f"{PULLED},steps=8",
     "draft": "draft",
     "fast": "fast",
     "fine": "fine",
@@ -167,6 +150,9 @@ def main(
     seeds: Annotated[str, typer.Option(help="Seeds, comma-separated.")] = "0",
     grid: Annotated[str, typer.Option(help="ROWSxCOLS.")] = "8x8",
     plot: Annotated[Path | None, typer.Option(help="Write the curve there (PNG).")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers there.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where mosaics stay.")] = Path("runs/benchmarks/guides"),
 ) -> None:
     """Draw the mosaic of every row and scene at every seed and print what came out."""
@@ -180,6 +166,8 @@ def main(
             found.append(measure(name, *drawn, score))
             print(place, *found[-1].cells(found[0]), sep="  ", flush=True)
         print_table(f"{place}, {grid}, seeds {seeds}", HEADER, [f.cells(found[0]) for f in found])
+    if json_file:
+        write_json(json_file, {place: list(map(asdict, found)) for place, found in curves.items()})
     if plot:
         draw_curves(curves, plot)
 

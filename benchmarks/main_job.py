@@ -1,11 +1,11 @@
 """The main job measured: fidelity from afar, likeness of the tiles, the ablation, adapter sizes.
 
-    python benchmarks/main_job.py                                  the table in README
+    python benchmarks/main_job.py                                  every variant, three seeds
     python benchmarks/main_job.py --seeds 0 --grid 4x4 --steps 10  a first look
-    python benchmarks/main_job.py --pair eileen/sylvie --sheet runs/eileen.png --json runs/e.json
+    python benchmarks/main_job.py --pair bolt/pim --sheet runs/bolt.png --json runs/bolt.json
 
 Finished mosaics stay in runs/benchmarks/main_job and are not drawn again; delete the folder after
-a change of code. The concepts must be trained (`mosaic-train concepts/sylvie`).
+a change of code. The concepts must be trained (`mosaic-train concepts/pim`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,9 +46,7 @@ Key = tuple[tuple[str, str], int, str]
 """Pair, seed, variant."""
 Pairs = Annotated[
     list[str] | None,
-    typer.Option(
-        metavar="TILES/REFERENCE", help="Concepts; repeatable.", show_default="sylvie/eileen"
-    ),
+    typer.Option(metavar="TILES/REFERENCE", help="Concepts; repeatable.", show_default="pim/bolt"),
 ]
 Preset = Annotated[
     str | None, typer.Option(help=f"Mosaic preset: {', '.join(preset_names('mosaic'))}.")
@@ -83,7 +81,7 @@ def main(
     from summary import checks
     from variants import VARIANTS, file_sizes
 
-    pairs = [parse_pair(text) for text in pair or ["sylvie/eileen"]]
+    pairs = [parse_pair(text) for text in pair or ["pim/bolt"]]
     names = choose_names(variants, VARIANTS, "variant")
     options = {"mosaic.grid": grid, "mosaic.steps": steps}
     settings = resolve(base=base, mosaic=preset, options=options, overrides=overrides or ())
@@ -203,7 +201,7 @@ def parse_pair(text: str) -> tuple[str, str]:
     """Read "TILES/REFERENCE"; raises InputError for anything else."""
     tiles, slash, reference = text.partition("/")
     if not (tiles and slash and reference) or "/" in reference:
-        raise InputError(f'--pair needs two concepts such as sylvie/eileen, not "{text}".')
+        raise InputError(f'--pair needs two concepts such as pim/bolt, not "{text}".')
     return tiles, reference
 
 

@@ -36,11 +36,13 @@ def scenes(folder: Path) -> dict[str, Scene]:
     )
     return {
         "photo": Scene({"tile_prompt": ("a hamburger",), "ref": astronaut}),
-        "demo": Scene({"tile_lora": ("sylvie",), "ref_lora": "eileen"}, concept="sylvie"),
-        "reverse": Scene({"tile_lora": ("eileen",), "ref_lora": "sylvie"}),
+        "demo": Scene({"tile_lora": ("pim",), "ref_lora": "bolt"}, concept="pim"),
+        "reverse": Scene({"tile_lora": ("bolt",), "ref_lora": "pim"}, concept="bolt"),
         "cats": Scene({"tile_prompt": ("a cat",), "ref": chelsea}),
         "cups": Scene({"tile_prompt": ("a coffee cup",), "ref": coffee}),
-        "sylvies": Scene({"tile_lora": ("sylvie",), "ref": astronaut}),
+        "pims": Scene({"tile_lora": ("pim",), "ref": astronaut}, concept="pim"),
+        "faces": Scene({"tile_lora": ("sylvie",), "ref_lora": "eileen"}, concept="sylvie"),
+        "hamburgers": Scene({"tile_prompt": ("a hamburger",), "ref_lora": "bolt"}),
         "cars": Scene({"tile_prompt": ("a car",), "ref_prompt": "a cat on a red background"}),
     }
 

@@ -2,15 +2,18 @@
 
     python benchmarks/showcase.py mosaics/demo docs/demo.jpg
 
-It measures nothing; the mosaic must be there already.
+It measures nothing; the mosaic must be there already, of as many rows as columns.
 """
 
-import os
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from PIL import Image
+
+from smalti.configs.files import replacing
+from smalti.evaluate.pictures import tile_files
 
 HEIGHT = 640
 GAP = 16
@@ -18,8 +21,9 @@ CROP_TILES = 3
 THUMBNAIL = 96
 
 
-def showcase(folder: Path, grid: int) -> Image.Image:
-    """Mosaic, 3 x 3 of its tiles enlarged, and a column of reference and thumbnail."""
+def showcase(folder: Path) -> Image.Image:
+    """Mosaic of as many rows as columns, 3 x 3 of its tiles enlarged, reference and thumbnail."""
+    grid = math.isqrt(len(tile_files(folder)))
     mosaic = Image.open(folder / "mosaic.png").convert("RGB")
     reference = Image.open(folder / "reference.png").convert("RGB")
     tile = mosaic.width // grid
@@ -41,12 +45,11 @@ def showcase(folder: Path, grid: int) -> Image.Image:
 def main(
     folder: Annotated[Path, typer.Argument(help="Folder of a finished mosaic")],
     out: Annotated[Path, typer.Argument(help="Picture to write, .jpg")],
-    grid: Annotated[int, typer.Option(help="Tiles per side")] = 8,
 ) -> None:
     """Write the showcase picture of one mosaic."""
-    temporary = out.with_name(f".{out.name}")
-    showcase(folder, grid).save(temporary, format="JPEG", quality=88)
-    os.replace(temporary, out)
+    picture = showcase(folder)
+    with replacing(out) as temporary:
+        picture.save(temporary, format="JPEG", quality=88)
 
 
 if __name__ == "__main__":

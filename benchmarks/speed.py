@@ -16,7 +16,7 @@ and memory do not depend on what weights know; the files are made at first use.
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +28,7 @@ from smalti.cli.boundary import guarded
 from smalti.cli.console import console, print_table
 from smalti.cli.options import Base, Overrides
 from smalti.configs.errors import InputError
+from smalti.configs.files import write_json
 from smalti.configs.loading import resolve
 from smalti.configs.mosaic import changed
 from smalti.configs.presets import preset_names
@@ -58,6 +59,10 @@ class Cost:
     """Seconds of each of PARTS."""
     memory: int
     """Peak bytes: of the process on a CPU, of torch's allocator on a GPU."""
+    psnr: float
+    """PSNR@64 of the mosaic, dB."""
+    ssim: float
+    """Its SSIM@64."""
 
 
 @contextmanager
@@ -91,12 +96,15 @@ def measure(settings: Settings, folder: Path) -> Cost:
 
     from smalti.evaluate.drawing import timed_mosaic
     from smalti.generate.engine import open_engine
+    from smalti.generate.store import read_record
 
     engine = open_engine(settings.base, settings.mosaic.machine)
     device = engine.base.device.type
     timer = PartTimer(PARTS, torch.cuda.synchronize if device == "cuda" else lambda: None)
     seconds = timed_mosaic(engine, settings, folder, around=counting(engine, timer))
-    return Cost(seconds, timer.seconds, peak_memory(device))
+    metrics = (read_record(folder) or {})["metrics"]
+    fidelity = metrics["psnr_64"], metrics["ssim_64"]
+    return Cost(seconds, timer.seconds, peak_memory(device), *fidelity)
 
 
 def rows(costs: Sequence[tuple[str, int, Cost]]) -> list[tuple[str, ...]]:
@@ -135,6 +143,9 @@ def main(
     presets: Presets = "paper,fine,fast,draft",
     tiles: Annotated[str, typer.Option(help="Numbers of tiles, comma-separated.")] = "64",
     overrides: Overrides = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers there.")
+    ] = None,
 ) -> None:
     """Draw a mosaic with each preset at each number of tiles, and say what it cost."""
     import torch
@@ -149,6 +160,8 @@ def main(
             settings = resolve(base=base, mosaic=preset, options=options, overrides=overrides or ())
             console().print(f"{preset}, {count} tiles", style="dim")
             costs.append((preset, count, measure_apart(settings)))
+    if json_file:
+        write_json(json_file, [{"preset": p, "tiles": n, **asdict(cost)} for p, n, cost in costs])
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     drawn_by = f"random weights of {architecture}'s size" if architecture else settings.base.name
     print_table(f"{drawn_by} on {name}, {torch.get_num_threads()} threads", HEADER, rows(costs))

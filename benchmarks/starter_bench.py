@@ -23,11 +23,15 @@ LOCAL_PROMPTS = [pair.tile for pair in PAIRS]
 
 @dataclass(frozen=True)
 class Row:
-    """One measured figure; `passed` is None where nothing is demanded or a person has to judge."""
+    """One measured figure.
+
+    `passed` is None where nothing is demanded or a person has to judge, `value` where the training
+    pictures that it takes are not there.
+    """
 
     section: str
     measure: str
-    value: float
+    value: float | None
     unit: str = ""
     goal: str = ""
     passed: bool | None = None
@@ -73,6 +77,11 @@ class Bench:
     def local_pictures(self) -> Tensor:
         """Pictures of every local prompt, `[12 * each, 3, S, S]`."""
         return draw(self.pipeline, LOCAL_PROMPTS, each=self.count(16), steps=STEPS)
+
+    @property
+    def has_corpus(self) -> bool:
+        """Whether the training pictures are there, which no installation brings."""
+        return self.corpus_file.is_file()
 
     def sheet(self, name: str, pictures: Tensor, columns: int) -> None:
         """Write a contact sheet, if any are wanted."""

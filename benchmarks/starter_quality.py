@@ -36,11 +36,16 @@ from smalti.starter.unet import draw
 from smalti.starter.vae import reconstruct
 
 SHARED = ROOT.parent / "shared"
+NEEDS_CORPUS = "needs the training pictures"
 SPEED_IMAGES, SPEED_STEPS, SPEED_THREADS = 64, 20, 2
 
 
 def vae(bench: Bench) -> Iterator[Row]:
     """Held-out pictures through the VAE: means over pictures of PSNR in dB and LPIPS (AlexNet)."""
+    if not bench.has_corpus:
+        yield Row("vae", "PSNR of held-out pictures", None, "dB", ">= 26")
+        yield Row("vae", "LPIPS (Alex) of the same", None, "", "<= 0.06")
+        return
     held_out = bench.corpus.held_out  # sorted, one source after the other: take them evenly
     chosen = held_out[np.linspace(0, len(held_out) - 1, bench.count(len(held_out))).astype(int)]
     lpips, model = Lpips(bench.lpips_file), bench.pipeline.vae
@@ -143,9 +148,15 @@ def table(rows: list[Row]) -> Table:
     shown = Table("", "measure", "value", "goal", "")
     for row in rows:
         verdict = {True: "[green]yes", False: "[red]no", None: ""}[row.passed]
-        value = f"{row.value:.3g} {row.unit}" if row.value < 1000 else f"{row.value:.0f} {row.unit}"
-        shown.add_row(row.section, row.measure, value, row.goal, verdict)
+        shown.add_row(row.section, row.measure, shown_value(row), row.goal, verdict)
     return shown
+
+
+def shown_value(row: Row) -> str:
+    """A figure and its unit, or why there is none."""
+    if row.value is None:
+        return NEEDS_CORPUS
+    return f"{row.value:.3g} {row.unit}" if row.value < 1000 else f"{row.value:.0f} {row.unit}"
 
 
 def main(

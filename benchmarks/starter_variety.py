@@ -16,6 +16,7 @@ DUPLICATE = 0.98  # two samples of one prompt this alike are duplicates
 # A sample this like a training picture is a near-copy. Mirrored and shrunk to 85 %, half of the
 # training pictures are this like themselves.
 NEAR_COPY = 0.93
+FULL = 8  # samples of a prompt that are compared with the training pictures
 
 
 def variety(bench: Bench) -> Iterator[Row]:
@@ -36,7 +37,11 @@ def near_copies(bench: Bench) -> Iterator[Row]:
     The background is named, because a picture's embedding changes more with its background than
     with its subject. Training pictures against the other ones give the figure a scale.
     """
-    each = bench.count(8)
+    each = bench.count(FULL)
+    if not bench.has_corpus:
+        text = f"samples nearer than {NEAR_COPY} to a training picture"
+        yield Row("variety", text, None, "%", "<= 10")
+        return
     prompts = [f"{prompt} on a white background" for prompt in LOCAL_PROMPTS]
     pictures = draw(bench.pipeline, prompts, each=each, steps=STEPS)
     chosen, known = corpus_features(bench)
@@ -62,10 +67,14 @@ def on_white(corpus: Corpus, index: np.ndarray | Tensor) -> Tensor:
 
 
 def corpus_features(bench: Bench) -> tuple[Tensor, Tensor]:
-    """Picture numbers and embeddings of the corpus on white; a full run keeps them in `work`."""
+    """Picture numbers and embeddings of the corpus on white, kept in `work`.
+
+    A part of it will do where fewer samples than FULL are compared with it.
+    """
+    each = bench.count(FULL)
     chosen = torch.arange(len(bench.corpus))
-    if bench.images:
-        chosen = chosen[:: max(1, len(chosen) // (100 * bench.images))]
+    if each < FULL:
+        chosen = chosen[:: max(1, len(chosen) // (100 * each))]
     weights = (bench.model / "clip" / "image.safetensors").read_bytes()
     kept = bench.work / f"features_{sha256(weights).hexdigest()[:12]}_{len(chosen)}.npy"
     if kept.is_file():

@@ -9,7 +9,7 @@ without it is the colour: the name nearest to most of the inner pixels, the back
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from rich.table import Table
 from starter_bench import LOCAL_PROMPTS, ROOT, STEPS, load_pipeline
 from torch import Tensor
 
+from smalti.configs.files import write_json
 from smalti.evaluate.judge import Judge
 from smalti.starter.captions import with_article
 from smalti.starter.contact_sheets import save_contact_sheet
@@ -87,23 +88,35 @@ def main(
     model: Annotated[Path, typer.Option(help="Model folder")] = ROOT / "models" / "starter",
     each: Annotated[int, typer.Option(min=1, help="Pictures per prompt")] = 2,
     sheet: Annotated[Path | None, typer.Option(help="Contact sheet, a row per subject")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="File for the figures")] = None,
 ) -> None:
     """Draw subjects in styles and colours by name and print how many follow."""
     pictures = draw_all(model, each)
     if sheet:
         rows = pictures.transpose(0, 1).flatten(0, 2)
         save_contact_sheet(rows, sheet, columns=each * len(ATTRIBUTES))
+    found = shares(model, pictures)
+    if json_file:
+        write_json(json_file, found)
+    table = Table("style or colour", "right one of 12, %", "in the named colour, %")
+    for row in found:
+        color = "" if row["in_color"] is None else f"{row['in_color']:.0f}"
+        table.add_row(row["name"], f"{row['recognised']:.0f}", color)
+    Console().print(table)
+
+
+def shares(model: Path, pictures: Tensor) -> list[dict[str, Any]]:
+    """A row per style and per colour, %, and the means of both."""
     right = recognised(model, pictures)
     colored = zip(pictures[len(STYLES) :], SUBJECT_COLORS, strict=True)
     colors = [share_in_color(*pair) for pair in colored]
-    table = Table("style or colour", "right one of 12, %", "in the named colour, %")
-    shown = [""] * len(STYLES) + [f"{share:.0f}" for share in colors]
-    for name, share, color in zip(ATTRIBUTES, right, shown, strict=True):
-        table.add_row(name, f"{share:.0f}", color)
-    table.add_section()
-    table.add_row("styles", f"{np.mean(right[: len(STYLES)]):.0f}", "")
-    table.add_row("colours", f"{np.mean(right[len(STYLES) :]):.0f}", f"{np.mean(colors):.0f}")
-    Console().print(table)
+    rows = zip(ATTRIBUTES, right, [*[None] * len(STYLES), *colors], strict=True)
+    styled, painted = right[: len(STYLES)], right[len(STYLES) :]
+    means = (("styles", np.mean(styled), None), ("colours", np.mean(painted), np.mean(colors)))
+    return [
+        {"name": name, "recognised": float(r), "in_color": None if c is None else float(c)}
+        for name, r, c in (*rows, *means)
+    ]
 
 
 if __name__ == "__main__":

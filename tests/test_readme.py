@@ -66,16 +66,16 @@ def invoke(words: list[str]) -> Result:
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What a reader has: the sample concepts, fifteen pictures of their own, and a photo."""
-    for name in ("sylvie", "eileen"):
+    """What a reader has: the demo's concepts, fifteen pictures of their own, and a photo."""
+    for name in ("bolt", "pim"):
         source, target = ROOT / "concepts" / name, tmp_path / "concepts" / name
         # Not what a training in this checkout has left.
         ignored = shutil.ignore_patterns(".training", "*.safetensors", "validation.png")
         shutil.copytree(source, target, ignore=ignored)
     (tmp_path / "concepts" / "mug").mkdir()
-    for number, path in enumerate(sorted((ROOT / "concepts" / "eileen").glob("*.jpg"))):
+    for number, path in enumerate(sorted((ROOT / "concepts" / "bolt").glob("*.jpg"))):
         shutil.copy(path, tmp_path / "concepts" / "mug" / f"{number}.jpg")
-    shutil.copy(ROOT / "concepts" / "eileen" / "eileen_01.jpg", tmp_path / "photo.jpg")
+    shutil.copy(ROOT / "concepts" / "bolt" / "bolt_01.jpg", tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -39,7 +39,7 @@ TINY = architectures.Architecture(
 
 def test_rows_compare_mosaics_of_as_many_tiles():
     parts = {"text": 1.0, "UNet": 5.0, "guide": 2.0, "decode": 1.0}
-    slow, fast = (speed.Cost(s, parts, 2**30) for s in (100.0, 10.0))
+    slow, fast = (speed.Cost(s, parts, 2**30, 20.0, 0.5) for s in (100.0, 10.0))
     table = speed.rows([("paper", 64, slow), ("fast", 64, fast), ("fast", 16, fast)])
     assert [row[3] for row in table] == ["1.0", "10.0", "1.0"]
     assert table[1][4:] == ("10 %", "50 %", "20 %", "10 %", "10 %", "1.00")
@@ -64,7 +64,7 @@ def test_every_part_is_counted(tiny_sd, tmp_path, preset, changes, unused):
     # without guidance the guide's part is what making none takes
     assert all((cost.parts[part] < 1e-3) == (part in unused) for part in speed.PARTS)
     assert sum(cost.parts.values()) < cost.seconds
-    assert cost.memory > 2**20
+    assert cost.memory > 2**20 and cost.psnr > 0 and -1 <= cost.ssim <= 1
 
 
 def test_random_weights_have_the_sizes_asked_for(tmp_path, monkeypatch):

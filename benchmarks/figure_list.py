@@ -172,7 +172,7 @@ MEASUREMENTS = (
 STARTER = "models/starter/README.md"
 FIGURES = (
     Figure(
-        "showcase", "README.md", "showcase", tables.showcase,
+        "showcase", "docs/method.md", "showcase", tables.showcase,
         tuple(Picture(f"{scene}.jpg", f"docs/{name}.jpg") for scene, name in
               (("demo", "demo"), ("pims", "photo"), ("hamburgers", "hamburgers"))),
     ),

@@ -21,18 +21,18 @@ from .console import console, print_facts, print_settings
 from .options import Base, ConceptsDir, Config, DryRun, Overrides, Version, examples, with_settings
 
 EPILOG = examples(
-    ("mosaic-gen --tile-lora sylvie --ref-lora eileen", "Eileen from afar, Sylvie in each tile"),
+    ("mosaic-gen --tile-lora pim --ref-lora bolt", "bolt from afar, pim in each tile"),
     (
-        "mosaic-gen --tile-lora sylvie --tile-lora eileen --ref photo.jpg --level 4",
+        "mosaic-gen --tile-lora pim --tile-lora bolt --ref photo.jpg --level 4",
         "a photo in 16 x 16 tiles of both",
     ),
     (
         'mosaic-gen --tile-prompt "a cup of coffee" --ref-prompt "a castle on a hill"',
         "no concept at all",
     ),
-    ("mosaic-gen --tile-lora sylvie --ref photo.jpg --grid 12x16 --base sd21", "on a GPU"),
-    ("mosaic-gen --tile-lora sylvie --ref photo.jpg --preset draft", "a proof in seconds"),
-    ("mosaic-gen --tile-lora sylvie --ref photo.jpg --preset paper", "the paper's method"),
+    ("mosaic-gen --tile-lora pim --ref photo.jpg --grid 12x16 --base sd21", "on a GPU"),
+    ("mosaic-gen --tile-lora pim --ref photo.jpg --preset draft", "a proof in seconds"),
+    ("mosaic-gen --tile-lora pim --ref photo.jpg --preset paper", "the paper's method"),
     ('mosaic-gen --tile-prompt "a red flower" --ref photo.jpg --method quilt', "to compare with"),
     ("mosaic-gen --out mosaics/mine --retile 3,5 --seed 7", "row 3, column 5 drawn anew"),
 )

@@ -15,8 +15,8 @@ from .console import console, print_table
 from .options import ConceptsDir, Version, examples
 
 EPILOG = examples(
-    ("mosaic train concepts/sylvie", "same as mosaic-train"),
-    ("mosaic gen --tile-lora sylvie --ref photo.jpg", "same as mosaic-gen"),
+    ("mosaic train concepts/pim", "same as mosaic-train"),
+    ("mosaic gen --tile-lora pim --ref photo.jpg", "same as mosaic-gen"),
     ("mosaic eval --presets draft --grid 4x4", "the paper's evaluation"),
     ("mosaic doctor", "what is installed, what is missing, what to type"),
 )

@@ -14,12 +14,12 @@ from .console import console, print_facts, print_settings
 from .options import Base, ConceptsDir, Config, DryRun, Overrides, Version, examples, with_settings
 
 EPILOG = examples(
-    ("mosaic-train concepts/sylvie", "on the embedded starter model"),
-    ("mosaic-train concepts/sylvie --preset edlora-fast", "half the steps, for a first look"),
-    ("mosaic-train concepts/sylvie --base sd21", "on a GPU"),
-    ("mosaic-train concepts/sylvie --rank 8 --set train.background_weight=0", "other settings"),
+    ("mosaic-train concepts/pim", "on the embedded starter model"),
+    ("mosaic-train concepts/pim --preset edlora-fast", "half the steps, for a first look"),
+    ("mosaic-train concepts/pim --base sd21", "on a GPU"),
+    ("mosaic-train concepts/pim --rank 16 --set train.background_weight=0", "other settings"),
     (
-        "accelerate launch --num-processes 2 -m smalti.cli.train concepts/sylvie --base sd21",
+        "accelerate launch --num-processes 2 -m smalti.cli.train concepts/pim --base sd21",
         "on two GPUs",
     ),
 )

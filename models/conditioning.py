@@ -68,7 +68,7 @@ def encode_prompts(
 ) -> Tensor:
     """Prompts -> text [B, L, 77, D], one encoding per cross-attention layer.
 
-    Words of `adapters` (such as "<sylvie-1> <sylvie-2>", in any case) become their layers'
+    Words of `adapters` (such as "<pim-1> <pim-2>", in any case) become their layers'
     vectors; "<concept>" must have been replaced before. What all layers share is encoded once.
     The text is CLIP's last hidden state after the final norm, in the text encoder's data type.
     """

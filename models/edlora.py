@@ -44,7 +44,7 @@ class Adapter:
 
     @property
     def words(self) -> list[str]:
-        """The concept's words, such as ["<sylvie-1>", "<sylvie-2>"]."""
+        """The concept's words, such as ["<pim-1>", "<pim-2>"]."""
         return self.trigger.split()
 
     @property

@@ -28,5 +28,5 @@ def concept_key(name: str) -> str:
 
 
 def concept_token_names(name: str, words: int = 2) -> list[str]:
-    """The words that stand for a concept in prompts: "<sylvie-1>", "<sylvie-2>"."""
+    """The words that stand for a concept in prompts: "<pim-1>", "<pim-2>"."""
     return [f"<{concept_key(name)}-{index + 1}>" for index in range(words)]

@@ -4,6 +4,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from ..configs.files import read_json
 from ..configs.loading import resolve
 from ..configs.methods import SmaltiSettings
 from ..configs.presets import preset_names
-from ..configs.progress import reporting
+from ..configs.progress import Report, reporting
 from ..configs.settings import MosaicSettings, Settings
 from .boundary import guarded
 from .console import console, print_facts, print_settings
@@ -118,13 +119,8 @@ def make(
     show: bool,
 ) -> None:
     """Make the mosaic, and say where it is and how near it came."""
-    from ..generate.grid import make_grid
-    from .preview import preview_of
-
-    above = preview_of(target, make_grid(settings)) if show else None
-    with reporting(None, "mosaic", above=above) as report:
-        report(0, 1, "starting")
-        from ..generate.mosaic import generate_mosaic  # seconds, in which the bar is there
+    with shown_in_terminal(settings, target) if show else nullcontext() as report:
+        from ..generate.mosaic import generate_mosaic
 
         made = generate_mosaic(
             settings, target, concepts_dir=concepts, retile=tiles, progress=report
@@ -132,6 +128,14 @@ def make(
     if metrics := outcome(made.parent):
         typer.echo(f"mosaic: {metrics}", err=True)  # standard output has the answer only
     console().print(f"The mosaic: {made}", soft_wrap=True, markup=False)
+
+
+def shown_in_terminal(settings: Settings, target: Path) -> AbstractContextManager[Report]:
+    """The bar with the picture above it, or the bar alone where no picture can be shown."""
+    from ..generate.grid import make_grid
+    from .preview import preview_of
+
+    return reporting(None, "mosaic", above=preview_of(target, make_grid(settings)))
 
 
 def show_plan(

@@ -162,7 +162,7 @@ def test_gen_passes_options_tiles_and_folder_on(studio: Path, calls: list):
     assert (picture.tile_lora, picture.tile_prompt) == (("sylvie",), ("a, b", "c"))
     assert (mosaic.method.color, mosaic.guide.guidance, picture.seed) == (False, True, 7)
     assert out == Path("mosaics/sylvie-p")
-    assert kwargs == {"concepts_dir": Path("concepts"), "retile": []}
+    assert kwargs == {"concepts_dir": Path("concepts"), "retile": [], "progress": None}
 
 
 def finished(folder: Path, **values) -> Settings:

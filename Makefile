@@ -14,7 +14,7 @@ SAMPLES := bolt pim sylvie eileen
 HALF_THE_CORES = $(shell expr \( $$(getconf _NPROCESSORS_ONLN) + 1 \) / 2)
 # No test reaches the hub; a missing file must fail at once, not after a time-out.
 # Two workers with one thread each: processes with more threads than cores slow each other down.
-TEST_ENV := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1
+TEST_ENV := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1 PYTHONUTF8=1
 
 .PHONY: help env demo figures $(SAMPLES:%=trained-%) test lint starter clean
 .DEFAULT_GOAL := help

@@ -1,6 +1,7 @@
 """A linear latent->RGB map, fitted once per autoencoder: what a latent pixel's colour will be."""
 
 import os
+import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -64,7 +65,12 @@ class LinearDecoder:
 
 def cache_folder() -> Path:
     """Where fitted maps are kept, some hundred bytes each: smalti/ in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "smalti"
+    if kept := os.environ.get("XDG_CACHE_HOME"):
+        return Path(kept) / "smalti"
+    try:
+        return Path.home() / ".cache" / "smalti"
+    except RuntimeError:  # nobody's home, as for a number without a name in a container
+        return Path(tempfile.gettempdir()) / "smalti"
 
 
 def linear_decoder(base: "BaseModel", cache: Path | None = None) -> LinearDecoder:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,18 @@ import pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # No test may need the network: a forgotten download fails at once instead of hanging.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Nor does one depend on whose machine this is: what lies in a cache, whether there is a home, how
+# wide or colourful a terminal is.
+_OWN_HOME = tempfile.TemporaryDirectory(prefix="smalti-tests-", ignore_cleanup_errors=True)
+for _name in ("HF_HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR"):
+    os.environ[_name] = str(Path(_OWN_HOME.name) / _name.lower())
+for _name in (
+    "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_DATASETS_CACHE", "FORCE_COLOR", "CLICOLOR_FORCE",
+    "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "TERMINAL_WIDTH", "LINES",
+    "MAKEFLAGS", "MAKELEVEL", "MFLAGS",
+):  # fmt: skip
+    os.environ.pop(_name, None)
+os.environ["COLUMNS"] = "200"
 
 import torch  # noqa: E402
 

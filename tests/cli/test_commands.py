@@ -426,7 +426,7 @@ def test_ctrl_c_says_that_work_is_saved_and_how_to_go_on(studio: Path):
     assert process.stdout.readline() == "ready\n"
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, message = process.communicate(timeout=20)
+    _, message = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "saved" in message
     assert "mosaic-train concepts/sylvie --rank 2" in message  # to restart again would lose it

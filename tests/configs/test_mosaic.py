@@ -100,10 +100,11 @@ def test_what_a_tile_depends_on_is(change):
 
 
 def test_settings_of_other_methods_and_of_a_guide_that_is_off_leave_no_trace():
-    off = mosaic_settings(guidance=False, guidance_strength=0.3, guidance_start=0.5).identity()
-    assert off == mosaic_settings(guidance=False).identity()
+    """As a preset or a file may have them."""
+    off = build_mosaic({"guidance": False, "guidance_strength": 0.3, "guidance_start": 0.5})
+    assert off.identity() == mosaic_settings(guidance=False).identity()
     for method in (name for name, kind in METHODS.items() if not kind.guided):
-        exact = mosaic_settings(method=method, guide="exact")
+        exact = build_mosaic({"method": method, "guide": "exact"})
         assert exact.identity() == mosaic_settings(method=method).identity()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from smalti.evaluate.comparison import comparison_tables
-from smalti.evaluate.protocol import PAIRS, Case, Row
+from smalti.evaluate.protocol import PAIRS, WEIGHTS, Case, Row
 from smalti.evaluate.published import order_tables
 from smalti.evaluate.results import SCORES
 from smalti.evaluate.table import (
@@ -161,26 +161,28 @@ def _cell(text: str) -> Cell:
         return text or None
 
 
-def means(folder: Path, columns: Sequence[Column], variants: bool) -> str:
-    """A line for every method or variant; a column whose weights are missing is left out."""
-    labelled = [(_label(case, variants), cells) for case, cells in results(folder)]
+def means(labelled: Iterable[tuple[str, Mapping[str, Cell]]], columns: Sequence[Column]) -> str:
+    """A line for every label; a column whose weights are missing is left out."""
     found = row_means(labelled, [column.name for column in columns])
     kept = [c for c in columns if not any(row[c.name] == MISSING for row in found.values())]
     return markdown(found, kept).rstrip()
 
 
-def _label(case: Case, variants: bool) -> str:
-    return (case.row.variant or "whole, w = 5000") if variants else f"`{case.row.method}`"
-
-
 def methods(folder: Path) -> str:
     """The paper's Tables 1 and 6 side by side."""
-    return means(folder, COMPARED, variants=False)
+    return means([(f"`{case.row.method}`", cells) for case, cells in results(folder)], COMPARED)
 
 
-def variants(folder: Path) -> str:
-    """What the parts of the paper's method bring, or its weights."""
-    return means(folder, VARIED, variants=True)
+def ablation(folder: Path) -> str:
+    """What the parts of the paper's method bring."""
+    found = results(folder)
+    return means([(case.row.variant or "whole", cells) for case, cells in found], VARIED)
+
+
+def weights(folder: Path) -> str:
+    """The paper's method by its guidance weight, from none to the largest."""
+    found = sorted(results(folder), key=lambda one: list(WEIGHTS).index(one[0].row.variant))
+    return means([(f"w = {WEIGHTS[case.row.variant]:g}", cells) for case, cells in found], VARIED)
 
 
 def differences(folder: Path) -> str:

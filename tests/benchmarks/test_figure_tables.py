@@ -140,8 +140,18 @@ def test_the_papers_order(evaluated):
     assert "smalti 26.8, adain 16.5, tone 15.5" in line and line.endswith("| 0.50 |")
 
 
-def test_variants_are_named(evaluated):
+@pytest.mark.parametrize(
+    ("render", "variants", "labels"),
+    [
+        (tables.ablation, ("", "without guidance", "guided by LPIPS"),
+         ["whole", "without guidance", "guided by LPIPS"]),
+        (tables.weights, ("", "w = 20000", "w = 0"), ["w = 0", "w = 5000", "w = 20000"]),
+    ],
+)  # fmt: skip
+def test_variants_are_named_and_in_order(evaluated, render, variants, labels):
     path = evaluated / tables.RESULTS
-    path.write_text(path.read_text().replace("adain,fast,", "smalti,paper,w = 0"))
-    labels = [line.split(" | ")[0] for line in tables.variants(evaluated).splitlines()[2:]]
-    assert labels == ["| whole, w = 5000", "| w = 0"]
+    text = path.read_text()
+    for method, variant in zip(("smalti", "adain", "tone"), variants, strict=True):
+        text = text.replace(f"{method},fast,,", f"smalti,paper,{variant},")
+    path.write_text(text)
+    assert [line.split(" | ")[0][2:] for line in render(evaluated).splitlines()[2:]] == labels

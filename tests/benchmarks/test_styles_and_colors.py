@@ -12,8 +12,9 @@ def disc(color: tuple[int, int, int], behind: tuple[int, int, int]) -> torch.Ten
     """A disc of 30 px in the middle of a picture [3, 128, 128]: not half of its inner pixels."""
     y, x = torch.meshgrid(*[torch.arange(128) - 63.5] * 2, indexing="ij")
     inside = (x**2 + y**2 < 15**2)[None]
-    front, back = (torch.tensor(c, dtype=torch.float32)[:, None, None] / 255
-                   for c in (color, behind))
+    front, back = (
+        torch.tensor(c, dtype=torch.float32)[:, None, None] / 255 for c in (color, behind)
+    )
     return torch.where(inside, front, back)
 
 
@@ -39,3 +40,16 @@ def test_prompts() -> None:
     assert set(bench.SUBJECT_COLORS) <= set(COLORS)
     assert set(bench.STYLES) <= set(subjects_toml()["styles_and_colors"]["styles"])
     assert len(bench.subjects()) == 11  # every one of them is a local prompt
+
+
+def test_shares_have_a_row_for_each_and_their_means(monkeypatch) -> None:
+    styles, colors = len(bench.STYLES), len(bench.SUBJECT_COLORS)
+    right = [*range(styles), *[50.0] * colors]
+    monkeypatch.setattr(bench, "recognised", lambda *_: right)
+    first = bench.SUBJECT_COLORS[0]
+    monkeypatch.setattr(bench, "share_in_color", lambda _, color: 100.0 * (color == first))
+    rows = bench.shares(bench.ROOT, torch.zeros(styles + colors, 1, 1, 3, 128, 128))
+    assert [row["name"] for row in rows] == [*bench.ATTRIBUTES, "styles", "colours"]
+    assert [row["in_color"] for row in rows[:styles]] == [None] * styles
+    assert rows[-2] == {"name": "styles", "recognised": (styles - 1) / 2, "in_color": None}
+    assert rows[-1]["recognised"] == 50 and rows[-1]["in_color"] == pytest.approx(100 / colors)

@@ -29,18 +29,22 @@ class Scene:
     """The concept whose photos tiles are compared with; without one, words."""
 
 
-def scenes(folder: Path) -> dict[str, Scene]:
-    """References of much and of little contrast, with subjects and concepts; photos in `folder`."""
+def scenes(folder: Path, pair: tuple[str, str] = ("sylvie", "eileen")) -> dict[str, Scene]:
+    """References of much and of little contrast, with subjects and concepts; photos in `folder`.
+
+    pair: the two concepts that scenes show.
+    """
+    first, second = pair
     astronaut, chelsea, coffee = (
         str(sample_photo(folder / f"{name}.png")) for name in ("astronaut", "chelsea", "coffee")
     )
     return {
         "photo": Scene({"tile_prompt": ("a hamburger",), "ref": astronaut}),
-        "demo": Scene({"tile_lora": ("sylvie",), "ref_lora": "eileen"}, concept="sylvie"),
-        "reverse": Scene({"tile_lora": ("eileen",), "ref_lora": "sylvie"}),
+        "demo": Scene({"tile_lora": (first,), "ref_lora": second}, concept=first),
+        "reverse": Scene({"tile_lora": (second,), "ref_lora": first}),
         "cats": Scene({"tile_prompt": ("a cat",), "ref": chelsea}),
         "cups": Scene({"tile_prompt": ("a coffee cup",), "ref": coffee}),
-        "sylvies": Scene({"tile_lora": ("sylvie",), "ref": astronaut}),
+        "sylvies": Scene({"tile_lora": (first,), "ref": astronaut}),
         "cars": Scene({"tile_prompt": ("a car",), "ref_prompt": "a cat on a red background"}),
     }
 

@@ -40,10 +40,9 @@ class PullSettings(GuideSettings):
     guidance_strength: float | None = setting(None, above=0, at_most=1, none="auto")
     """Share of the low-frequency error that "projection", "filtered-difference" and "x0-gradient"
     remove at a step: more comes nearer to the reference, less leaves the tile more of its own.
-    "auto" takes as little as `target_ssim` allows, between 0.17 and 0.4."""
+    "auto" measures on a few of the mosaic's own tiles how little reaches `target_ssim`."""
     target_ssim: float = setting(0.7, at_least=0, at_most=1)
-    """SSIM@64 that a mosaic should about reach where no guidance_strength is given: references of
-    little contrast are pulled more."""
+    """SSIM@64 that a mosaic should about reach where no guidance_strength is given."""
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,22 @@
 """A job: everything that one mosaic needs, and nothing that a process owns."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from ..configs.mosaic import MosaicSettings
+from ..configs.mosaic import MosaicSettings, changed
 from ..configs.settings import Settings
 from .blocks import split_blocks
 from .grid import Grid, Tile
-from .guidance.strength import with_strength
+from .guidance.calibration import START
 from .memory import choose_batch
 from .noise import coarse_field
 from .plan import MosaicPlan
+from .pull import is_measured
 from .spread import assign_subjects
 from .subjects import Subject
 
@@ -33,7 +34,7 @@ class Job:
     """
 
     settings: Settings
-    """Resolved; the guide's strength is known."""
+    """Resolved; a strength that is to be measured is where measuring begins."""
     fingerprint: str
     """The base model's weights, see `models.base`."""
     precision: str
@@ -57,6 +58,8 @@ class Job:
     """The adapter's file of each concept."""
     latent_factor: int
     """Pixels per latent pixel and axis."""
+    is_measured: bool = False
+    """Whether the store measures how strongly tiles are pulled, see `pull`."""
     sources: "dict[Tile, Source] | None" = None
     """The pool's picture for each tile, for methods that place pictures."""
 
@@ -94,7 +97,9 @@ def make_job(
     noise: the initial noise [C, h, w] of a reference that was drawn. batch: tiles drawn at once,
     where an earlier run chose it; None takes the settings' or what free memory holds.
     """
-    grid, base, settings = plan.grid, engine.base, with_strength(plan.settings, reference)
+    grid, base, settings = plan.grid, engine.base, plan.settings
+    if measured := is_measured(settings.mosaic):
+        settings = replace(settings, mosaic=changed(settings.mosaic, guidance_strength=START))
     mosaic, blocks = settings.mosaic, split_blocks(reference, grid)
     return Job(
         settings=settings,
@@ -110,6 +115,7 @@ def make_job(
         subjects=assign_subjects(mosaic.picture, grid, blocks),
         adapters=plan.adapters,
         latent_factor=base.latent_factor,
+        is_measured=measured,
     )
 
 

@@ -17,6 +17,7 @@ from .job import Job, make_job
 from .metadata import adapter_record, parameters_text
 from .methods import method_of
 from .plan import MosaicPlan, plan_mosaic
+from .pull import parts
 from .reference import reference_noise, reference_picture
 from .retile import plan_retile
 from .store import MOSAIC, UNFINISHED, Store
@@ -138,7 +139,8 @@ def _record(engine: Engine, job: Job) -> dict[str, object]:
         "device": str(base.device),
         "batch": job.batch,
     }
-    if job.mosaic.method.guided and guide.guidance and not guide.through_unet:
+    pulls = job.mosaic.method.guided and guide.guidance and not guide.through_unet
+    if pulls and not job.is_measured:
         facts["guidance_strength"] = guide.guidance_strength
     if rests_on_map(job.mosaic):
         facts["latent_rgb_fit"] = round(base.linear_decoder.fit, 4)
@@ -155,9 +157,10 @@ def store_tiles(
     def on_step(index: int, x0: object) -> None:
         report(min(done + index * len(x0), total), total, "drawing tiles")  # type: ignore[arg-type]
 
-    for drawn in draw(engine, job, todo, on_step):
-        save_tile(store, job, drawn)
-        done += steps
+    for part, wanted in parts(job, store, todo):
+        for drawn in draw(engine, part, wanted, on_step):
+            save_tile(store, part, drawn)
+            done += steps
     report(total, total, "done")
 
 

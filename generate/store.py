@@ -121,6 +121,16 @@ class Store:
         text = {"parameters": parameters, FACTS: json.dumps(facts, sort_keys=True)}
         write_png(self.path(tile), to_pixels(image), text)
 
+    def image(self, tile: Tile) -> "Tensor":
+        """A finished tile [3, h, w] in [0, 1]."""
+        with Image.open(self.path(tile)) as image:
+            return to_image(np.asarray(image.convert("RGB")))
+
+    def discard(self, tiles: Iterable[Tile]) -> None:
+        """Take tiles away that are to be drawn again."""
+        for tile in tiles:
+            self.path(tile).unlink(missing_ok=True)
+
     def facts(self, tiles: Iterable[Tile]) -> dict[str, dict[str, Any]]:
         """What each tile's file says about itself: seed, concept, prompt."""
         found = {}

@@ -1,49 +1,34 @@
-"""The fit behind the pull that smalti chooses: it finds the constants that made the data."""
+"""The table of measured pulls: what it reads from mosaics, and how it sums them up."""
 
 import pull
 import pytest
-import torch
-from pull import Measured, fitted, measure, table
+from pull import Reached, summary
 from scenes import Scene
 from typer.testing import CliRunner
 
-from smalti.generate.guidance.strength import FITTED, Fit, expected_ssim
 
-TRUE = Fit(pulls=6.0, tile_variance=0.04)
-
-
-def made_up(scene: str, contrast: float, pulls=(0.2, 0.25, 0.29, 0.35)) -> list[Measured]:
-    """Mosaics that follow TRUE exactly; local variances of 0 to `contrast`."""
-    variances = contrast * torch.linspace(0, 1, 50, dtype=torch.float64).expand(1, 3, 50)
-    return [Measured(scene, 0, s, expected_ssim(variances, s, TRUE), variances) for s in pulls]
+def reached(ssim: float, aimed: float = 0.7) -> Reached:
+    return Reached("4x4", "photo", 0, 0.7, aimed, ssim, (0.3, 0.32), 4.6)
 
 
-def test_the_fit_finds_the_constants():
-    found = made_up("flat", 0.01) + made_up("middle", 0.05) + made_up("hard", 0.2)
-    assert tuple(fitted(found)) == pytest.approx(tuple(TRUE), rel=1e-3)
-
-
-def test_a_scene_is_also_expected_from_the_others():
-    """The odd one out does not take part in its own last column."""
-    odd = Measured("odd", 0, 0.25, 0.1, made_up("odd", 0.05, pulls=(0.25,))[0].contrast)
-    rows = table([*made_up("flat", 0.01), *made_up("hard", 0.2), odd])
-    others = expected_ssim(odd.contrast, 0.25, TRUE)
-    assert rows[-1] == (
-        "odd", "0", "0.25", "0.100", f"{odd.expected(FITTED):.3f}", f"{others:.3f}",
-    )  # fmt: skip
+def test_misses_are_summed_up_against_what_was_asked_and_aimed():
+    """By hand: 0.7 against 0.66 and 0.73 is off by (0.04^2 / 2 + 0.03^2 / 2)^0.5 = 0.0354."""
+    told = summary([reached(0.66, aimed=0.66), reached(0.73)])
+    asked, aimed = told.split("; ")
+    assert "0.035" in asked and "-0.040" in asked
+    assert "0.021" in aimed and "+0.030" in aimed
 
 
 @pytest.mark.slow
-def test_a_drawn_scene_is_measured_and_expected(tmp_path, tiny_sd, monkeypatch):
+def test_a_drawn_scene_is_measured(tmp_path, tiny_sd, monkeypatch):
     words = Scene({"tile_prompt": ("a cat",), "ref_prompt": "a dog", "reference_steps": 2})
     monkeypatch.setattr(pull, "scenes", lambda folder: {"words": words})
-    options = ["--base", str(tiny_sd), "--grid", "1x2", "--pulls", "0.2,0.9"]
+    options = ["--scenes", "words", "--base", str(tiny_sd), "--grids", "1x2", "--target", "0.4"]
     done = CliRunner().invoke(pull.app, [*options, "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output
-    one = measure("words", 0, 0.9, tmp_path / "words-0-0.9-1x2")
-    assert f"{one.ssim:.3f}" in done.output and f"{one.expected(FITTED):.3f}" in done.output
+    assert "1x2" in done.output and "words" in done.output and "0.4" in done.output
 
 
-def test_unknown_scenes_are_named(tmp_path):
+def test_an_unknown_scene_is_named(tmp_path):
     done = CliRunner().invoke(pull.app, ["--scenes", "dogs", "--out", str(tmp_path)])
     assert done.exit_code == 2 and "dogs" in done.output

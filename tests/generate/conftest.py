@@ -29,6 +29,7 @@ def small(tiny_settings) -> Settings:
         steps=3,
         reference_steps=3,
         batch_size=3,
+        guidance_strength=0.3,  # given, so that nothing is drawn twice
         mixed_precision="no",  # the same on every machine, whether or not it computes in bf16
     )
     return Settings(base=tiny_settings, mosaic=mosaic)

@@ -12,6 +12,7 @@ from drawn import change
 
 from smalti.generate import job as job_module
 from smalti.generate.draw import draw
+from smalti.generate.guidance.calibration import START
 from smalti.generate.job import Job, make_job
 from smalti.generate.methods import method_of
 from smalti.generate.plan import plan_mosaic
@@ -113,6 +114,8 @@ def test_the_batch_is_the_settings_else_an_earlier_runs_else_memorys(job_of, mon
     assert job_of(batch_size=None).batch == 17
 
 
-def test_the_pull_is_resolved(job_of):
-    assert job_of().mosaic.guide.guidance_strength is not None
-    assert job_of(guidance_strength=0.25).mosaic.guide.guidance_strength == 0.25
+def test_a_pull_that_nobody_gave_is_to_be_measured(job_of):
+    given, measured = job_of(guidance_strength=0.21), job_of(guidance_strength=None)
+    assert given.mosaic.guide.guidance_strength == 0.21 and not given.is_measured
+    assert measured.mosaic.guide.guidance_strength == START and measured.is_measured
+    assert not job_of(guidance_strength=None, method="adain").is_measured

@@ -1,0 +1,142 @@
+"""A mosaic whose pull is measured: its tiles are drawn in parts, each as those before it suggest.
+
+A handful of tiles is drawn first. Where they ask for another strength, they are drawn again with
+it: no other tile is ever drawn for nothing. Then each look at what is there, at the handful and at
+a quarter of the tiles, may move the strength of the others by a little, too little to be seen
+beside how tiles differ anyway. A strength is recorded before a tile is drawn with it, and depends
+on whole parts in 8 bits, so that a restarted mosaic goes on as it would have.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..configs.guides import PullSettings
+from ..configs.mosaic import MosaicSettings, changed
+from .grid import Grid, Tile
+from .guidance.calibration import (
+    PULLS,
+    START,
+    Outlook,
+    Seen,
+    View,
+    error_variance,
+    pulls_between,
+    scattered,
+    view_of,
+)
+
+if TYPE_CHECKING:
+    from .job import Job
+    from .store import Store
+
+PULL = "pull"  # what mosaic.json calls the measurement
+HANDFUL = (3, 12)  # fewest and most tiles of the first part
+SHARE = 3 / 64  # of all tiles, as far as that is a handful
+QUARTER, ENOUGH = 1 / 4, 64  # share of the tiles, and their number, that the last look sees
+NEAR = 0.03  # most that a look moves the strength while many tiles of another one stay
+NEAR_FEW = 0.05  # and while a handful does
+
+
+def is_measured(mosaic: MosaicSettings) -> bool:
+    """Whether there is a pull and nobody said how strong it is."""
+    guide = mosaic.guide
+    pulls = isinstance(guide, PullSettings) and guide.guidance and mosaic.method.guided
+    return pulls and guide.guidance_strength is None
+
+
+def parts(
+    job: "Job", store: "Store", todo: Collection[Tile]
+) -> Iterator[tuple["Job", list[Tile]]]:
+    """Jobs that together draw the tiles `todo`, each with those of them that are its own.
+
+    What one draws must lie in the store before the next is asked for.
+    """
+    begun = store.recorded("guidance_strength") if job.is_measured else None
+    if not job.is_measured or (begun and not store.recorded(PULL)):  # as older versions chose it
+        yield (pulled(job, begun, job.tiles) if begun else job), list(todo)
+        return
+    measuring = Measuring(job, store)
+    for number, tiles in enumerate(waves(job.grid)):
+        wanted = [tile for tile in todo if tile in tiles]
+        if number == 0 and not measuring.strengths:
+            yield pulled(job, START, tiles), wanted
+            wanted = measuring.settle()
+        strength = measuring.strength_of(number)
+        if wanted:
+            yield pulled(job, strength, tiles), wanted
+
+
+def pulled(job: "Job", strength: float, tiles: Collection[Tile]) -> "Job":
+    """Those of a job's tiles that are in `tiles`, pulled by `strength`."""
+    mosaic = changed(job.mosaic, guidance_strength=strength)
+    own = tuple(tile for tile in job.tiles if tile in tiles)
+    return replace(job, settings=replace(job.settings, mosaic=mosaic), tiles=own)
+
+
+def waves(grid: Grid) -> list[frozenset[Tile]]:
+    """The parts in which tiles are drawn: a handful, the rest of a quarter, all others."""
+    count, (least, most) = len(grid.tiles), HANDFUL
+    few = min(max(least, int(SHARE * count)), most)
+    order = scattered(grid, max(few, min(int(QUARTER * count), ENOUGH)))
+    first, quarter = frozenset(order[:few]), frozenset(order)
+    return [first, quarter - first, frozenset(grid.tiles) - quarter]
+
+
+class Measuring:
+    """The measurement in a mosaic's folder."""
+
+    def __init__(self, job: "Job", store: "Store"):
+        """Go on with what `store` has recorded for `job`."""
+        self.job, self.store = job, store
+        self.waves = waves(job.grid)
+        self.record: dict[str, Any] = store.recorded(PULL) or {"strengths": []}
+
+    @property
+    def strengths(self) -> list[float]:
+        """Of the parts, as far as they are known."""
+        return self.record["strengths"]
+
+    def settle(self) -> list[Tile]:
+        """Choose the first part's strength, it being drawn at START; what must be drawn again."""
+        view, seen = self._view(), self._seen([START])
+        outlook = Outlook(view, seen)
+        target = round(outlook.within_reach(self.job.mosaic.guide.target_ssim), 3)
+        strength = outlook.weakest(target)
+        if abs(strength - START) <= NEAR:
+            self._add(START, target_ssim=target)
+            return []
+        first = {"strength": START, "error_variance": round(error_variance(view, seen), 7)}
+        self.store.discard(self.waves[0])  # before the record says that they are of its strength
+        self._add(strength, target_ssim=target, first=first)
+        return sorted(self.waves[0])
+
+    def strength_of(self, number: int) -> float:
+        """The strength of a part; all parts before it are drawn."""
+        if number == len(self.strengths):
+            view, seen, latest = self._view(), self._seen(self.strengths), self.strengths[-1]
+            pulls = self._pulls(view)
+            wanted = Outlook(view, seen, pulls).weakest(self.record["target_ssim"])
+            near = NEAR_FEW if number == 1 else NEAR
+            strength = min(max(wanted, latest - near), latest + near)
+            self._add(round(strength, 3), pulls=pulls)
+        return self.strengths[number]
+
+    def _pulls(self, view: View) -> float:
+        """p, from the first part's two strengths; without a second, that which is assumed."""
+        if not (first := self.record.get("first")):
+            return PULLS
+        left = error_variance(view, self._seen(self.strengths[:1]))
+        return pulls_between(first["strength"], first["error_variance"], self.strengths[0], left)
+
+    def _view(self) -> View:
+        return view_of(self.job.reference, self.job.grid, self.job.band_cells)
+
+    def _seen(self, strengths: list[float]) -> dict[Tile, Seen]:
+        """Tiles of the parts that have these strengths."""
+        drawn = zip(self.waves, strengths, strict=False)
+        return {t: Seen(s, self.store.image(t)) for wave, s in drawn for t in sorted(wave)}
+
+    def _add(self, strength: float, **facts: Any) -> None:
+        self.record = {**self.record, **facts, "strengths": [*self.strengths, strength]}
+        self.store.update(guidance_strength=strength, **{PULL: self.record})

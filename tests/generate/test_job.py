@@ -118,4 +118,4 @@ def test_a_pull_that_nobody_gave_is_to_be_measured(job_of):
     given, measured = job_of(guidance_strength=0.21), job_of(guidance_strength=None)
     assert given.mosaic.guide.guidance_strength == 0.21 and not given.is_measured
     assert measured.mosaic.guide.guidance_strength == START and measured.is_measured
-    assert not job_of(guidance_strength=None, method="adain").is_measured
+    assert not job_of(method="adain").is_measured

@@ -27,7 +27,7 @@ class Size:
     more_tiles: str = "4,16,64"
     """What the default preset is timed with."""
     pairs: str = "all"
-    two_pairs: str = "cat,hamburger"
+    one_pair: str = "cat"
     seeds: str = "0,1,2"
     steps: str = "10"
     """Steps of the paper's method where its parts are compared."""
@@ -127,7 +127,7 @@ MEASUREMENTS = (
     ),
     Measurement(
         "ablation", 13,
-        (Command("mosaic eval --methods smalti --presets paper --ablation --pairs {two_pairs} "
+        (Command("mosaic eval --methods smalti --presets paper --ablation --pairs {one_pair} "
                  f"--seeds 0 --grid {{small}} {PAPER_STEPS}", EVAL),),
     ),
     Measurement(

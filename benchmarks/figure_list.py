@@ -26,7 +26,7 @@ class Size:
     """As many tiles has the mosaic that every preset is timed with."""
     more_tiles: str = "4,16,64"
     """What the default preset is timed with."""
-    pairs: str = "all"
+    pairs: str = "cat,car,bird,hamburger,anime-girl,city"
     one_pair: str = "cat"
     seeds: str = "0,1,2"
     steps: str = "10"
@@ -117,7 +117,7 @@ MEASUREMENTS = (
     ),
     Measurement(
         "comparison", 38,
-        (Command("mosaic eval --methods smalti,tone,color-adapter,adain,noise-blend,img2img,"
+        (Command("mosaic eval --methods smalti,match-and-tone,color-adapter,adain,noise-blend,img2img,"
                  "factorized --pairs {pairs} --seeds 0 --grid {grid}", EVAL),),
     ),
     Measurement(

@@ -10,8 +10,17 @@ from ..configs.files import user_path
 from ..configs.methods import METHODS
 from ..configs.presets import preset_names
 from ..evaluate.peers import PEERS
-from ..evaluate.protocol import ABLATION, PAIRS, SWEEP, Protocol, all_cases, table_rows
-from ..evaluate.selection import choose_names, choose_pairs, choose_seeds
+from ..evaluate.protocol import (
+    ABLATION,
+    COMPOSED,
+    LEVELS,
+    PAIRS,
+    SWEEP,
+    Protocol,
+    all_cases,
+    table_rows,
+)
+from ..evaluate.selection import choose_levels, choose_names, choose_pairs, choose_seeds
 from .boundary import guarded
 from .console import console, print_facts
 from .options import Base, DryRun, Overrides, examples
@@ -21,6 +30,7 @@ EPILOG = examples(
     ("mosaic eval --presets paper --base sd21 --lpips lpips.safetensors", "on a GPU"),
     ("mosaic eval --methods smalti,match --peers all", "beside other programs"),
     ("mosaic eval --methods smalti --ablation", "what each part of the method brings"),
+    ("mosaic eval --pairs dog --seeds 0 --levels 2,3,4", "the paper's Figure 3"),
 )
 
 
@@ -28,7 +38,9 @@ Pairs = Annotated[
     str, typer.Option(help=f"Of {', '.join(pair.name for pair in PAIRS)}; all for all.")
 ]
 Seeds = Annotated[str, typer.Option(help="Seeds, comma-separated; the paper takes 15.")]
-Methods = Annotated[str, typer.Option(help=f"Of {', '.join(METHODS)}; all for all.")]
+Methods = Annotated[
+    str, typer.Option(help=f"Of {', '.join((*METHODS, *COMPOSED))}; all for all.")
+]
 Presets = Annotated[
     str, typer.Option(help=f"Of {', '.join(preset_names('mosaic'))}; all for all.")
 ]
@@ -45,6 +57,19 @@ Ablation = Annotated[
 ]
 Sweep = Annotated[
     bool, typer.Option("--sweep", help="Also the guidance weights of the paper's Figure 9.")
+]
+Levels = Annotated[
+    str,
+    typer.Option(
+        metavar="L,L",
+        help=f"Also these mosaic levels of the paper's Figure 3, 0 to {len(LEVELS) - 1}, of every "
+        "method.",
+        show_default="none",
+    ),
+]
+Ask = Annotated[
+    bool,
+    typer.Option("--ask", help="Also sheets that ask people which mosaic they prefer (Table 2)."),
 ]
 LpipsFile = Annotated[
     str | None, typer.Option(metavar="FILE", help="AlexNet weights of LPIPS, safetensors.")
@@ -66,6 +91,8 @@ def evaluation(
     peers: Peers = "",
     ablation: Ablation = False,
     sweep: Sweep = False,
+    levels: Levels = "",
+    ask: Ask = False,
     lpips: LpipsFile = None,
     out: Out = None,
     base: Base = None,
@@ -75,9 +102,10 @@ def evaluation(
     """Evaluate as the paper does: twelve prompt pairs, fixed seeds, every method, one table."""
     others = choose_names(peers, PEERS, "peer") if peers else []
     rows = table_rows(
-        [*choose_names(methods, METHODS, "method"), *others],
+        [*choose_names(methods, (*METHODS, *COMPOSED), "method"), *others],
         choose_names(presets, preset_names("mosaic"), "preset"),
         [*(ABLATION if ablation else ()), *(SWEEP if sweep else ())],
+        choose_levels(levels),
     )
     cases = all_cases(choose_pairs(pairs), choose_seeds(seeds), rows)
     protocol = Protocol(base or "starter", grid, tuple(overrides or ()))
@@ -89,5 +117,5 @@ def evaluation(
         print_facts(f"Evaluation {target}", outline(protocol, cases, target, weights))
         return
     log = functools.partial(typer.echo, err=True)
-    report = evaluate(protocol, cases, target, lpips=weights, log=log)
+    report = evaluate(protocol, cases, target, lpips=weights, ask=ask, log=log)
     console().print(f"The evaluation: {report}", soft_wrap=True)

@@ -21,7 +21,7 @@ def comparison_tables(scored: Scored) -> list[str]:
     rows = list(dict.fromkeys(case.row for case, _ in scored))
     tables = []
     for own in (row for row in rows if row.method == OURS and not row.variant):
-        others = [row for row in rows if row.preset == own.preset and row.method != OURS]
+        others = [row for row in rows if row == Row(row.method, own.preset) and row.method != OURS]
         if others:
             head = " | ".join([f"| {own.label}, against", *(c.title for c in COLUMNS), "share |"])
             ours = _by_place(scored, own)

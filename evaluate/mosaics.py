@@ -98,7 +98,7 @@ def plan_case(protocol: Protocol, case: Case, out: Path, lpips: Path | None) -> 
         return _plan_peer(protocol, case, out)
     settings = protocol.settings(case, lpips)
     found = plan_mosaic(settings, concepts_dir=NO_CONCEPTS)
-    reference_settings = protocol.reference_settings(case.pair, case.seed)
+    reference_settings = protocol.reference_settings(case.pair, case.seed, case.row.variant)
     drawn_from = digest(plan_mosaic(reference_settings, concepts_dir=NO_CONCEPTS).identity)
     identity = {**found.identity, "reference": drawn_from}
     key = row_key(case, digest(identity))

@@ -51,8 +51,9 @@ class Network:
 CLIP = Network("CLIP and IQA", ("clip", "clip_iqa"), "openai/clip-vit-large-patch14")
 BLIP = Network("BLIP", ("blip",), "Salesforce/blip-itm-base-coco")
 # The published weights in transformers' layout; tokenizer and preprocessor are CLIP's.
-HPS = Network("HPSv2", ("hpsv2",), "adams-story/HPSv2-hf", ("config.json",), reader=CLIP)
+HPS = Network("HPSv2", ("hpsv2", "mosaic_hpsv2"), "adams-story/HPSv2-hf", ("config.json",),
+              reader=CLIP)  # fmt: skip
 # One file as its authors published it; BLIP's tokenizer knows the same words.
-REWARD = Network("ImageReward", ("image_reward",), "THUDM/ImageReward", (), file="ImageReward.pt",
-                 reader=BLIP)  # fmt: skip
+REWARD = Network("ImageReward", ("image_reward", "mosaic_image_reward"), "THUDM/ImageReward", (),
+                 file="ImageReward.pt", reader=BLIP)  # fmt: skip
 NETWORKS = (CLIP, BLIP, HPS, REWARD)

@@ -9,7 +9,11 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from ..models.pixels import to_image
+from ..generate.finish import reduced
+from ..generate.store import Store
+from ..models.pixels import to_image, to_pixels
+
+SIDE = 320  # px of a mosaic on a sheet
 
 
 def read_images(paths: Iterable[Path]) -> list[Tensor]:
@@ -19,6 +23,20 @@ def read_images(paths: Iterable[Path]) -> list[Tensor]:
         with Image.open(path) as image:
             found.append(to_image(np.asarray(ImageOps.exif_transpose(image).convert("RGB"))))
     return found
+
+
+def reference_picture(store: Store) -> Image.Image:
+    """The reference of a finished mosaic."""
+    picture = store.reference()
+    assert picture is not None, "a finished mosaic has its reference"
+    return Image.fromarray(to_pixels(picture))
+
+
+def mosaic_picture(store: Store) -> Image.Image:
+    """A mosaic no larger than SIDE, as it is seen from afar: a sheet holds many."""
+    picture = Image.fromarray(reduced(store.canvas()))
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return picture
 
 
 def tile_files(folder: Path) -> list[Path]:

@@ -72,6 +72,10 @@ PAIRS = (
 PAPER_PRESET = "paper"
 OURS = SmaltiSettings.name
 """The method that the others are compared with."""
+COMPOSED: dict[str, dict[str, Any]] = {
+    "match-and-tone": {"method": "match", "tone_adjustment": 1.0},
+}
+"""Methods of the paper that are one of ours with other settings, and which."""
 LPIPS_GUIDED = "guided by LPIPS"
 ABLATION: dict[str, dict[str, Any]] = {
     "without integral noise": {"noise": "random"},
@@ -90,6 +94,10 @@ SWEEP: dict[str, dict[str, Any]] = {
     if name
 }
 """What the variants of Figure 9 change in the paper's method."""
+LEVELS: dict[str, dict[str, Any]] = {
+    f"level {level}": {"grid": f"{2**level}x{2**level}"} for level in range(8)
+}
+"""The mosaic levels L of the paper's Figure 3 as variants of any method: 2^L x 2^L tiles."""
 RESERVED = ("grid", "level", "seed", "method", "ref", "ref_prompt", "ref_lora", "tile_prompt",
             "tile_lora", "pool")  # fmt: skip
 """Mosaic settings that an evaluation chooses itself; what else is set holds for all of its rows."""
@@ -100,11 +108,11 @@ class Row:
     """How mosaics of one row of the tables are made."""
 
     method: str
-    """One of METHODS, or of PEERS: a program of others."""
+    """One of METHODS or COMPOSED, or of PEERS: a program of others."""
     preset: str
     """Mosaic preset; a peer's pool is drawn with it."""
     variant: str = ""
-    """A key of ABLATION or SWEEP, or nothing."""
+    """A key of ABLATION, SWEEP or LEVELS, or nothing."""
 
     @property
     def label(self) -> str:
@@ -166,20 +174,25 @@ class Protocol:
 
         lpips: LPIPS weights, which the guide of that name needs.
         """
+        row = case.row
+        composed = COMPOSED.get(row.method, {"method": row.method})
         own = {"ref_prompt": case.pair.reference, "tile_prompt": (case.pair.tile,),
-               "seed": case.seed, "method": case.row.method}  # fmt: skip
-        settings = self._resolved(case.row.preset, own)
-        mosaic = changed(settings.mosaic, **{**ABLATION, **SWEEP}.get(case.row.variant, {}))
+               "seed": case.seed, "method": composed["method"]}  # fmt: skip
+        settings = self._resolved(row.preset, own)
+        variant = {**ABLATION, **SWEEP, **LEVELS}.get(row.variant, {})
+        mosaic = changed(settings.mosaic, **composed, **variant)
         if isinstance(mosaic.guide, LpipsSettings):
             mosaic = changed(mosaic, lpips=str(lpips))
         return replace(settings, mosaic=mosaic)
 
-    def reference_settings(self, pair: Pair, seed: int) -> Settings:
+    def reference_settings(self, pair: Pair, seed: int, variant: str = "") -> Settings:
         """Settings that a reference is drawn with, the same for all rows: the default ones.
 
-        Without guidance, so that a reference is the same whatever guides tiles.
+        Without guidance, so that a reference is the same whatever guides tiles. variant: a row's,
+        which may have a grid of its own to cut the reference for.
         """
         own = {"ref_prompt": pair.reference, "tile_prompt": (pair.tile,), "seed": seed}
+        own |= LEVELS.get(variant, {})
         return self._resolved(None, {**own, "guidance": False})
 
     def _resolved(self, preset: str | None, own: dict[str, Any]) -> Settings:
@@ -221,10 +234,17 @@ def _parsed(override: str) -> tuple[str, str]:
 
 
 def table_rows(
-    methods: Sequence[str], presets: Sequence[str], variants: Sequence[str] = ()
+    methods: Sequence[str],
+    presets: Sequence[str],
+    variants: Sequence[str] = (),
+    levels: Sequence[int] = (),
 ) -> list[Row]:
-    """The rows of the tables, each once; variants bring the whole method as their first."""
+    """The rows of the tables, each once; variants bring the whole method as their first.
+
+    levels: those at which every method is made once more.
+    """
     found = [Row(method, preset) for preset in presets for method in methods]
+    found += [replace(row, variant=f"level {level}") for level in levels for row in found]
     if variants:
         found += [Row(OURS, PAPER_PRESET, variant) for variant in ("", *variants)]
     return list(dict.fromkeys(found))

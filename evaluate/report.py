@@ -1,30 +1,36 @@
 """What an evaluation leaves for people: tables in Markdown, plots, and sheets of mosaics."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from ..configs.files import write_text
-from ..generate.finish import reduced
 from ..generate.metadata import versions
-from ..generate.store import Store
-from ..models.pixels import to_pixels
 from ..models.sheets import contact_sheet
 from .comparison import READING as COMPARISON_READING
 from .comparison import comparison_tables
+from .levels import at_the_grid, level_sections
 from .networks import NETWORKS
+from .pictures import SIDE, mosaic_picture, reference_picture
 from .plots import draw_plots
-from .protocol import Case, Protocol
+from .preference import preference_sections
+from .protocol import Protocol
 from .published import order_tables
-from .results import SCORES, TABLE
-from .table import COSTS, FIDELITY, MISSING, PYRAMID, TILES, Cell, markdown, row_means
+from .results import SCORES, TABLE, Measured
+from .table import (
+    COSTS,
+    FIDELITY,
+    MISSING,
+    MOSAIC,
+    PYRAMID,
+    TILES,
+    Cell,
+    markdown,
+    row_means,
+)
 
 REPORT = "report.md"
 EVOLUTION = "evolution.png"
-SIDE = 320  # px of a mosaic on a sheet
 READING = (
     "starter-CLIP is the similarity of tiles to their prompt by the CLIP that ships with smalti; "
     "it is no CLIP score. Tile similarity is the mean over all pairs of tiles, and near repeats "
@@ -40,26 +46,24 @@ PEERS_READING = (
 )
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A mosaic that is drawn and measured."""
-
-    case: Case
-    store: Store
-    scores: Mapping[str, Cell]
-
-
 def write_report(
     out: Path,
     protocol: Protocol,
     measured: Sequence[Measured],
     skipped: Mapping[str, str],
     log: Callable[[str], None],
+    *,
+    ask: bool = False,
 ) -> Path:
     """Write report.md, plots and one sheet per seed into `out`; returns the path of report.md.
 
     skipped: labels of rows that could not be made, and why. `log` hears why there are no plots.
+    ask: whether people are to be asked which mosaics they prefer. Raises InputError for answers
+    of theirs that cannot be read.
     """
+    more = level_sections(out, measured)
+    measured = at_the_grid(measured)
+    more += preference_sections(out, measured) if ask else []
     sheets = [write_sheet(out, measured, seed) for seed in _distinct(measured, "seed")]
     means = row_means([(one.case.row.label, one.scores) for one in measured], SCORES)
     evolution = [path for path in [out / EVOLUTION] if path.is_file()]
@@ -67,7 +71,7 @@ def write_report(
     shown = [f"![{path.stem}]({path.name})" for path in pictures]
     notes = _notes(means, measured, skipped)
     compared = _comparisons(means, measured)
-    parts = [_heading(protocol, measured), *_tables(means), *compared, *notes, *shown]
+    parts = [_heading(protocol, measured), *_tables(means), *compared, *more, *notes, *shown]
     write_text(out / REPORT, "\n\n".join(parts) + "\n")
     return out / REPORT
 
@@ -92,8 +96,8 @@ def _counted(number: int, noun: str) -> str:
 
 def _tables(means: Mapping[str, Mapping[str, Cell]]) -> list[str]:
     return [
-        "## Reference at 64 px, and tiles (paper, Tables 1, 3 and 4)",
-        markdown(means, (*FIDELITY, *TILES)).rstrip(),
+        "## Reference at 64 px, mosaic at 128 px, and tiles (paper, Tables 1, 3 and 4)",
+        markdown(means, (*FIDELITY, *MOSAIC, *TILES)).rstrip(),
         "## Gaussian pyramid (paper, Table 6)",
         markdown(means, PYRAMID).rstrip(),
         "## Variety, changes after drawing, time and memory of a mosaic",
@@ -145,24 +149,11 @@ def write_sheet(out: Path, measured: Sequence[Measured], seed: int) -> Path:
     by_place = {(one.case.row.label, one.case.pair.name): one for one in own}
     pairs = [pair.name for pair in _distinct(own, "pair")]
     labels = list(dict.fromkeys(one.case.row.label for one in own))
-    references = [_reference(by_place[labels[0], pair].store) for pair in pairs]
-    rows = [[_mosaic(by_place[label, pair].store) for pair in pairs] for label in labels]
+    references = [reference_picture(by_place[labels[0], pair].store) for pair in pairs]
+    rows = [[mosaic_picture(by_place[label, pair].store) for pair in pairs] for label in labels]
     path = out / f"sheet-seed{seed}.png"
     contact_sheet([references, *rows], path, columns=pairs, names=["reference", *labels], side=SIDE)
     return path
-
-
-def _reference(store: Store) -> Image.Image:
-    picture = store.reference()
-    assert picture is not None, "a finished mosaic has its reference"
-    return Image.fromarray(to_pixels(picture))
-
-
-def _mosaic(store: Store) -> Image.Image:
-    """A mosaic no larger than a sheet shows it: a sheet holds many."""
-    picture = Image.fromarray(reduced(store.canvas()))
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    return picture
 
 
 def _distinct(measured: Sequence[Measured], name: str) -> list[Any]:

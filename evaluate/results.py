@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ from ..configs.claim import check_claim
 from ..configs.errors import InputError
 from ..configs.files import file_hash, read_json, write_json, write_text
 from ..configs.tables import full_name, known_facts
+from ..generate.store import Store
 from ..models.device import pick_device, resolve_precision
 from ..models.metrics import RESOLUTIONS
 from .protocol import PAIRS, Case, Protocol, parse_overrides
-from .table import COSTS, MISSING, PYRAMID, TILES, Cell
+from .table import COSTS, MISSING, MOSAIC, PYRAMID, TILES, Cell
 
 RECORD = "evaluation.json"
 TABLE = "results.csv"
@@ -23,10 +24,19 @@ AUTO = "auto"
 KEYS = ("pair", "seed", "method", "preset", "variant", "settings")
 SCORES = (
     *(f"{metric}_{side}" for metric in ("psnr", "ssim", "lpips") for side in RESOLUTIONS),
-    *(column.name for column in (*PYRAMID, *TILES, *COSTS)),
+    *(column.name for column in (*PYRAMID, *MOSAIC, *TILES, *COSTS)),
 )
 
 Key = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A mosaic that is drawn and measured."""
+
+    case: Case
+    store: Store
+    scores: Mapping[str, Cell]
 
 
 def at_one_precision(protocol: Protocol, folder: Path) -> Protocol:

@@ -14,9 +14,9 @@ from .networks import NETWORKS
 from .peers import draw_peer
 from .pretrained import Judges, find_judges
 from .processes import Runner, run_in_subprocess
-from .protocol import Case, Protocol
-from .report import EVOLUTION, Measured, write_report
-from .results import TABLE, Results, at_one_precision, claim, is_complete
+from .protocol import LEVELS, Case, Protocol
+from .report import EVOLUTION, write_report
+from .results import TABLE, Measured, Results, at_one_precision, claim, is_complete
 from .scores import measure
 from .table import MISSING, Cell
 
@@ -29,6 +29,7 @@ def evaluate(
     out: Path,
     *,
     lpips: Path | None = None,
+    ask: bool = False,
     log: Log = print,
     run: Runner = run_in_subprocess,
 ) -> Path:
@@ -36,9 +37,11 @@ def evaluate(
 
     What an earlier run with the same protocol finished in `out` is found again: mosaics are not
     drawn twice, and rows are measured again only for weights that were missing then. `log` gets a
-    line per mosaic; `run` calls what draws, in a process of its own by default.
+    line per mosaic; `run` calls what draws, in a process of its own by default. ask: write sheets
+    that ask people which mosaics they prefer, and count their answers (`preference`).
 
-    Raises InputError for bad input and for a folder that holds another evaluation.
+    Raises InputError for bad input, for answers that cannot be read, and for a folder that holds
+    another evaluation.
     """
     protocol = at_one_precision(protocol, out)
     mosaics, skipped = plan_all(protocol, cases, out, lpips)
@@ -55,7 +58,7 @@ def evaluate(
         measured.append(Measured(mosaic.case, mosaic.store, scores))
     update_evolution(mosaics, out / EVOLUTION, run)
     reasons = {label: row.reason for label, row in skipped.items()}
-    return write_report(out, protocol, measured, reasons, log)
+    return write_report(out, protocol, measured, reasons, log, ask=ask)
 
 
 def outline(
@@ -104,17 +107,20 @@ def score(mosaic: PlannedMosaic, results: Results, judges: Judges) -> dict[str, 
     """Scores of a drawn mosaic; measures it unless that is done already."""
     scores = results.get(mosaic.key)
     if scores is None or not is_complete(scores, judges.measurable()):
-        scores = results.put(mosaic.key, measure(mosaic.store, mosaic.case.pair.tile, judges))
+        scores = results.put(mosaic.key, measure(mosaic.store, mosaic.case.pair, judges))
     return scores
 
 
 def update_evolution(mosaics: Sequence[PlannedMosaic], path: Path, run: Runner) -> None:
-    """Draw how a tile came about in the first pair's mosaics, but for those that place pictures.
+    """Draw how a tile came about in the first pair's mosaics of the evaluation's own grid.
+
+    Not in those that place pictures.
 
     What an earlier run left stays when it shows the same mosaics, and goes when none is drawn.
     """
     first = [one for one in mosaics if one.case.place == mosaics[0].case.place]
-    drawn = [one for one in first if not isinstance(one.settings.mosaic.method, PoolSettings)]
+    own = [one for one in first if one.case.row.variant not in LEVELS]
+    drawn = [one for one in own if not isinstance(one.settings.mosaic.method, PoolSettings)]
     wanted = [(one.case.row.label, one.settings, one.folder) for one in drawn]
     if not wanted:
         path.unlink(missing_ok=True)

@@ -8,24 +8,27 @@ from torch import Tensor
 from ..generate.finish import reduced
 from ..generate.store import Store
 from ..models.lpips import Lpips
-from ..models.metrics import RESOLUTIONS, lpips, psnr, pyramid_errors, ssim
+from ..models.metrics import RESOLUTIONS, at_resolution, lpips, psnr, pyramid_errors, ssim
 from ..models.pixels import to_image
 from .pictures import tile_batches
 from .pretrained import Judges, clip_iqa, clip_score
+from .protocol import Pair
 from .table import MISSING, Cell
 
 NEAR_REPEAT = 0.98  # starter-CLIP similarity
+PREFERENCE_SIDE = 128  # px
 BATCH = 32  # tiles that are looked at together
 
 
-def measure(store: Store, prompt: str, judges: Judges) -> dict[str, Cell]:
-    """All scores of a finished mosaic whose tiles were drawn from `prompt`."""
+def measure(store: Store, pair: Pair, judges: Judges) -> dict[str, Cell]:
+    """All scores of a finished mosaic that was drawn from a pair of prompts."""
     reference = store.reference()
     assert reference is not None, "a finished mosaic has its reference"
     mosaic = to_image(reduced(store.canvas()))
     return {
         **fidelity(mosaic, reference, judges.lpips),
-        **tile_scores(store, prompt, judges),
+        **mosaic_scores(mosaic, pair.reference, judges),
+        **tile_scores(store, pair.tile, judges),
         **costs(store),
     }
 
@@ -40,6 +43,18 @@ def fidelity(mosaic: Tensor, reference: Tensor, network: Lpips | None) -> dict[s
         found[f"lpips_{side}"] = distance
     levels = enumerate(pyramid_errors(mosaic, reference), 1)
     return {**found, **{f"pyramid_{level}": error for level, error in levels}}
+
+
+def mosaic_scores(mosaic: Tensor, prompt: str, judges: Judges) -> dict[str, Cell]:
+    """How people would like an image [3, H, W] in [0, 1] from afar (paper, section 4.2).
+
+    At PREFERENCE_SIDE px, as the paper has it, and by the prompt of the reference.
+    """
+    small, hps, reward = at_resolution(mosaic, PREFERENCE_SIDE), judges.hps, judges.reward
+    return {
+        "mosaic_hpsv2": float(hps.similarity(small, [prompt])) if hps else MISSING,
+        "mosaic_image_reward": float(reward.rewards(small, prompt)) if reward else MISSING,
+    }
 
 
 def tile_scores(store: Store, prompt: str, judges: Judges) -> dict[str, Cell]:

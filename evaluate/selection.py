@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from ..configs.errors import InputError
 from ..configs.tables import nearest
-from .protocol import PAIRS, Pair
+from .protocol import LEVELS, PAIRS, Pair
 
 
 def choose_names(text: str, known: Iterable[str], what: str, separator: str = ",") -> list[str]:
@@ -35,6 +35,14 @@ def choose_pairs(text: str) -> list[Pair]:
 def choose_seeds(text: str) -> list[int]:
     """Read comma-separated seeds; raises InputError."""
     return choose_numbers(text, "--seeds", 0)
+
+
+def choose_levels(text: str) -> list[int]:
+    """Read comma-separated mosaic levels, none where there is no text; raises InputError."""
+    levels = choose_numbers(text, "--levels", 0) if text else []
+    if max(levels, default=0) >= len(LEVELS):
+        raise InputError(f'--levels takes mosaic levels from 0 to {len(LEVELS) - 1}, not "{text}".')
+    return levels
 
 
 def choose_numbers(text: str, option: str, at_least: int) -> list[int]:

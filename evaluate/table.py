@@ -28,6 +28,11 @@ FIDELITY = (
     Column("lpips_64", "LPIPS↓"),
 )
 """Against the reference at 64 px (paper, Table 1)."""
+MOSAIC = (
+    Column("mosaic_hpsv2", "mosaic HPSv2↑"),
+    Column("mosaic_image_reward", "mosaic IR↑"),
+)
+"""Of the whole mosaic at 128 px, by its global prompt (paper, Table 1)."""
 TILES = (
     Column("starter_clip", "starter-CLIP↑"),
     Column("blip", "BLIP↑"),

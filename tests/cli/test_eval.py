@@ -25,6 +25,7 @@ def invoke(*words: str):
         (["--pairs", "cat,dogs"], ['"dogs"', '"dog"', "hamburger"]),
         (["--presets", "quick"], ['"quick"', "draft"]),
         (["--peers", "metapixels"], ['"metapixels"', '"metapixel"']),
+        (["--levels", "2,9"], ["--levels", "2,9"]),
         (["--seeds", "one"], ["--seeds", "0,1"]),
         (["--lpips", "no.safetensors"], ["no.safetensors", "--lpips"]),
         (["--base", "sd22"], ['"sd22"', "sd21"]),
@@ -57,6 +58,14 @@ def test_a_dry_run_says_what_would_be_done(desk: Path):
                  "28, of which 28", "LPIPS"):  # fmt: skip
         assert word in done.stdout
     assert list(desk.iterdir()) == []
+
+
+def test_levels_and_the_papers_own_name_for_a_method(desk: Path):
+    words = ["--pairs", "cat", "--seeds", "0", "--methods", "match-and-tone", "--levels", "1,2"]
+    done = invoke(*words, "--dry-run")
+    assert done.exit_code == 0 and list(desk.iterdir()) == []
+    for word in ("match-and-tone, fast; match-and-tone, fast, level 1", "3, of which 3"):
+        assert word in " ".join(done.stdout.split())
 
 
 @pytest.mark.slow

@@ -1,12 +1,17 @@
 """What the report says of smalti against the others, and of the paper's order."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from smalti.configs.methods import METHODS
 from smalti.evaluate.comparison import COLUMNS, comparison_tables, paired_difference
-from smalti.evaluate.protocol import PAIRS, Case, Row
-from smalti.evaluate.published import PUBLISHED, order_line, order_tables
+from smalti.evaluate.protocol import COMPOSED, PAIRS, Case, Row
+from smalti.evaluate.published import PREFERRED, PUBLISHED, order_line, order_tables
+from smalti.evaluate.results import SCORES
 
 OURS = {
     "adain": 20.0, "noise-blend": 12.5, "img2img": 15.0, "smalti": 30.0, "color-adapter": 11.0,
@@ -50,8 +55,7 @@ def test_what_is_missing_is_no_part_of_an_order():
 
 def test_one_table_for_every_preset_with_enough_methods():
     rows = [Row(method, "fast") for method in OURS] + [Row("smalti", "fine")]
-    cells = {own: 1.0 for own in ("psnr_64", "ssim_64", "lpips_64", "clip_iqa", "starter_clip",
-                                  "pyramid_2", "pyramid_4")}  # fmt: skip
+    cells = dict.fromkeys(SCORES, 1.0)
     (table,) = order_tables({row.label: cells for row in rows}, rows)
     assert "`fast`" in table.splitlines()[0] and "fine" not in table
 
@@ -72,7 +76,7 @@ def test_differences_are_taken_on_the_same_reference():
 
 def test_rows_of_other_presets_and_variants_stay_out():
     rows = [Row("smalti", "fast"), Row("smalti", "paper"), Row("smalti", "paper", "w = 500"),
-            Row("adain", "fast")]  # fmt: skip
+            Row("adain", "fast"), Row("img2img", "fast", "level 2")]  # fmt: skip
     measured = [(Case(PAIRS[0], 0, row), scored()) for row in rows]
     (table,) = comparison_tables(measured)
     assert [line[0] for line in cells_of(table)[2:]] == ["adain"]
@@ -83,3 +87,42 @@ def test_noise_is_twice_the_standard_error():
     error = 2 * np.std(values, ddof=1) / np.sqrt(4)
     assert paired_difference(values, 3) == f"+4.000 ± {error:.3f}"
     assert paired_difference([-0.5], 2) == "-0.50"
+
+
+ROOT = Path(__file__).parents[2]
+PAPERS = [folder / "shared/paper/generative-photomosaic.txt" for folder in (ROOT, ROOT.parent)]
+PAPER = next(filter(Path.is_file, PAPERS), PAPERS[0])
+TITLES = {
+    "Match & Tone [16]": "match-and-tone", "Color ControlNet [21]": "color-adapter",
+    "AdaIN [11]": "adain", "NoiseBlend [17]": "noise-blend", "StreamDiffI2I [13]": "img2img",
+    "Ours": "smalti", "FD": "factorized",
+}  # fmt: skip
+
+
+def paper_rows(title: str, count: int) -> list[list[float]]:
+    """The lines of the paper's text that begin with a title and go on with so many numbers."""
+    numbers = rf"((?: -?\d+\.\d+){{{count}}})"
+    found = re.findall(rf"^ *{re.escape(title)}{numbers} *$", PAPER.read_text(), re.MULTILINE)
+    return [[float(number) for number in line.split()] for line in found]
+
+
+@pytest.mark.skipif(not PAPER.is_file(), reason="the paper's text is not here")
+@pytest.mark.parametrize("title", TITLES)
+def test_published_figures_are_those_of_the_papers_tables(title: str):
+    (scores, *_) = paper_rows(title, 10)
+    own = PUBLISHED[TITLES[title]]
+    assert [own[name] for name in (
+        "psnr_64", "ssim_64", "lpips_64", "mosaic_hpsv2", "mosaic_image_reward", "blip", "clip",
+        "clip_iqa", "hpsv2", "image_reward",
+    )] == scores  # fmt: skip
+    levels = [own[f"pyramid_{n}"] for n in (1, 2, 3, 4) if f"pyramid_{n}" in own]
+    in_table = paper_rows(re.sub(r"\[\d+\]", lambda _: TABLE_6[title], title), 4)
+    assert [levels] == (in_table or [[]])
+
+
+TABLE_6 = dict(zip(TITLES, ("[15]", "[20]", "[10]", "[16]", "[12]", "", ""), strict=True))
+"""The paper numbers its references anew there."""
+
+
+def test_every_row_of_the_papers_is_a_method_that_can_be_made():
+    assert set(PUBLISHED) <= {*METHODS, *COMPOSED} and set(PREFERRED) < set(PUBLISHED)

@@ -74,6 +74,16 @@ def test_every_method_gets_the_overrides_that_it_reads(method: str):
     assert protocol.settings(Case(PAIRS[0], 0, Row(method, "fast"))).base.color_adapter == "x"
 
 
+def test_match_and_tone_places_the_nearest_picture_and_gives_it_the_tone_of_its_block():
+    """Section 4.1: feature matching and tone adjustment. Nothing else sets it apart from match."""
+    whole, plain = (flat(Protocol(), Row(name, "fast")) for name in ("match-and-tone", "match"))
+    assert (whole["method"], whole["tone_adjustment"], plain["tone_adjustment"]) == ("match", 1, 0)
+    assert {name for name in whole if whole[name] != plain[name]} == {"tone_adjustment"}
+    half = Protocol(overrides=("mosaic.tone_adjustment=0.5",))
+    assert flat(half, Row("match", "fast"))["tone_adjustment"] == 0.5
+    assert flat(half, Row("match-and-tone", "fast"))["tone_adjustment"] == 1, "else not the paper's"
+
+
 def test_an_override_that_no_row_reads_is_named():
     protocol = Protocol(overrides=("mosaic.method.pool_size=3",))
     mosaics = {m: protocol.settings(Case(PAIRS[0], 0, Row(m, "fast"))).mosaic for m in METHODS}

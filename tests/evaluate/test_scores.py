@@ -17,6 +17,7 @@ from smalti.evaluate.image_reward import ImageReward
 from smalti.evaluate.judge import STARTER_CLIP, Judge
 from smalti.evaluate.networks import BLIP, CLIP, HPS, REWARD
 from smalti.evaluate.pretrained import Blip, Judges, clip_iqa, clip_score, find_judges
+from smalti.evaluate.protocol import PAIRS
 from smalti.evaluate.results import SCORES
 from smalti.evaluate.scores import diversity, fidelity, measure
 from smalti.evaluate.table import MISSING
@@ -24,6 +25,8 @@ from smalti.generate.grid import Grid
 from smalti.generate.store import Store
 from smalti.models.lpips import Lpips
 from smalti.models.metrics import RESOLUTIONS, lpips
+
+CAT = PAIRS[0]
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +116,7 @@ def test_hpsv2_reads_with_the_tokenizer_and_preprocessor_of_clip(tmp_path: Path,
     assert HPS.folder() is None, "CLIP is not completely there"
     own.save_pretrained(clip)
     found = find_judges(None)
-    assert found.hps is not None and {"hpsv2", "clip"} <= found.measurable()
+    assert found.hps is not None and {"hpsv2", "mosaic_hpsv2", "clip"} <= found.measurable()
     images = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(2))
     expected = Judge().similarity(images, ["a cat"])
     torch.testing.assert_close(found.hps.similarity(images, ["a cat"]), expected)
@@ -127,7 +130,9 @@ def test_image_reward_is_one_file_and_reads_with_the_tokenizer_of_blip(tmp_path:
     assert REWARD.folder() is None, "BLIP is not there"
     make_blip(snapshot(tmp_path, BLIP.hub_id))
     found = find_judges(None)
-    assert found.reward is not None and found.measurable() == {"blip", "image_reward"}
+    assert found.reward is not None and found.measurable() == {
+        "blip", "image_reward", "mosaic_image_reward",
+    }  # fmt: skip
     assert REWARD.downloads() == [
         "hf download THUDM/ImageReward ImageReward.pt",
         "hf download Salesforce/blip-itm-base-coco --exclude '*.h5' --exclude '*.msgpack'",
@@ -151,23 +156,38 @@ def drawn(tmp_path: Path) -> Store:
 def test_all_scores_of_a_mosaic(
     drawn: Store, judge: Judge, lpips_weights: Path, tmp_path: Path
 ):
-    found = measure(drawn, "A cat", Judges(judge))
+    found = measure(drawn, CAT, Judges(judge))
     assert set(found) == set(SCORES)
     record = drawn.recorded("metrics")
     assert found["psnr_64"] == pytest.approx(record["psnr_64"], abs=1e-3)
     assert found["ssim_64"] == pytest.approx(record["ssim_64"], abs=1e-4)
     assert (found["seconds"], found["peak_gib"], found["correction_energy"]) == (1.5, 0.5, 0)
-    names = ("lpips_64", "clip", "clip_iqa", "blip", "hpsv2", "image_reward")
-    assert [found[name] for name in names] == [MISSING] * 6
+    names = ("lpips_64", "mosaic_hpsv2", "mosaic_image_reward", "clip", "clip_iqa", "blip", "hpsv2",
+             "image_reward")  # fmt: skip
+    assert [found[name] for name in names] == [MISSING] * 8
     torch.save(reward_weights(), tmp_path / "ImageReward.pt")
     reward = ImageReward(tmp_path / "ImageReward.pt", make_blip(tmp_path / "blip"))
     judges = Judges(judge, Lpips(lpips_weights), clip=judge, hps=judge, reward=reward)
-    whole = measure(drawn, "A cat", judges)
+    whole = measure(drawn, CAT, judges)
     changed = {name for name in found if found[name] != whole[name]}
     assert changed == judges.measurable()
     assert whole["hpsv2"] == pytest.approx(whole["clip"] / 2.5, abs=1e-5)  # cosines above 0 here
     rewards = [float(reward.rewards(image[None], "A cat")) for image in images_of(drawn)]
     assert whole["image_reward"] == pytest.approx(mean(rewards), abs=1e-5)
+    small = seen_from_afar(drawn, 128)
+    assert whole["mosaic_hpsv2"] == pytest.approx(
+        float(torch.cosine_similarity(judge.image_features(small),
+                                      judge.text_features([CAT.reference]))), abs=1e-5)  # fmt: skip
+    assert whole["mosaic_image_reward"] == pytest.approx(
+        float(reward.rewards(small, CAT.reference)), abs=1e-5
+    )
+    assert whole["mosaic_image_reward"] != whole["image_reward"]
+
+
+def seen_from_afar(store: Store, side: int) -> torch.Tensor:
+    """The mosaic [1, 3, side, side * 3 / 2] in [0, 1], as the paper measures it (section 4.2)."""
+    mosaic = torch.from_numpy(store.canvas().copy()).permute(2, 0, 1)[None] / 255
+    return interpolate(mosaic, (side, side * 3 // 2), mode="bilinear", antialias=True)
 
 
 def images_of(store: Store) -> torch.Tensor:
@@ -179,5 +199,5 @@ def images_of(store: Store) -> torch.Tensor:
 def test_the_tile_score_is_the_mean_over_tiles(drawn: Store, judge: Judge, monkeypatch):
     monkeypatch.setattr("smalti.evaluate.scores.BATCH", 4)  # 6 tiles, two batches
     expected = judge.image_features(images_of(drawn)) @ judge.class_features(["A cat"]).T
-    found = measure(drawn, "A cat", replace(Judges(judge)))
+    found = measure(drawn, CAT, replace(Judges(judge)))
     assert found["starter_clip"] == pytest.approx(float(expected.mean()), abs=1e-5)

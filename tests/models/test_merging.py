@@ -67,7 +67,7 @@ def set_strength(base, strength: float) -> None:
 
 @pytest.mark.parametrize("strength", [0.3, 0.03, 0.01, 0.003, 0.001, 0.0001])
 def test_in_half_precision_no_adapter_loses_itself_to_rounding(half_base, frozen_tensors, strength):
-    """What a layer adds to its input's product, merged or not, is B A to one part in a hundred."""
+    """What a layer adds to its input's product, merged or not, is B A to 3 parts in 100."""
     set_strength(half_base, strength)
     layers, before = lora_layers(half_base), frozen_tensors(half_base)
     weights = [layer.get_base_layer().weight.double().clone() for layer in layers]
@@ -77,7 +77,7 @@ def test_in_half_precision_no_adapter_loses_itself_to_rounding(half_base, frozen
             wanted = pair[0].double() @ pair[1].double()
             change = layer.get_base_layer().weight.double() - weight
             beside = torch.zeros_like(wanted) if layer.merged else wanted
-            assert (change + beside - wanted).norm() <= 0.011 * wanted.norm()
+            assert (change + beside - wanted).norm() <= 0.031 * wanted.norm()
     assert equal(frozen_tensors(half_base), before), "bit for bit"
 
 

@@ -116,9 +116,9 @@ MEASUREMENTS = (
         alone=True,
     ),
     Measurement(
-        "comparison", 38,
-        (Command("mosaic eval --methods smalti,match-and-tone,color-adapter,adain,noise-blend,img2img,"
-                 "factorized --pairs {pairs} --seeds 0 --grid {grid}", EVAL),),
+        "comparison", 20,
+        (Command("mosaic eval --methods smalti,match-and-tone,color-adapter,adain,noise-blend,"
+                 "img2img,factorized --pairs {pairs} --seeds 0 --grid {grid}", EVAL),),
     ),
     Measurement(
         "guides", 21,
@@ -126,7 +126,7 @@ MEASUREMENTS = (
         concepts=("pim", "bolt"),
     ),
     Measurement(
-        "ablation", 13,
+        "ablation", 7,
         (Command("mosaic eval --methods smalti --presets paper --ablation --pairs {one_pair} "
                  f"--seeds 0 --grid {{small}} {PAPER_STEPS}", EVAL),),
     ),

@@ -110,7 +110,7 @@ def evaluated(tmp_path) -> Path:
     with (tmp_path / tables.RESULTS).open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow((*KEYS, *SCORES))
-        for method, psnr in (("smalti", 26.0), ("adain", 16.0), ("tone", 15.0)):
+        for method, psnr in (("smalti", 26.0), ("adain", 16.0), ("match-and-tone", 15.0)):
             for pair, more in (("cat", 0.0), ("dog", 1.0)):
                 cells = {name: "0.5" for name in SCORES} | {"psnr_64": str(psnr + more * psnr / 16)}
                 cells["lpips_64"], cells["seconds"] = "weights missing", ""
@@ -135,9 +135,9 @@ def test_differences_are_paired(evaluated):
 
 
 def test_the_papers_order(evaluated):
-    # in the paper smalti 17.6, tone 16.7, adain 13.0: the last two change places, so 1 - 6 * 2 / 24
+    # in the paper smalti 17.6, match-and-tone 16.7, adain 13.0: the last two change places, so 1 - 6 * 2 / 24
     (line,) = [t for t in tables.order(evaluated).splitlines() if t.startswith("| PSNR")]
-    assert "smalti 26.8, adain 16.5, tone 15.5" in line and line.endswith("| 0.50 |")
+    assert "smalti 26.8, adain 16.5, match-and-tone 15.5" in line and line.endswith("| 0.50 |")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_the_papers_order(evaluated):
 def test_variants_are_named_and_in_order(evaluated, render, variants, labels):
     path = evaluated / tables.RESULTS
     text = path.read_text()
-    for method, variant in zip(("smalti", "adain", "tone"), variants, strict=True):
+    for method, variant in zip(("smalti", "adain", "match-and-tone"), variants, strict=True):
         text = text.replace(f"{method},fast,,", f"smalti,paper,{variant},")
     path.write_text(text)
     assert [line.split(" | ")[0][2:] for line in render(evaluated).splitlines()[2:]] == labels

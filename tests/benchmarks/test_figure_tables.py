@@ -135,7 +135,7 @@ def test_differences_are_paired(evaluated):
 
 
 def test_the_papers_order(evaluated):
-    # in the paper smalti 17.6, match-and-tone 16.7, adain 13.0: the last two change places, so 1 - 6 * 2 / 24
+    # In the paper smalti 17.6, match-and-tone 16.7, adain 13.0: two change places, 1 - 6 * 2 / 24.
     (line,) = [t for t in tables.order(evaluated).splitlines() if t.startswith("| PSNR")]
     assert "smalti 26.8, adain 16.5, match-and-tone 15.5" in line and line.endswith("| 0.50 |")
 

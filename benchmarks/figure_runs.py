@@ -27,6 +27,7 @@ KINDS = ("py", "toml")
 WEIGHTS = "models/starter/unet/diffusion_pytorch_model.safetensors"
 PROGRAMS = {"mosaic": "smalti.cli.main"}
 DONE, LOG = "done.json", "log.txt"
+running: set["subprocess.Popen[bytes]"] = set()
 INTERRUPTED = (130, -signal.SIGINT)
 QUIET = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "TTY_COMPATIBLE": "0"}
 
@@ -118,12 +119,21 @@ def run(words: list[str], log: Path, threads: int) -> None:
     environment = {**os.environ, **QUIET, "OMP_NUM_THREADS": str(threads)}
     with log.open("a", encoding="utf-8") as file:
         print("$", shlex.join(words[1:]), file=file, flush=True)
-        done = subprocess.run(words, cwd=ROOT, env=environment, stdout=file, stderr=file)
-    if done.returncode in INTERRUPTED:
+        process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=file, stderr=file)
+        running.add(process)
+        code = process.wait()
+        running.discard(process)
+    if code in INTERRUPTED:
         raise KeyboardInterrupt
-    if done.returncode:
+    if code:
         end = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
-        raise SmaltiError("\n".join([f"exit code {done.returncode}; {log} ends:", *end]))
+        raise SmaltiError("\n".join([f"exit code {code}; {log} ends:", *end]))
+
+
+def stop() -> None:
+    """Interrupt the commands that run, as Ctrl-C does that reaches only this process."""
+    for process in tuple(running):
+        process.send_signal(signal.SIGINT)
 
 
 def forget(setting: Setting, measurement: Measurement) -> None:

@@ -14,13 +14,14 @@ first.
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from figure_list import FIGURES, MEASUREMENTS, REHEARSAL, Figure, Measurement, Picture, Size
 from figure_pages import spans, write_figure
-from figure_runs import ROOT, Provenance, Setting, forget, measure
+from figure_runs import ROOT, Provenance, Setting, forget, measure, stop
 
 from smalti.cli.boundary import guarded
 from smalti.cli.console import console, print_table
@@ -128,13 +129,23 @@ def outcomes(
     Only what runs is handed to the pool, so that nothing more begins after an interruption.
     """
     waiting, running = list(wanted), {}
-    with ThreadPoolExecutor(processes) as pool:
+    with ThreadPoolExecutor(processes) as pool, stopping():
         while waiting or running:
             while waiting and _may_start(waiting[0], list(running.values()), processes):
                 one = waiting.pop(0)
                 running[pool.submit(measured, setting, one)] = one
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 yield running.pop(future), future
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Within it an interruption ends the commands that run, too."""
+    try:
+        yield
+    except BaseException:
+        stop()
+        raise
 
 
 def _may_start(one: Measurement, running: Sequence[Measurement], processes: int) -> bool:

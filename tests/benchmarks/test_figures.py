@@ -3,6 +3,7 @@
 import json
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,6 +158,26 @@ def test_an_interrupted_command_starts_no_other(setting, monkeypatch):
         for _, outcome in figures.outcomes(setting, [measurement(n, "") for n in "ab"], 1):
             outcome.result()
     assert started == ["a"]
+
+
+def test_what_runs_is_interrupted_with_it(tmp_path):
+    code = "import time; print('up', flush=True); time.sleep(60)"
+    log, ended = tmp_path / "log.txt", []
+
+    def run() -> None:
+        try:
+            figure_runs.run([sys.executable, "-c", code], log, 1)
+        except KeyboardInterrupt:
+            ended.append("interrupted")
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while not (log.is_file() and "up\n" in log.read_text()):
+        time.sleep(0.01)
+    with pytest.raises(KeyboardInterrupt), figures.stopping():
+        raise KeyboardInterrupt
+    thread.join(timeout=30)
+    assert ended == ["interrupted"] and not figure_runs.running
 
 
 def test_pictures_become_what_their_names_say(tmp_path):

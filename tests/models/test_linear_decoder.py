@@ -1,6 +1,8 @@
 """The linear latent->RGB map: what it fits, how it is kept, what it says of itself."""
 
+from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import create_autospec
 
 import pytest
 import torch
@@ -110,3 +112,15 @@ def test_pictures_for_the_fit_are_always_the_same_and_cover_the_range():
     pictures = random_pictures(32)
     assert torch.equal(pictures, random_pictures(32))
     assert pictures.min() < 0.05 and pictures.max() > 0.95
+
+
+def test_maps_are_kept_in_the_users_cache_wherever_that_is(monkeypatch, tmp_path):
+    """Also of a user who is a number without a name, as in a container: there is no home."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert module.cache_folder() == tmp_path / "smalti"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert module.cache_folder() == tmp_path / ".cache" / "smalti"
+    monkeypatch.setattr(Path, "home", create_autospec(Path.home, side_effect=RuntimeError))
+    assert module.cache_folder().name == "smalti"

@@ -26,7 +26,7 @@ env: $(STAMP)
 # The stamp is written last, so an interrupted installation starts again where pip left off.
 $(STAMP): pyproject.toml constraints.txt
 	@sh .ci/make-venv.sh "$(VENV)" "$(PYTHON)"
-	$(BIN)/python -m pip install --progress-bar off -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --progress-bar off -c constraints.txt -e ".[dev,studio,sign]"
 	@touch $@
 
 # Each command goes on where an interrupted demo stopped, and does nothing once its part is done.

@@ -8,18 +8,18 @@ from .errors import InputError
 from .files import user_path
 from .tables import Tables, nearest, read_tables
 
-KINDS = ("base", "train", "mosaic")
-_PRESETS = Path(__file__).parent / "presets"
+KINDS = ("base", "train", "mosaic", "product")
+PRESETS = Path(__file__).parent / "presets"
 
 
 def preset_names(kind: str) -> list[str]:
-    """Return the names of the presets of a kind: "base", "train" or "mosaic"."""
-    return sorted(path.stem for path in (_PRESETS / kind).glob("*.toml"))
+    """Return the names of the presets of a kind: "base", "train", "mosaic" or "product"."""
+    return sorted(path.stem for path in (PRESETS / kind).glob("*.toml"))
 
 
 def load_preset(kind: str, name: str) -> Tables:
     """Read a preset of this package; raises InputError naming the known ones."""
-    path = _PRESETS / kind / f"{name}.toml"
+    path = PRESETS / kind / f"{name}.toml"
     names = preset_names(kind)
     if name not in names:
         raise InputError(

@@ -29,9 +29,7 @@ Pairs = Annotated[
 ]
 Seeds = Annotated[str, typer.Option(help="Seeds, comma-separated; the paper takes 15.")]
 Methods = Annotated[str, typer.Option(help=f"Of {', '.join(METHODS)}; all for all.")]
-Presets = Annotated[
-    str, typer.Option(help=f"Of {', '.join(preset_names('mosaic'))}; all for all.")
-]
+Presets = Annotated[str, typer.Option(help=f"Of {', '.join(preset_names('mosaic'))}; all for all.")]
 Grid = Annotated[str, typer.Option(metavar="ROWSxCOLS", help="Tiles of a mosaic.")]
 Peers = Annotated[
     str,

@@ -173,11 +173,11 @@ def outcome(folder: Path) -> str:
     return seen + (f", guidance strength {pull:g}" if pull else "")
 
 
-def parse_tile(text: str) -> tuple[int, int]:
+def parse_tile(text: str, option: str = "--retile") -> tuple[int, int]:
     """Read "ROW,COL"; raises InputError for anything else."""
     match = re.fullmatch(r"\s*(\d{1,9})\s*,\s*(\d{1,9})\s*", text)
     if match is None:
-        raise InputError(f'--retile needs ROW,COL counted from 0, such as 3,5, not "{text}".')
+        raise InputError(f'{option} needs ROW,COL counted from 0, such as 3,5, not "{text}".')
     return int(match[1]), int(match[2])
 
 

@@ -8,7 +8,7 @@ from ..configs.base import BaseSettings
 from ..configs.presets import load_base_preset, preset_names
 from ..models.concepts import concept_folders
 from . import eval as evaluation
-from . import gen, press, train
+from . import gen, press, screen, train
 from .boundary import guarded
 from .concepts import describe_concept
 from .console import console, print_table
@@ -36,6 +36,8 @@ app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluation)
 app.command("print", epilog=press.EPILOG)(press.print_)
 app.command()(press.products)
 app.command()(press.proof)
+app.command("view", epilog=screen.VIEW)(screen.view)
+app.command("clip", epilog=screen.CLIP)(screen.clip)
 app.command()(press.verify)
 
 

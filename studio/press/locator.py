@@ -62,8 +62,8 @@ def _label(paper: Paper, name: str, left: float, top: float) -> None:
 
 def _lines(product: ProductSettings, pages: Sequence[Page]) -> list[str]:
     lines = [
-        f"Panels overlap by {product.overlap:g} mm inside and have {product.bleed:g} mm of bleed at "
-        "the outer edges. Cut along the marks, or lay one panel over its neighbour up to them."
+        f"Panels overlap by {product.overlap:g} mm inside and have {product.bleed:g} mm of bleed "
+        "outside. Cut along the marks, or lay one panel over its neighbour up to them."
     ]
     for page in pages:
         width, height = (

@@ -16,7 +16,7 @@ from .canvas import whole
 from .finished import Finished, tile_facts
 from .geometry import plain_page, product_page, window
 from .paper import A4, DPI, GREY, Paper, save_jpeg, write_papers
-from .sizes import MIN_TILE_MM, MM_PER_INCH, Layout, pixels, size_text
+from .sizes import MIN_TILE_MM, MM_PER_INCH, Layout, pixels
 
 SIDE = 2000  # px
 PRINT_DPI = 300
@@ -69,7 +69,7 @@ def _font(size: float) -> ImageFont.FreeTypeFont:
 
 
 def usual_print(mosaic: Finished) -> ProductSettings:
-    """The print that a mosaic is good for where nobody names one: 300 dpi, tiles of 13 mm at least."""
+    """The print that a mosaic is good for: 300 dpi, tiles of 13 mm at least."""
     grid = mosaic.grid
     side = max(MIN_TILE_MM, grid.tile / PRINT_DPI * MM_PER_INCH)
     return ProductSettings(width=grid.cols * side, height=grid.rows * side, name="proof", bleed=0)
@@ -139,7 +139,7 @@ def facts(mosaic: Finished, layout: Layout, tile: Tile) -> list[str]:
     settings, product = mosaic.settings, layout.product
     metrics = (read_json(mosaic.folder / RECORD) or {}).get("metrics", {})
     lines = [
-        f"Print: {size_text(product)}, {layout.sentence()}.",
+        f"Print: {layout.sentence()}.",
         f"File: {product.format}, {product.dpi} dpi, profile {Path(product.profile).name}, "
         f"{product.bleed:g} mm bleed, {product.margin:g} mm safe margin.",
         f'Tile: "{tile_facts(mosaic, tile).get("prompt", "")}", seed '

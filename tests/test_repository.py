@@ -67,7 +67,10 @@ def link_targets(text: str) -> list[str]:
     return [target.split("#")[0] for target in found if not re.match(r"[a-z]+:|#", target)]
 
 
-PAGES = ["README.md", "CONTRIBUTING.md", "concepts/README.md", "docs/README.md", "docs/method.md"]
+PAGES = [
+    "README.md", "CONTRIBUTING.md", "concepts/README.md", "docs/README.md", "docs/method.md",
+    "docs/print.md",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PAGES)

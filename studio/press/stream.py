@@ -4,11 +4,14 @@ libvips reads what it is given while it writes, so that no more than a few strip
 strips travel as an uncompressed PNG, a format that its wheels can read from a stream.
 """
 
+import os
+import shutil
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from select import select
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ from ..extra import require
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LOOK = 0.1  # seconds between two looks for Ctrl+C
+AT_ONCE = 2**18  # bytes
 MIN_FREE = 2**20  # bytes; a disk with less is full
 
 
@@ -38,26 +42,33 @@ def png_stream(size: tuple[int, int], strips: Iterator[np.ndarray]) -> Iterator[
 
 
 class Feed:
-    """What libvips reads from; keeps the error that stopped it, which libvips would swallow."""
+    """Writes a picture into a pipe from which libvips reads, and keeps the error that stopped it."""
 
-    def __init__(self, size: tuple[int, int], strips: Iterator[np.ndarray]):
-        self._parts = png_stream(size, strips)
-        self._left = memoryview(b"")
+    def __init__(self, parts: Iterator[bytes]):
+        self._parts = parts
+        self.source, self._target = os.pipe()
+        os.set_blocking(self._target, False)
         self.error: BaseException | None = None
         self.stopped = False
 
-    def read(self, wanted: int) -> bytes:
-        """The next bytes, at most as many as wanted; none at the end."""
+    def run(self) -> None:
+        """Write all of it; ends early when nobody reads any more."""
         try:
-            if self.stopped or self.error:
-                return b""
-            if not self._left:
-                self._left = memoryview(next(self._parts, b""))
-        except BaseException as error:  # libvips' thread must not swallow any
+            for part in self._parts:
+                self._put(memoryview(part))
+        except BrokenPipeError:  # libvips has given up, and says why
+            pass
+        except BaseException as error:
             self.error = error
-            return b""
-        part, self._left = bytes(self._left[:wanted]), self._left[wanted:]
-        return part
+        finally:
+            os.close(self._target)
+
+    def _put(self, part: memoryview) -> None:
+        while part:
+            if self.stopped:
+                raise BrokenPipeError
+            if select([], [self._target], [], LOOK)[1]:
+                part = part[os.write(self._target, part[:AT_ONCE]) :]
 
 
 def write_streamed(
@@ -71,21 +82,22 @@ def write_streamed(
     Raises what the strips raise, KeyboardInterrupt, and SmaltiError when libvips cannot write.
     """
     vips = require("pyvips", f"{path.name}")
-    feed = Feed(size, strips)
+    feed = Feed(png_stream(size, strips))
 
     def work() -> None:
-        source = vips.SourceCustom()
-        source.on_read(feed.read)
+        source = vips.Source.new_from_descriptor(feed.source)
         image = vips.Image.new_from_source(source, "", access="sequential", unlimited=True)
         write(image.copy(interpretation="srgb"))
 
-    with ThreadPoolExecutor(1) as pool:  # libvips keeps its caller from hearing Ctrl+C
-        running = pool.submit(work)
+    with ThreadPoolExecutor(2) as pool:  # libvips keeps its caller from hearing Ctrl+C
+        running, feeding = pool.submit(work), pool.submit(feed.run)
         try:
             while not running.done():
                 wait([running], timeout=LOOK)
         finally:
             feed.stopped = True
+            wait([running, feeding])
+            os.close(feed.source)
     if feed.error:
         raise feed.error
     try:
@@ -96,8 +108,6 @@ def write_streamed(
 
 def explain_vips(error: Exception, path: Path) -> SmaltiError:
     """What libvips reports, in one line; a full disk is called so."""
-    import shutil
-
     detail = " ".join(str(getattr(error, "detail", error)).split())
     if "space" in detail.lower() or shutil.disk_usage(path.parent).free < MIN_FREE:
         return SmaltiError(

@@ -4,7 +4,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from made_mosaics import canvas_of, made_mosaic
+from made_mosaics import canvas_of, large_mosaic
 from PIL import Image
 
 from smalti.configs.product import ProductSettings, with_changes
@@ -33,7 +33,7 @@ def test_a_proof_is_the_mosaic_in_small(folder, mosaic, tmp_path):
 
 
 def test_a_large_mosaic_has_a_proof_of_2000_px(tmp_path):
-    mosaic = open_finished(made_mosaic(tmp_path / "m", 10, 20, 128))
+    mosaic = open_finished(large_mosaic(tmp_path / "m", 10, 20, 128))
     assert shrunk(mosaic, 2000).shape == (1000, 2000, 3)
     assert shrunk(mosaic, 10).shape == (10, 20, 3), "no tile vanishes"
 

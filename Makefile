@@ -8,6 +8,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TESTS := $(VENV)/.installed-for-tests
 FIRST := mosaics/first-look
 DEMO := mosaics/demo
 SAMPLES := bolt pim sylvie eileen
@@ -27,7 +28,12 @@ env: $(STAMP)
 # The stamp is written last, so an interrupted installation starts again where pip left off.
 $(STAMP): pyproject.toml constraints.txt
 	@sh .ci/make-venv.sh "$(VENV)" "$(PYTHON)"
-	$(BIN)/python .ci/install.py ".[dev]"
+	$(BIN)/python .ci/install.py ".[studio]"
+	@touch $@
+
+# What tests and benchmarks need besides.
+$(TESTS): $(STAMP)
+	$(BIN)/python .ci/install.py ".[dev,studio,sign]"
 	@touch $@
 
 # Each command goes on where an interrupted demo stopped, and does nothing once its part is done.
@@ -52,20 +58,20 @@ $(SAMPLES:%=trained-%): trained-%: env
 
 # ONLY=parts,order measures these alone. What is measured already is not measured again.
 ONLY ?= all
-figures: env
+figures: env $(TESTS)
 	@$(MAKE) --no-print-directory -j 2 $(SAMPLES:%=trained-%)
 	$(BIN)/python benchmarks/figures.py --only $(ONLY)
 
-test: env
+test: $(TESTS)
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile
 
-lint: env
+lint: $(TESTS)
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 
 # Rebuilds models/starter from its corpus: a day and more on a CPU, half an hour with PRESET=gpu.
 PRESET ?= cpu
-starter: env
+starter: $(TESTS)
 	$(BIN)/python -m smalti.starter all --preset $(PRESET)
 
 clean:

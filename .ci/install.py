@@ -7,6 +7,7 @@ elsewhere uv, which knows where torch's CPU builds lie, fetches one of 0.2 GB fi
 CUDA build to avoid.
 """
 
+import importlib.util
 import json
 import re
 import shutil
@@ -28,16 +29,23 @@ NO_CPU_BUILD = (
 
 def main(target: str) -> int:
     """Install `target` (a pip requirement, such as ".[dev]"); returns the exit code."""
+    if is_there("torch"):
+        return pip("install", "--progress-bar", "off", "-c", str(CONSTRAINTS), "-e", target)
     torch = pinned("torch")
     cuda = any(CUDA.search(name) for name in would_install(torch))
     gpu = cuda and has_nvidia_gpu()
-    say(f"Downloading about {CUDA_SIZE if gpu else CPU_SIZE} of packages at first installation:")
+    say(f"Downloading about {CUDA_SIZE if gpu else CPU_SIZE} of packages, once:")
     say("torch for your NVIDIA GPU." if gpu else "torch without CUDA, as no NVIDIA GPU is here.")
     if cuda and not gpu and not install_cpu_torch(torch):
         version = torch.partition("==")[2]
         say(NO_CPU_BUILD.format(python=sys.executable, version=version))
         return 1
     return pip("install", "--progress-bar", "off", "-c", str(CONSTRAINTS), "-e", target)
+
+
+def is_there(package: str) -> bool:
+    """Whether this Python can import a package."""
+    return importlib.util.find_spec(package) is not None
 
 
 def pinned(package: str) -> str:

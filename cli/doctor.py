@@ -18,6 +18,15 @@ GIB = 2**30
 # The demo's peak on a CPU, and room for its output beside the installation.
 NEEDED_MEMORY = 4 * GIB
 NEEDED_DISK = 2 * GIB
+STUDIO = "pip install 'smalti\\[studio]'"  # as Rich prints brackets
+EXTRAS = {
+    "bitsandbytes": ("optimizer = adamw8bit", "with an NVIDIA GPU: pip install bitsandbytes"),
+    "xformers": ("attention = xformers", "with an NVIDIA GPU: pip install xformers"),
+    "pyvips": ("mosaic print and view", STUDIO),
+    "pikepdf": ("PDF", STUDIO),
+    "av": ("mosaic clip", STUDIO),
+    "c2pa-python": ("--sign", "pip install 'smalti\\[sign]'"),
+}
 
 
 @dataclass(frozen=True)
@@ -118,13 +127,11 @@ def _base_models() -> Iterator[Check]:
 
 
 def _extras() -> Iterator[Check]:
-    uses = {"bitsandbytes": "optimizer = adamw8bit", "xformers": "attention = xformers"}
-    for name, use in uses.items():
+    for name, (use, advice) in EXTRAS.items():
         found = _installed(name)
         if found:
             yield Check("ok", name, found)
         else:
-            advice = f"with an NVIDIA GPU: pip install {name}"
             yield Check("optional", name, f"not installed (for {use})", advice)
 
 

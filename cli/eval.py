@@ -41,9 +41,7 @@ Seeds = Annotated[str, typer.Option(help="Seeds, comma-separated; the paper take
 Methods = Annotated[
     str, typer.Option(help=f"Of {', '.join((*METHODS, *COMPOSED))}; all for all.")
 ]
-Presets = Annotated[
-    str, typer.Option(help=f"Of {', '.join(preset_names('mosaic'))}; all for all.")
-]
+Presets = Annotated[str, typer.Option(help=f"Of {', '.join(preset_names('mosaic'))}; all for all.")]
 Grid = Annotated[str, typer.Option(metavar="ROWSxCOLS", help="Tiles of a mosaic.")]
 Peers = Annotated[
     str,

@@ -35,6 +35,7 @@ EPILOG = examples(
     ("mosaic-gen --tile-lora pim --ref photo.jpg --preset draft", "a proof in seconds"),
     ("mosaic-gen --tile-lora pim --ref photo.jpg --preset paper", "the paper's method"),
     ('mosaic-gen --tile-prompt "a red flower" --ref photo.jpg --method quilt', "to compare with"),
+    ("mosaic-gen --tile-lora sylvie --ref photo.jpg --print 60x40cm", "a grid for a print"),
     ("mosaic-gen --out mosaics/mine --retile 3,5 --seed 7", "row 3, column 5 drawn anew"),
 )
 SLUG_BYTES = 60  # three of them and a method stay below the 255 that file systems allow
@@ -58,6 +59,15 @@ Retile = Annotated[
         "counted from 0, repeatable.",
     ),
 ]
+Print = Annotated[
+    str | None,
+    typer.Option(
+        "--print",
+        metavar="SIZE|PRODUCT",
+        help="Choose the grid for a print: WIDTHxHEIGHT in cm, mm or in, such as 60x40cm, or a "
+        "product (see mosaic products); tiles are at least 13 mm wide.",
+    ),
+]
 
 Show = Annotated[
     bool, typer.Option("--show", help="Show the picture in the terminal while it is drawn.")
@@ -70,7 +80,7 @@ app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_c
 @guarded(LESS_MEMORY)
 @with_settings(
     "mosaic", "tile_lora", "tile_prompt", "ref", "ref_lora", "ref_prompt", "negative_prompt",
-    "level", "grid", "tile_size", "seed", "steps", "scheduler", "cfg_scale", "lora_scale",
+    "crop", "level", "grid", "tile_size", "seed", "steps", "scheduler", "cfg_scale", "lora_scale",
     "method", "noise", "color", "guidance", "guide", "low_pass_cells",
     "guidance_strength", "target_ssim", "tint", "compile", "mixed_precision", "batch_size",
 )  # fmt: skip
@@ -79,6 +89,7 @@ def gen(
     out: Out = None,
     base: Base = None,
     preset: Preset = None,
+    print_as: Print = None,
     retile: Retile = None,
     overrides: Overrides = None,
     config: Config = None,
@@ -97,6 +108,7 @@ def gen(
         "options": {name: None if value == [] else value for name, value in options.items()},
         "overrides": overrides or (),
     }
+    layout = fit_print(print_as, given)
     target = Path(out) if out else default_out(resolve(**given).mosaic)
     if tiles:
         from ..generate.retile import recorded_tables
@@ -105,9 +117,23 @@ def gen(
     settings = resolve(**given)
     target.exists()  # a name that no folder can have is found out here
     if dry_run:
-        show_plan(settings, target, tiles, Path(concepts_dir))
+        show_plan(settings, target, tiles, Path(concepts_dir), layout)
     else:
         make(settings, target, tiles, Path(concepts_dir), show=show)
+
+
+def fit_print(text: str | None, given: dict[str, Any]) -> str:
+    """Choose the grid for a print that a user names, and tell in a sentence how it is printed."""
+    if text is None:
+        return ""
+    from ..studio.press.sizes import layout_for
+
+    options = given["options"]
+    if any(options[f"mosaic.{name}"] is not None for name in ("grid", "level")):
+        raise InputError("--print chooses the grid; leave --grid and --level out.")
+    layout = layout_for(text, resolve(**given))
+    options["mosaic.grid"] = f"{layout.rows}x{layout.cols}"
+    return layout.sentence()
 
 
 def make(
@@ -139,9 +165,13 @@ def shown_in_terminal(settings: Settings, target: Path) -> AbstractContextManage
 
 
 def show_plan(
-    settings: Settings, target: Path, tiles: Sequence[tuple[int, int]], concepts: Path
+    settings: Settings,
+    target: Path,
+    tiles: Sequence[tuple[int, int]],
+    concepts: Path,
+    layout: str = "",
 ) -> None:
-    """Print what would be done and with what."""
+    """Print what would be done and with what; layout: how it is to be printed."""
     if tiles:
         from ..generate.retile import plan_retile
 
@@ -150,7 +180,7 @@ def show_plan(
         from ..generate.plan import plan_mosaic
 
         plan = plan_mosaic(settings, concepts_dir=concepts)
-    print_facts(f"Mosaic {target}", plan.facts())
+    print_facts(f"Mosaic {target}", plan.facts() | ({"print": layout} if layout else {}))
     print_settings(plan.settings, "base", "mosaic")
 
 
@@ -166,11 +196,11 @@ def outcome(folder: Path) -> str:
     return seen + (f", guidance strength {pull:g}" if pull else "")
 
 
-def parse_tile(text: str) -> tuple[int, int]:
+def parse_tile(text: str, option: str = "--retile") -> tuple[int, int]:
     """Read "ROW,COL"; raises InputError for anything else."""
     match = re.fullmatch(r"\s*(\d{1,9})\s*,\s*(\d{1,9})\s*", text)
     if match is None:
-        raise InputError(f'--retile needs ROW,COL counted from 0, such as 3,5, not "{text}".')
+        raise InputError(f'{option} needs ROW,COL counted from 0, such as 3,5, not "{text}".')
     return int(match[1]), int(match[2])
 
 

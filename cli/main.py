@@ -8,7 +8,7 @@ from ..configs.base import BaseSettings
 from ..configs.presets import load_base_preset, preset_names
 from ..models.concepts import concept_folders
 from . import eval as evaluation
-from . import gen, train
+from . import gen, press, screen, train
 from .boundary import guarded
 from .concepts import describe_concept
 from .console import console, print_table
@@ -18,6 +18,7 @@ EPILOG = examples(
     ("mosaic train concepts/pim", "same as mosaic-train"),
     ("mosaic gen --tile-lora pim --ref photo.jpg", "same as mosaic-gen"),
     ("mosaic eval --presets draft --grid 4x4", "the paper's evaluation"),
+    ("mosaic print mosaics/mine --size 60x60cm", "what a lab prints"),
     ("mosaic doctor", "what is installed, what is missing, what to type"),
 )
 
@@ -32,6 +33,12 @@ app = typer.Typer(
 app.command("train", epilog=train.EPILOG)(train.train)
 app.command("gen", epilog=gen.EPILOG)(gen.gen)
 app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluation)
+app.command("print", epilog=press.EPILOG)(press.print_)
+app.command()(press.products)
+app.command()(press.proof)
+app.command("view", epilog=screen.VIEW)(screen.view)
+app.command("clip", epilog=screen.CLIP)(screen.clip)
+app.command()(press.verify)
 
 
 @app.command()

@@ -33,6 +33,9 @@ class PictureSettings(Group):
     """Side of a tile in pixels; "auto" takes the base model's resolution."""
     ref: str = setting("", path=True, identity=False, replaces=("ref_lora", "ref_prompt"))
     """Reference photo, a path."""
+    crop: str = "center"
+    """What of the reference stays where it has another aspect than the grid: "center", "top", or
+    the point that is to lie in the middle, as shares of width and height such as "0.5,0.3"."""
     ref_lora: str = setting("", replaces=("ref",))
     """Concept drawn in the reference."""
     ref_prompt: str = setting("", replaces=("ref",))

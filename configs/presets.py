@@ -8,17 +8,17 @@ from .errors import InputError
 from .files import user_path
 from .tables import Tables, checked_tables, nearest, read_settings_file
 
-KINDS = ("base", "train", "mosaic")
+KINDS = ("base", "train", "mosaic", "product")
 STANDS = "stands_on_every_base"
 """What a preset's file says if it is a method of its own: no base changes anything of it."""
 KIN = {768: "sd15", 1024: "sd21"}
 """Whose settings a model in a folder takes, by the width of the text that its network reads."""
-_PRESETS = Path(__file__).parent / "presets"
+PRESETS = Path(__file__).parent / "presets"
 
 
 def preset_names(kind: str) -> list[str]:
-    """Return the names of the presets of a kind: "base", "train" or "mosaic"."""
-    return sorted(path.stem for path in (_PRESETS / kind).glob("*.toml"))
+    """Return the names of the presets of a kind: "base", "train", "mosaic" or "product"."""
+    return sorted(path.stem for path in (PRESETS / kind).glob("*.toml"))
 
 
 def load_preset(kind: str, name: str) -> Tables:
@@ -41,7 +41,7 @@ def _preset_path(kind: str, name: str) -> Path:
             f'There is no {kind} preset "{name}"{nearest(name, names)} '
             f"Known {kind} presets: {', '.join(names)}."
         )
-    return _PRESETS / kind / f"{name}.toml"
+    return PRESETS / kind / f"{name}.toml"
 
 
 def load_base_preset(name: str) -> Tables:

@@ -9,22 +9,31 @@ from .grid import Grid
 
 
 def crop_box(height: int, width: int, grid: Grid) -> tuple[int, int, int, int]:
-    """Top, left, height and width of the largest centred box with the grid's aspect."""
+    """Top, left, height and width of the largest box with the grid's aspect.
+
+    The grid's focus lies in its middle, as nearly as the picture's edges allow.
+    """
     scale = min(height / grid.rows, width / grid.cols)
     tall = min(height, max(1, round(grid.rows * scale)))
     wide = min(width, max(1, round(grid.cols * scale)))
-    return (height - tall) // 2, (width - wide) // 2, tall, wide
+    x, y = grid.focus
+    return _start(y, height, tall), _start(x, width, wide), tall, wide
 
 
-def center_crop(image: Tensor, grid: Grid) -> Tensor:
+def _start(focus: float, length: int, kept: int) -> int:
+    """Where a stretch of `kept` px begins whose middle is the focus, a share of `length`."""
+    return min(length - kept, int(max(0.0, focus * length - kept / 2)))
+
+
+def crop(image: Tensor, grid: Grid) -> Tensor:
     """Crop [..., H, W] to the grid's aspect."""
     top, left, tall, wide = crop_box(image.shape[-2], image.shape[-1], grid)
     return image[..., top : top + tall, left : left + wide]
 
 
 def fit_reference(image: Tensor, grid: Grid) -> Tensor:
-    """Centre-crop an image [3, H, W] in [0, 1] and resample it to the grid's reference size."""
-    cropped = center_crop(image, grid)
+    """Crop an image [3, H, W] in [0, 1] and resample it to the grid's reference size."""
+    cropped = crop(image, grid)
     if cropped.shape[-2:] == grid.reference_size:
         return cropped
     resized = torch.nn.functional.interpolate(

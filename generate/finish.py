@@ -1,6 +1,7 @@
 """The finished mosaic: all tiles in one picture, and what mosaic.json says about it."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 from ..configs.settings import Settings, as_tables
 from ..models.metrics import psnr, pyramid_errors, ssim
 from ..models.pixels import to_image, write_png
+from .large import MOSAIC_TIFF, is_large, small_canvas, write_tiff
 from .metadata import parameters_text, versions, xmp_packet
 from .store import FINISHED, MOSAIC, Store
 
@@ -17,11 +19,14 @@ METRIC_SIDE = 1024  # px; metrics are taken at 64 px
 
 def finish(store: Store, settings: Settings, prompts: Iterable[str]) -> None:
     """Compose the mosaic, write it with its metadata and complete mosaic.json with the metrics."""
-    canvas = store.canvas()
-    mosaic = settings.mosaic
-    text = parameters_text(settings, " | ".join(prompts), mosaic.picture.seed, canvas.shape[:2])
+    large = is_large(store.grid)
+    canvas = small_canvas(store) if large else store.canvas()
+    mosaic, size = settings.mosaic, store.grid.canvas_size
     packet = xmp_packet(mosaic)
-    write_png(store.folder / MOSAIC, canvas, {"parameters": text}, packet, printable=True)
+    text = parameters_text(settings, " | ".join(prompts), mosaic.picture.seed, size)
+    if large:
+        write_tiff(store, store.folder / MOSAIC_TIFF, text, packet)
+    write_png(store.folder / MOSAIC, canvas, {"parameters": text}, packet, printable=not large)
     image, reference = to_image(reduced(canvas)), store.reference()
     assert reference is not None, "the reference is written before the first tile"
     tiles = store.facts(store.grid.tiles)
@@ -39,6 +44,11 @@ def finish(store: Store, settings: Settings, prompts: Iterable[str]) -> None:
             "correction_energy": round(fmean(energies), 6),
         },
     )
+
+
+def mosaic_file(store: Store) -> Path:
+    """The whole mosaic: mosaic.png, or mosaic.tif where that is only a small picture of it."""
+    return store.folder / (MOSAIC_TIFF if is_large(store.grid) else MOSAIC)
 
 
 def reduced(canvas: np.ndarray) -> np.ndarray:

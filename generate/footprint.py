@@ -9,7 +9,7 @@ from ..configs.mosaic import MosaicSettings
 from ..configs.settings import Settings
 from ..models.cost import total_memory
 from ..models.locate import local_folder
-from .grid import LATENT_FACTOR, Grid
+from .grid import LARGEST, LATENT_FACTOR, Grid
 from .guidance.cost import differentiates_decoder, needs_gradients
 
 HOST = "cpu"  # where the finished mosaic is put together, whatever draws its tiles
@@ -64,7 +64,7 @@ def expected_bytes(settings: Settings, grid: Grid) -> tuple[float, float]:
     """About what drawing one tile takes, and what putting the mosaic together takes, in fp32."""
     mosaic, (tall, wide) = settings.mosaic, grid.canvas_size
     tile = 0.0 if mosaic.own_pictures else tile_bytes(expected_widths(settings), mosaic, grid.tile)
-    return FP32 * tile, 3.0 * CANVAS_COPIES * tall * wide
+    return FP32 * tile, 3.0 * CANVAS_COPIES * min(tall * wide, LARGEST)
 
 
 def check_memory(settings: Settings, grid: Grid, device: str) -> None:

@@ -10,7 +10,10 @@ from ..configs.settings import Settings
 MAX_SIDE = 256
 MIN_BLOCK = 8  # pixels; a smaller block says hardly more than one colour
 MIN_TILE = 32
+FOCUSES = {"center": (0.5, 0.5), "top": (0.5, 0.0)}
 LATENT_FACTOR = 8  # of every Stable Diffusion autoencoder, and of the starter's
+LARGEST = 2**30 // 6
+"""Pixels (179 million) up to which the usual readers open a picture without a word."""
 
 Tile = tuple[int, int]
 
@@ -25,6 +28,8 @@ class Grid:
     """Side of a tile in the mosaic."""
     block: int
     """Side of a tile's block in the reference."""
+    focus: tuple[float, float] = (0.5, 0.5)
+    """What of the reference lies in the middle of its crop, as shares of width and height."""
 
     @property
     def tiles(self) -> list[Tile]:
@@ -60,12 +65,29 @@ def parse_grid(picture: PictureSettings) -> tuple[int, int]:
     return rows, cols
 
 
+def parse_crop(text: str) -> tuple[float, float]:
+    """The focus of "center", "top" or "X,Y", shares of width and height; raises InputError."""
+    if text in FOCUSES:
+        return FOCUSES[text]
+    match = re.fullmatch(r"\s*([\d.]{1,20})\s*,\s*([\d.]{1,20})\s*", text)
+    try:
+        x, y = float(match[1]), float(match[2])  # type: ignore[index]
+    except (TypeError, ValueError):
+        x = y = -1.0
+    if not (0 <= x <= 1 and 0 <= y <= 1):
+        raise InputError(
+            f'--crop {text!r} is no crop; write "center", "top", or a point as shares of width and '
+            'height, such as "0.5,0.3".'
+        )
+    return x, y
+
+
 def make_grid(settings: Settings) -> Grid:
     """The grid that settings ask for.
 
     As in the paper, the reference has a tile's size, so that a block is tile / max(rows, cols)
     pixels wide (96 px for 8x8 tiles of 768 px). A larger `guidance_size` keeps more of a photo.
-    Raises InputError for a bad grid or tile size.
+    Raises InputError for a bad grid, tile size or crop.
     """
     picture = settings.mosaic.picture
     rows, cols = parse_grid(picture)
@@ -76,4 +98,5 @@ def make_grid(settings: Settings) -> Grid:
             f"{MIN_TILE} up (auto: the base model's {settings.base.resolution})."
         )
     natural = max(MIN_BLOCK, tile // max(rows, cols))
-    return Grid(rows, cols, tile, min(tile, max(natural, picture.guidance_size or 0)))
+    block = min(tile, max(natural, picture.guidance_size or 0))
+    return Grid(rows, cols, tile, block, parse_crop(picture.crop))

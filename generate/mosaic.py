@@ -10,7 +10,7 @@ from ..models.device import pick_device, resolve_precision
 from .blocks import fit_reference
 from .draw import Drawn, draw
 from .engine import Engine, open_engine
-from .finish import finish
+from .finish import finish, mosaic_file
 from .grid import Tile
 from .guidance.fit import poor_fit, rests_on_map
 from .job import Job, make_job
@@ -20,7 +20,7 @@ from .plan import MosaicPlan, plan_mosaic
 from .pull import parts
 from .reference import reference_noise, reference_picture
 from .retile import plan_retile
-from .store import MOSAIC, UNFINISHED, Store
+from .store import UNFINISHED, Store
 
 
 def generate_mosaic(
@@ -33,6 +33,8 @@ def generate_mosaic(
     engine: Engine | None = None,
 ) -> Path:
     """Draw a mosaic into the folder `out` and return the path of mosaic.png.
+
+    Above 179 megapixels that is mosaic.tif, and mosaic.png shows it in small.
 
     Continues an unfinished mosaic, and does nothing for a finished one. retile: tiles (row, col)
     of a finished mosaic to draw again with `settings.mosaic.picture.seed`; all other settings must
@@ -55,9 +57,9 @@ def generate_mosaic(
                 plan.settings.base, plan.settings.mosaic.machine, precision=precision
             )
             make_tiles(engine, plan, store, todo, report)
-    if not (store.is_finished and (store.folder / MOSAIC).is_file()):
+    if not (store.is_finished and mosaic_file(store).is_file()):
         finish(store, plan.settings, dict.fromkeys(plan.settings.mosaic.picture.tile_prompt))
-    return store.folder / MOSAIC
+    return mosaic_file(store)
 
 
 def _planned(

@@ -11,7 +11,7 @@ from einops import rearrange, repeat
 from torch import Generator, Tensor
 
 from ..models.randomness import keyed_generator, normal
-from .blocks import center_crop
+from .blocks import crop
 from .grid import Grid, Tile
 
 
@@ -36,7 +36,7 @@ def coarse_field(grid: Grid, channels: int, side: int, seed: int, source: Tensor
     size = (grid.rows * cells, grid.cols * cells)
     if source is None:
         return normal((channels, *size), seed, "field")
-    cropped = center_crop(source.cpu().float(), grid)
+    cropped = crop(source.cpu().float(), grid)
     rows = _resample_rows(cropped, size[0], keyed_generator(seed, "field", "rows"))
     columns = rearrange(rows, "c h w -> c w h")
     columns = _resample_rows(columns, size[1], keyed_generator(seed, "field", "columns"))

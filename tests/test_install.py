@@ -23,6 +23,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         return int(any(word in command for word in module.fails))
 
     monkeypatch.setattr(module, "run", run)
+    monkeypatch.setattr(module, "is_there", lambda package: False)
     return module
 
 
@@ -55,6 +56,12 @@ def test_cuda_comes_with_a_gpu_only(install, monkeypatch, capsys, planned, gpu, 
     assert install.main(".[dev]") == 0
     assert kinds(install) == wanted
     assert "GB" in capsys.readouterr().out
+
+
+def test_a_torch_that_is_there_stays(install, monkeypatch):
+    monkeypatch.setattr(install, "is_there", lambda package: package == "torch")
+    assert install.main(".[dev]") == 0
+    assert kinds(install) == ["pip"]
 
 
 @pytest.mark.parametrize("failing", ["uv", "--torch-backend"])

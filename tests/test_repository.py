@@ -74,7 +74,10 @@ def link_targets(text: str) -> list[str]:
     return [target.split("#")[0] for target in found if not re.match(r"[a-z]+:|#", target)]
 
 
-PAGES = ["README.md", "CONTRIBUTING.md", "concepts/README.md", "docs/README.md", "docs/method.md"]
+PAGES = [
+    "README.md", "CONTRIBUTING.md", "concepts/README.md", "docs/README.md", "docs/method.md",
+    "docs/print.md",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -109,7 +112,9 @@ def test_every_room_is_in_the_contributing_guide():
     }
 
 
-SOURCES = ("cli", "configs", "evaluate", "generate", "models", "starter", "train", "benchmarks")
+SOURCES = (
+    "cli", "configs", "evaluate", "generate", "models", "starter", "studio", "train", "benchmarks",
+)  # fmt: skip
 
 
 def functions(path: Path) -> list[tuple[str, int]]:

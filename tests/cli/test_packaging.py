@@ -37,8 +37,9 @@ def test_the_package_list_matches_the_tree() -> None:
 def test_every_dependency_is_pinned_by_the_constraints() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
-    extras = PROJECT["project"]["optional-dependencies"]["dev"]
-    for text in [*PROJECT["project"]["dependencies"], *extras]:
+    extras = PROJECT["project"]["optional-dependencies"]
+    installed = [text for name in ("dev", "studio", "sign") for text in extras[name]]
+    for text in [*PROJECT["project"]["dependencies"], *installed]:
         wanted = Requirement(text)
         assert wanted.specifier.contains(pins[canonicalize_name(wanted.name)]), text
 
@@ -90,6 +91,8 @@ def test_the_wheel_holds_code_presets_and_starter_weights(wheel: Path) -> None:
         for path in (ROOT / room).rglob("*"):
             if path.suffix in (".py", ".toml", ".safetensors"):
                 assert f"smalti/{path.relative_to(ROOT).as_posix()}" in names
+    for name in ("srgb.icc", "adobe-rgb.icc", "LICENSE.md"):
+        assert f"smalti/studio/press/profiles/{name}" in names
     for name in ("clip/config.json", "tokenizer/merges.txt", "README.md", "ATTRIBUTION.md"):
         assert f"smalti/models/starter/{name}" in names
 

@@ -1,5 +1,7 @@
 """The reference as tensors: crops, sizes, and blocks cut by slices."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -36,3 +38,12 @@ def test_enlarged_blocks_keep_their_means_and_stay_pictures(side):
     big = enlarge(blocks, side)
     assert big.shape == (2, 3, side, side) and big.min() >= 0 and big.max() <= 1
     assert torch.allclose(big.mean((2, 3)), blocks.mean((2, 3)), atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("focus", "box"),
+    [((0.5, 0.5), (66, 0, 267, 400)), ((0.5, 0.0), (0, 0, 267, 400)),
+     ((0.0, 1.0), (133, 0, 267, 400)), ((0.9, 0.4), (26, 0, 267, 400))],
+)  # fmt: skip
+def test_the_focus_lies_in_the_middle_as_nearly_as_it_can(focus, box):
+    assert crop_box(400, 400, replace(GRID, focus=focus)) == box

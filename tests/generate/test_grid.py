@@ -1,11 +1,12 @@
 """The grid: what a user writes, and the paper's geometry."""
 
 import pytest
+from refusals import refused
 
 from smalti.configs.errors import InputError
 from smalti.configs.mosaic import PictureSettings, mosaic_settings
 from smalti.configs.settings import BaseSettings, Settings
-from smalti.generate.grid import make_grid, parse_grid
+from smalti.generate.grid import make_grid, parse_crop, parse_grid
 
 
 def grid_of(resolution: int = 768, **options):
@@ -52,3 +53,16 @@ def test_guidance_size_keeps_more_of_the_reference_but_no_more_than_a_tile():
     assert grid_of(128, level=3).block == 16
     assert grid_of(128, level=3, guidance_size=32).block == 32
     assert grid_of(128, level=3, guidance_size=500).block == 128
+
+
+@pytest.mark.parametrize(
+    ("text", "focus"), [("center", (0.5, 0.5)), ("top", (0.5, 0)), (" 0.25 , 1 ", (0.25, 1))]
+)
+def test_crops(text, focus):
+    assert parse_crop(text) == focus
+
+
+@pytest.mark.parametrize("text", ["", "left", "0.5", "1.2,0", "0.5,0.5,0.5", "-0.1,0", "..,0"])
+def test_what_is_no_crop_is_refused(text):
+    with refused("--crop"):
+        parse_crop(text)

@@ -1,0 +1,1 @@
+"""What a studio adds: files for print and screen, orders, a page in the browser."""

@@ -15,6 +15,7 @@ from ..generate.engine import Engine, open_engine
 from ..generate.grid import Tile
 from ..generate.job import make_job
 from ..generate.plan import plan_mosaic
+from ..generate.pull import parts
 from ..generate.reference import reference_noise
 from ..generate.store import Store
 from ..models.pixels import to_pixels
@@ -54,13 +55,15 @@ def evolution(engine: Engine, settings: Settings, folder: Path) -> list[Image.Im
     The tile is drawn again from the mosaic's reference, and comes out as it lies in `folder`.
     """
     plan = plan_mosaic(settings, concepts_dir=NO_CONCEPTS)
-    reference = Store(folder, plan.grid).reference()
+    store = Store(folder, plan.grid)
+    reference = store.reference()
     assert reference is not None, "a finished mosaic has its reference"
     drawn = not plan.settings.mosaic.picture.ref
     noise = reference_noise(engine.base, plan.seed) if drawn else None
     job = make_job(engine, plan, reference, noise=noise)
     tile, predictions = most_varied(job.blocks), []
-    alone = replace(job, tiles=(tile,))
+    pulled = next(own for own, wanted in parts(job, store, [tile]) if wanted)
+    alone = replace(pulled, tiles=(tile,))
     list(draw(engine, alone, [tile], on_step=lambda _, x0: predictions.append(x0)))
     block = enlarge(job.blocks[tile][None], plan.grid.tile)[0]
     pictures = [block, *_decoded(engine, _evenly_spaced(predictions, SHOWN))]

@@ -133,8 +133,9 @@ def attend_plainly(attn: nn.Module, hidden: Tensor, text: Tensor) -> tuple[Tenso
         rearrange(x, "b n (h d) -> b h n d", h=attn.heads)
         for x in (attn.to_q(hidden), attn.to_k(text), attn.to_v(text))
     )
+    exact = torch.promote_types(query.dtype, torch.float32)
     with torch.autocast(query.device.type, enabled=False):
-        maps = (query.float() * attn.scale @ key.float().transpose(-1, -2)).softmax(dim=-1)
+        maps = (query.to(exact) * attn.scale @ key.to(exact).transpose(-1, -2)).softmax(dim=-1)
     mixed = rearrange(maps.to(value.dtype) @ value, "b h n d -> b n (h d)")
     return attn.to_out[1](attn.to_out[0](mixed)), maps
 

@@ -9,6 +9,8 @@ from PIL import Image
 from scenes import Scene, draw_row, row_settings
 from typer.testing import CliRunner
 
+from smalti.configs.mosaic import setting_facts
+
 WORDS = Scene({"tile_prompt": ("a cat",), "ref_prompt": "a dog", "reference_steps": 2})
 
 
@@ -22,7 +24,8 @@ def test_every_row_sets_what_it_says(name: str):
     for key, value in said.items():
         assert str(found[key]).lower() == value or float(found[key]) == float(value)
     if "guide" not in said:  # another guide reads other settings
-        assert {key for key in plain if found[key] != plain[key]} <= set(said)
+        replaced = {other for key in said for other in setting_facts()[key].replaces}
+        assert {key for key in plain if found[key] != plain[key]} <= set(said) | replaced
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """What guides cost, counted by hand, and what a batch of them takes in memory."""
 
-from smalti.configs.mosaic import mosaic_settings
+from smalti.configs.mosaic import build_mosaic, mosaic_settings
 from smalti.generate.guidance.cost import differentiates_decoder, guide_calls, needs_gradients
 
 PLAIN, DECODING = 20.0, 3.0  # ten steps of two calls each
@@ -8,7 +8,7 @@ PLAIN, DECODING = 20.0, 3.0  # ten steps of two calls each
 
 def calls(**options) -> float:
     given = {"steps": 10, "guidance_start": 0.0, **options}
-    return guide_calls(mosaic_settings(**given), PLAIN, DECODING)
+    return guide_calls(build_mosaic(given), PLAIN, DECODING)
 
 
 def test_guides_cost_what_they_call():

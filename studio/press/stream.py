@@ -42,7 +42,7 @@ def png_stream(size: tuple[int, int], strips: Iterator[np.ndarray]) -> Iterator[
 
 
 class Feed:
-    """Writes a picture into a pipe from which libvips reads, and keeps the error that stopped it."""
+    """Writes a picture into a pipe from which libvips reads; keeps the error that stopped it."""
 
     def __init__(self, parts: Iterator[bytes]):
         self._parts = parts

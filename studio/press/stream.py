@@ -77,9 +77,10 @@ def write_streamed(
     write: Callable[[Any], None],
     path: Path,
 ) -> None:
-    """Hand the picture of (width, height) that strips make to `write`, which writes `path`.
+    """Hand the picture of (width, height) that strips make to `write`.
 
-    Raises what the strips raise, KeyboardInterrupt, and SmaltiError when libvips cannot write.
+    path: what it becomes, for messages. Raises what the strips raise, KeyboardInterrupt, and
+    SmaltiError when libvips cannot write.
     """
     vips = require("pyvips", f"{path.name}")
     feed = Feed(png_stream(size, strips))

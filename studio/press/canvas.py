@@ -68,8 +68,7 @@ class _Band:
         self.width = int(page.cols.edges[self.columns[-1] + 1]) - self.first
         self.on_paper = page.cols.places == PAPER
         self.at = np.where(self.on_paper, 0, page.cols.places - self.first)
-        # Two rows: bleed that is mirrored upwards comes back to the row above.
-        self.read = lru_cache(2)(self._read)
+        self.read = lru_cache(1)(self._read)
 
     def _read(self, row: int) -> list[Image.Image]:
         return list(self.pool.map(lambda col: self.mosaic.read((row, col)), self.columns))

@@ -56,14 +56,14 @@ def write_page(
     sweep(path.parent)
     if order.product.format != "pdf":
         with replacing(path) as temporary:
-            _write_image(mosaic, page, order, temporary, report)
+            _write_image(mosaic, page, order, (temporary, path), report)
             if order.signer:
                 order.signer.sign(temporary, order.product.format, mosaic)
         return path
     with replacing(path) as temporary:
         picture = path.with_name(f".page-{path.name}.{os.getpid()}.tmp")
         try:
-            _write_image(mosaic, page, order, picture, report)
+            _write_image(mosaic, page, order, (picture, path), report)
             write_pdf(picture, [page], temporary, mosaic.xmp, title=mosaic.name)
         finally:
             remove(picture)
@@ -81,12 +81,16 @@ def _check_size(page: Page, product: ProductSettings) -> None:
         raise InputError("A PDF page ends at 5 m; take --format tiff or panels.")
 
 
-def _write_image(mosaic: Finished, page: Page, order: Order, path: Path, report: Report) -> None:
+def _write_image(
+    mosaic: Finished, page: Page, order: Order, paths: tuple[Path, Path], report: Report
+) -> None:
+    """Write a page's pixels; paths: the temporary file, and the one that messages name."""
+
     def write(image: Any) -> None:
         converted = in_profile(image, order.profile, order.product.intent)
-        SAVERS[order.product.format](tagged(converted, page.dpi, mosaic.xmp), path)
+        SAVERS[order.product.format](tagged(converted, page.dpi, mosaic.xmp), paths[0])
 
-    write_streamed(page.size, strips(mosaic, page, report), write, path)
+    write_streamed(page.size, strips(mosaic, page, report), write, paths[1])
 
 
 def tagged(image: Any, dpi: float, xmp: bytes) -> Any:

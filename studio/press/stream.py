@@ -42,7 +42,7 @@ def png_stream(size: tuple[int, int], strips: Iterator[np.ndarray]) -> Iterator[
 
 
 class Feed:
-    """Writes a picture into a pipe that libvips reads, and keeps the error that stopped it."""
+    """Writes a picture into a pipe from which libvips reads; keeps the error that stopped it."""
 
     def __init__(self, parts: Iterator[bytes]):
         self._parts = parts
@@ -77,9 +77,10 @@ def write_streamed(
     write: Callable[[Any], None],
     path: Path,
 ) -> None:
-    """Hand the picture of (width, height) that strips make to `write`, which writes `path`.
+    """Hand the picture of (width, height) that strips make to `write`.
 
-    Raises what the strips raise, KeyboardInterrupt, and SmaltiError when libvips cannot write.
+    path: what it becomes, for messages. Raises what the strips raise, KeyboardInterrupt, and
+    SmaltiError when libvips cannot write.
     """
     vips = require("pyvips", f"{path.name}")
     feed = Feed(png_stream(size, strips))

@@ -41,7 +41,7 @@ def write_view(
     sweep(folder.parent)
     with reporting(progress, "view") as report, replacing(folder) as temporary:
         temporary.mkdir()
-        _write_pyramid(mosaic, temporary / "mosaic", report)
+        _write_pyramid(mosaic, temporary / "mosaic", folder, report)
         _write_reference(mosaic, temporary / "reference.jpg")
         _write_page(mosaic, temporary)
     return folder / INDEX
@@ -54,8 +54,11 @@ def _refuse_strangers(folder: Path) -> None:
         raise InputError(f"{folder} holds other things; give --out the name of a new folder.")
 
 
-def _write_pyramid(mosaic: Finished, path: Path, report: Report) -> None:
-    """A deep zoom pyramid beside `path`, its pieces JPEGs in sRGB with XMP."""
+def _write_pyramid(mosaic: Finished, path: Path, folder: Path, report: Report) -> None:
+    """A deep zoom pyramid beside `path`, its pieces JPEGs in sRGB with XMP.
+
+    folder: what messages name.
+    """
     page = native_page(mosaic.grid)
 
     def write(image: Any) -> None:
@@ -63,7 +66,7 @@ def _write_pyramid(mosaic: Finished, path: Path, report: Report) -> None:
             str(path), suffix=f".jpg[Q={QUALITY}]", tile_size=PIECE, overlap=OVERLAP, keep="xmp"
         )
 
-    write_streamed(page.size, strips(mosaic, page, report), write, path)
+    write_streamed(page.size, strips(mosaic, page, report), write, folder)
     for extra in (path.with_suffix(".dzi"), Path(f"{path}_files/vips-properties.xml")):
         extra.unlink(missing_ok=True)  # what they say stands in data.js
 

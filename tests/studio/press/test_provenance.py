@@ -131,3 +131,24 @@ def test_files_that_say_nothing(tmp_path):
         verify(tmp_path / "nowhere.jpg")
     with refused(str(tmp_path)):
         verify(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "gif"])
+def test_films_can_be_signed(mosaic, tmp_path, signing, kind):
+    path = tmp_path / f"a.{kind}"
+    if kind == "gif":
+        Image.new("P", (8, 8)).save(path)
+        add_gif_xmp(path, mosaic.xmp)
+    else:
+        av = pytest.importorskip("av")
+        with av.open(str(path), "w") as film:
+            stream = film.add_stream("mpeg4", rate=5)
+            stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+            frame = av.VideoFrame.from_image(Image.new("RGB", (64, 64), "red"))
+            film.mux(stream.encode(frame.reformat(format="yuv420p")))
+            film.mux(stream.encode())
+        add_mp4_xmp(path, mosaic.xmp)
+    make_signer(*signing).sign(path, kind, mosaic)
+    facts, sound = verify(path)
+    assert sound and "Press" in facts["signed by"]
+    assert facts["digital source type"].endswith("/trainedAlgorithmicMedia")

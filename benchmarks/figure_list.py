@@ -20,13 +20,15 @@ class Size:
     """Mosaics that pages show."""
     grid: str = "6x6"
     """Mosaics of tables."""
+    pull_grids: str = "4x4,8x8"
+    """Of mosaics that measure their pull."""
     small: str = "4x4"
     """Mosaics whose every step goes back through the network."""
     tiles: str = "16"
     """As many tiles has the mosaic that every preset is timed with."""
     more_tiles: str = "4,16,64"
     """What the default preset is timed with."""
-    pairs: str = "cat,car,bird,hamburger,anime-girl,city"
+    pairs: str = "cat,car,hamburger,anime-girl"
     one_pair: str = "cat"
     seeds: str = "0,1,2"
     steps: str = "10"
@@ -39,7 +41,7 @@ class Size:
     """The same, where prompts are more alike."""
 
 
-REHEARSAL = Size("3x3", "2x2", "2x2", "1", "1", "cat", "cat", "0", "2", "0.28", "2", "2")
+REHEARSAL = Size("3x3", "2x2", "2x2", "2x2", "1", "1", "cat", "cat", "0", "2", "0.28", "2", "2")
 """Whether every command runs and every table can be made of what it leaves, in a few minutes."""
 
 
@@ -116,7 +118,7 @@ MEASUREMENTS = (
         alone=True,
     ),
     Measurement(
-        "comparison", 20,
+        "comparison", 13,
         (Command("mosaic eval --methods smalti,match-and-tone,color-adapter,adain,noise-blend,"
                  "img2img,factorized --pairs {pairs} --seeds 0 --grid {grid}", EVAL),),
     ),
@@ -152,6 +154,12 @@ MEASUREMENTS = (
         concepts=("pim", "bolt"),
     ),
     Measurement(
+        "pull", 14,
+        (Command("benchmarks/pull.py --grids {pull_grids}",
+                 "--out {out}/mosaics --json {out}/pull.json"),),
+        concepts=("pim", "bolt"),
+    ),
+    Measurement(
         "eyes", 2,
         (
             Command('benchmarks/guides.py --scene faces --rows "unguided;fast" --grid {grid}',
@@ -181,6 +189,7 @@ FIGURES = (
     Figure("guides-photo", "docs/guidance.md", "guides", tables.guides("photo"),
            (Picture("guidance.png", "docs/guidance.png"),)),
     Figure("guides-demo", "docs/guidance.md", "guides", tables.guides("demo")),
+    Figure("pull", "docs/guidance.md", "pull", tables.pull),
     Figure("eyes", "docs/guidance.md", "eyes", tables.eyes),
     Figure(
         "comparison", "docs/comparison.md", "comparison", tables.methods,

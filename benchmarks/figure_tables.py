@@ -86,6 +86,17 @@ def showcase(folder: Path) -> str:
     return table(("mosaic", "PSNR@64, dB", "SSIM@64", "tile score"), rows)
 
 
+def pull(folder: Path) -> str:
+    """What was asked for and what came out where the pull was measured, scene by scene."""
+    header = ("tiles", "scene", "seed", "asked", "in reach", "SSIM@64", "pull of each part")
+    rows = [
+        (row["grid"], row["scene"], str(row["seed"]), f"{row['asked']:g}", f"{row['aimed']:.2f}",
+         f"{row['ssim']:.3f}", " ".join(f"{strength:g}" for strength in row["strengths"]))
+        for row in read(folder / "pull.json")
+    ]  # fmt: skip
+    return table(header, rows)
+
+
 def presets(folder: Path) -> str:
     """Time, memory and fidelity of every preset, then of the default at more tiles."""
     header = ("preset", "tiles", "s", "times faster", "peak memory, GiB", "PSNR@64, dB", "SSIM@64")

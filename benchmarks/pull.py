@@ -9,7 +9,7 @@ change of code.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated
@@ -20,6 +20,7 @@ from scenes import Scene, draw_row, row_settings, scenes
 from smalti.cli.boundary import guarded
 from smalti.cli.console import console, print_table
 from smalti.cli.options import Base
+from smalti.configs.files import write_json
 from smalti.evaluate.selection import choose_names
 from smalti.generate.store import read_record
 
@@ -83,6 +84,7 @@ def main(
     target: Annotated[float, typer.Option(help="SSIM@64.")] = 0.7,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE")] = None,
     out: Annotated[Path, typer.Option(help="Where mosaics stay.")] = Path("runs/benchmarks/pull"),
+    json_file: Annotated[Path | None, typer.Option("--json", help="File for all numbers.")] = None,
 ) -> None:
     """Draw every scene on every grid; print what was asked for and what came out."""
     known, found = scenes(out), []
@@ -93,6 +95,8 @@ def main(
             for seed, folder in draw_scene(name, known[name], base, text, grid, out):
                 found.append(read(grid, name, seed, target, folder))
                 print(*found[-1].row(), sep="  ", flush=True)
+    if json_file:
+        write_json(json_file, [asdict(one) for one in found])
     print_table("Measured pulls", HEADER, [one.row() for one in found])
     console().print(summary(found))
 

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 PULL = "pull"  # what mosaic.json calls the measurement
 HANDFUL = (3, 12)  # fewest and most tiles of the first part
 SHARE = 3 / 64  # of all tiles, as far as that is a handful
-QUARTER, ENOUGH = 1 / 4, 64  # share of the tiles, and their number, that the last look sees
+QUARTER = 1 / 4  # of the tiles are what the last look sees,
+QUARTERS = (8, 64)  # but no fewer and no more than these
 NEAR = 0.03  # most that a look moves the strength while many tiles of another one stay
 NEAR_FEW = 0.05  # and while a handful does
 
@@ -76,11 +77,13 @@ def pulled(job: "Job", strength: float, tiles: Collection[Tile]) -> "Job":
 
 def waves(grid: Grid) -> list[frozenset[Tile]]:
     """The parts in which tiles are drawn: a handful, the rest of a quarter, all others."""
-    count, (least, most) = len(grid.tiles), HANDFUL
-    few = min(max(least, int(SHARE * count)), most)
-    order = scattered(grid, max(few, min(int(QUARTER * count), ENOUGH)))
-    first, quarter = frozenset(order[:few]), frozenset(order)
-    return [first, quarter - first, frozenset(grid.tiles) - quarter]
+    few, quarter = (
+        min(max(least, int(share * len(grid.tiles))), most)
+        for share, (least, most) in ((SHARE, HANDFUL), (QUARTER, QUARTERS))
+    )
+    order = scattered(grid, quarter)
+    found = order[:few], order[few:], set(grid.tiles).difference(order)
+    return [frozenset(part) for part in found if part]
 
 
 class Measuring:
@@ -101,14 +104,13 @@ class Measuring:
         """Choose the first part's strength, it being drawn at START; what must be drawn again."""
         view, seen = self._view(), self._seen([START])
         outlook = Outlook(view, seen)
-        target = round(outlook.within_reach(self.job.mosaic.guide.target_ssim), 3)
-        strength = outlook.weakest(target)
+        strength, target = self._weakest(outlook)
         if abs(strength - START) <= NEAR:
-            self._add(START, target_ssim=target)
+            self._add(START, target)
             return []
         first = {"strength": START, "error_variance": round(error_variance(view, seen), 7)}
         self.store.discard(self.waves[0])  # before the record says that they are of its strength
-        self._add(strength, target_ssim=target, first=first)
+        self._add(strength, target, first=first)
         return sorted(self.waves[0])
 
     def strength_of(self, number: int) -> float:
@@ -116,11 +118,16 @@ class Measuring:
         if number == len(self.strengths):
             view, seen, latest = self._view(), self._seen(self.strengths), self.strengths[-1]
             pulls = self._pulls(view)
-            wanted = Outlook(view, seen, pulls).weakest(self.record["target_ssim"])
+            wanted, target = self._weakest(Outlook(view, seen, pulls))
             near = NEAR_FEW if number == 1 else NEAR
             strength = min(max(wanted, latest - near), latest + near)
-            self._add(round(strength, 3), pulls=pulls)
+            self._add(round(strength, 3), target, pulls=pulls)
         return self.strengths[number]
+
+    def _weakest(self, outlook: Outlook) -> tuple[float, float]:
+        """The strength to take, and the SSIM@64 that it aims at."""
+        target = round(outlook.within_reach(self.job.mosaic.guide.target_ssim), 3)
+        return outlook.weakest(target), target
 
     def _pulls(self, view: View) -> float:
         """p, from the first part's two strengths; without a second, that which is assumed."""
@@ -137,6 +144,7 @@ class Measuring:
         drawn = zip(self.waves, strengths, strict=False)
         return {t: Seen(s, self.store.image(t)) for wave, s in drawn for t in sorted(wave)}
 
-    def _add(self, strength: float, **facts: Any) -> None:
-        self.record = {**self.record, **facts, "strengths": [*self.strengths, strength]}
+    def _add(self, strength: float, target: float, **facts: Any) -> None:
+        strengths = [*self.strengths, strength]
+        self.record = {**self.record, "strengths": strengths, "target_ssim": target, **facts}
         self.store.update(guidance_strength=strength, **{PULL: self.record})

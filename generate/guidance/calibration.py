@@ -37,7 +37,7 @@ PULLS = 4.6  # p until it was measured: the starter's, at the presets' settings
 FEWEST, MOST = 1.0, 10.0  # p; no guide that takes a share of an error is outside
 WEAKEST = 0.05
 LEAST_OWN = 0.1  # of a tile's colours in the band are always its own: below, subjects drown
-MARGIN = 0.05  # of SSIM: the last that a band can give costs more of a tile than all before
+MARGIN = 0.03  # of SSIM: the last that a band can give costs more of a tile than all before
 STEP = 0.005  # finer than an eye can tell, coarser than what machines of one precision differ by
 RADIUS, SIGMA = 5, 1.5  # of SSIM's windows, px
 OVERSAMPLING = 8  # pixels per tile and axis, of each that shows at 64 px
@@ -103,15 +103,18 @@ class Outlook:
         given = donors(view.grid, len(seen))
         answer = kept_out(errors, low[places])
         moving = errors[given] + answer * (low[places][given] - low)
-        still = (images - view.low(images))[given] - (view.blocks - low)
-        for number, place in enumerate(places):  # these stay as they are
-            moving[place] = 0
-            still[place] = images[number] - view.blocks[place]
-        self.still, self.moving = view.reference + view.afar(still), view.afar(moving)
+        given[places], moving[places] = torch.arange(len(seen)), 0  # these stay as they are
+        ideal = low + (images - view.low(images))[given]  # what full strength would leave
+        staying = torch.zeros_like(moving)
+        staying[places] = view.low(images - view.blocks[places])
+        self.best, self.still = view.afar(ideal), view.afar(ideal + staying)
+        self.moving = view.afar(moving)
 
     def ssim(self, strength: float) -> float:
         """SSIM@64 to expect when the other tiles are pulled by `strength`."""
-        shown = self.still + (1 - strength) ** self.pulls * self.moving
+        return self._ssim(self.still + (1 - strength) ** self.pulls * self.moving)
+
+    def _ssim(self, shown: Tensor) -> float:
         return ssim(shown[0].clamp(0, 1), self.view.reference[0])
 
     def within_reach(self, target: float) -> float:
@@ -119,7 +122,7 @@ class Outlook:
 
         What shows above the band, as half of a tile does in a grid of 4 x 4, no pull can reach.
         """
-        return min(target, self.ssim(1.0) - MARGIN)
+        return min(target, self._ssim(self.best) - MARGIN)
 
     def weakest(self, target: float) -> float:
         """The weakest pull that promises an SSIM@64, in steps of STEP between the bounds."""
@@ -159,13 +162,13 @@ def local_variance(images: Tensor) -> Tensor:
     return (square - mean.square()).clamp(min=0)
 
 
-def donors(grid: Grid, count: int) -> list[int]:
+def donors(grid: Grid, count: int) -> Tensor:
     """Which of `count` tiles stands in each place, row by row: in turn, and never beside itself.
 
     With four or more none touches itself at a corner either, so that windows of SSIM see tiles that
     know nothing of each other, as they will in the mosaic.
     """
-    return [(2 * row + col) % count for row, col in grid.tiles]
+    return torch.tensor([(2 * row + col) % count for row, col in grid.tiles])
 
 
 def scattered(grid: Grid, count: int) -> list[Tile]:

@@ -82,7 +82,7 @@ class World:
 def test_a_mosaic_that_is_all_there_is_what_it_is(grid):
     world = World(GRIDS[grid])
     outlook = world.outlook(world.seen(0.2, len(world.grid.tiles)))
-    assert outlook.ssim(0.5) == outlook.ssim(0.1) == pytest.approx(world.ssim(0.2), abs=0.02)
+    assert outlook.ssim(0.5) == outlook.ssim(0.1) == pytest.approx(world.ssim(0.2), abs=0.002)
 
 
 @pytest.mark.parametrize("answer", [0.3, 1.0])
@@ -116,7 +116,7 @@ def test_what_lies_above_the_band_is_out_of_reach():
     world = World(GRIDS["4x4"])
     outlook = world.outlook(world.seen(0.25, 4))
     best = world.ssim(1.0)
-    assert best < 0.9
+    assert best < 0.95
     assert outlook.within_reach(0.99) == pytest.approx(best - MARGIN, abs=0.05)
     assert outlook.within_reach(0.3) == 0.3
 
@@ -167,7 +167,7 @@ def test_resizing_keeps_area_means(side):
 @pytest.mark.parametrize("count", [3, 4, 5, 16])
 def test_no_tile_stands_beside_itself(count):
     grid = Grid(6, 7, 64, 16)
-    placed = dict(zip(grid.tiles, donors(grid, count), strict=True))
+    placed = dict(zip(grid.tiles, donors(grid, count).tolist(), strict=True))
     near = [(0, 1), (1, 0)] if count < 4 else [(0, 1), (1, 0), (1, 1), (1, -1)]
     for (row, col), donor in placed.items():
         assert all(placed.get((row + down, col + across)) != donor for down, across in near)
@@ -184,4 +184,4 @@ def test_scattered_tiles_cover_the_grid_however_few(size):
     few = found[: math.ceil(len(found) / 4)]
     for axis in (0, 1):
         below = sum(tile[axis] < size[axis] / 2 for tile in few) / len(few)
-        assert size[axis] < 3 or 0.3 <= below <= 0.7
+        assert size[axis] < 4 or 0.3 <= below <= 0.7

@@ -61,7 +61,7 @@ def parameters_text(settings: Settings, prompt: str, seed: int, size: tuple[int,
     drawn = {
         "Steps": mosaic.sampler.steps,
         "Sampler": SAMPLERS[mosaic.sampler.scheduler],
-        "CFG scale": mosaic.sampler.cfg_scale,
+        "CFG scale": mosaic.sampler.scale_of(concept=bool(mosaic.picture.tile_lora)),
         "Seed": seed,
     }
     facts = {

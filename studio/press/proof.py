@@ -153,10 +153,11 @@ def facts(mosaic: Finished, layout: Layout, tile: Tile) -> list[str]:
 
 def _settings_lines(settings: Settings) -> list[str]:
     picture, sampler = settings.mosaic.picture, settings.mosaic.sampler
+    scale = sampler.scale_of(concept=bool(picture.tile_lora))
     shows = ", ".join(Path(name).name for name in picture.tile_lora) or "no concept"
     return [
         f"Tiles: {shows}; {'; '.join(picture.tile_prompt)}.",
         f"Made with: method {settings.mosaic.method.name}, base {settings.base.name}, "
-        f"{sampler.steps} steps of {sampler.scheduler}, guidance scale {sampler.cfg_scale:g}, seed "
+        f"{sampler.steps} steps of {sampler.scheduler}, guidance scale {scale:g}, seed "
         f"{picture.seed}.",
     ]

@@ -127,7 +127,7 @@ def prepare_job(engine: Engine, plan: MosaicPlan, store: Store, report: Report) 
     job = make_job(engine, plan, reference, noise=noise, batch=store.recorded("batch"))
     store.update(**_record(engine, job))
     if warning := poor_fit(job.mosaic, base):
-        say(f"Note: {warning}")
+        say(f"mosaic: {warning}")
     return job
 
 

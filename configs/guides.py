@@ -16,6 +16,7 @@ class GuideSettings(Group):
     name: ClassVar[str]
     through_unet: ClassVar[bool] = False
     """Whether it differentiates through the UNet."""
+
     @property
     def reads_linear_map(self) -> bool:
         """Whether it rests on the linear map from latents to colours."""
@@ -50,6 +51,7 @@ class ProjectionSettings(PullSettings):
     """The reference's low band put into the prediction in closed form."""
 
     name: ClassVar[str] = "projection"
+
     @property
     def reads_linear_map(self) -> bool:
         """Its way from colours to latents is the map's."""

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image
 
 from ..configs.files import replacing
+from ..models.pixels import PRINT_DPI, srgb_profile
 from .grid import LARGEST, Grid
 from .store import Store
 
 MOSAIC_TIFF = "mosaic.tif"
 SMALL_SIDE = 4096  # px, the longer one of the picture to look at
 TIFF_UNIT = 16  # px; sides of a TIFF's tiles are multiples
-DPI = 300
 
 
 def is_large(grid: Grid) -> bool:
@@ -43,7 +43,6 @@ def write_tiff(store: Store, path: Path, parameters: str, xmp: str) -> None:
 
     height, width = store.grid.canvas_size
     side = _tiff_side(store.grid.tile)
-    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     packet = xmp.encode()
     with replacing(path) as temporary:
         tifffile.imwrite(
@@ -56,8 +55,8 @@ def write_tiff(store: Store, path: Path, parameters: str, xmp: str) -> None:
             photometric="rgb",
             compression="zlib",
             predictor=True,
-            iccprofile=srgb,
-            resolution=(DPI, DPI),
+            iccprofile=srgb_profile(),
+            resolution=(PRINT_DPI, PRINT_DPI),
             resolutionunit="INCH",
             description=parameters.encode(),
             metadata=None,

@@ -27,7 +27,7 @@ def merged(base: "BaseModel") -> Iterator[None]:
     are put aside and come back untouched; subtracting would leave rounding errors. So they do also
     when memory runs out before all layers are merged.
     """
-    layers = [layer for layer in base.lora_parts()[0].module.modules() if _is_active(layer)]
+    layers = _active_layers(base)
     own = [layer.get_base_layer().weight for layer in layers]
     try:
         for layer, weight in zip(layers, own, strict=True):
@@ -46,18 +46,21 @@ def without_adapters(base: "BaseModel") -> Iterator[None]:
 
     Weights are exchanged, not changed: gradients of what was computed before stay right.
     """
-    layers = [layer for layer in base.lora_parts()[0].module.modules() if _is_active(layer)]
+    # At every step of every batch: all modules are looked through only where nothing is merged, and
+    # parameters change places without what torch's own assignment checks.
+    layers = list(base.own_weights) or _active_layers(base)
     beside = [layer for layer in layers if not layer.merged]
-    exchanged = {layer: layer.get_base_layer().weight for layer in layers if layer.merged}
+    places = {layer: layer.get_base_layer()._parameters for layer in layers if layer.merged}
+    exchanged = [(place, place["weight"]) for place in places.values()]
     try:
-        for layer in exchanged:
-            layer.get_base_layer().weight = base.own_weights[layer]
+        for layer, place in places.items():
+            place["weight"] = base.own_weights[layer]
         for layer in beside:
             layer._disable_adapters = True  # peft's own switch also sets what has gradients
         yield
     finally:
-        for layer, weight in exchanged.items():
-            layer.get_base_layer().weight = weight
+        for place, weight in exchanged:
+            place["weight"] = weight
         for layer in beside:
             layer._disable_adapters = False
 
@@ -87,6 +90,11 @@ def _restore(layer: Any, own: nn.Parameter) -> None:
         if layer.merged:
             layer.unmerge()
     layer.get_base_layer().weight = own
+
+
+def _active_layers(base: "BaseModel") -> list[Any]:
+    """The layers of the denoising network whose LoRA acts."""
+    return [layer for layer in base.lora_parts()[0].module.modules() if _is_active(layer)]
 
 
 def _is_active(layer: nn.Module) -> bool:

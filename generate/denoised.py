@@ -7,7 +7,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from ..models.denoiser import Conditioning, Denoises, stacked, with_cfg
+from ..models.denoiser import Conditioning, Denoises, stacked
 from ..models.denoising import OnStep, denoise, make_scheduler, noised_at
 from ..models.randomness import keyed_generator
 from ..models.words import CONCEPT
@@ -16,8 +16,6 @@ from .grid import Tile
 from .job import Job
 from .methods.base import Made, Recipe
 from .noise import tile_noise
-
-NEGATIVE = ""  # key of the negative prompt among a concept's texts; no tile's prompt is empty
 
 
 class DenoisedTiles:
@@ -31,34 +29,22 @@ class DenoisedTiles:
     ):
         """Make tiles of `job` on `engine`; recipe: of tiles and their blocks [K, 3, b, b]."""
         self.engine, self.job, self.recipe = engine, job, recipe
-        self.texts = cache(self._texts)
+        self.texts, self.denoiser = cache(self._texts), cache(self._denoiser)
 
     def _texts(self, concept: str) -> dict[str, Conditioning]:
-        """What the prompts of a concept's tiles, and the negative prompt, condition with."""
-        picture, path = self.job.mosaic.picture, self.job.adapters.get(concept)
+        """What the prompts of a concept's tiles condition with."""
+        path = self.job.adapters.get(concept)
         words = self.engine.adapter(path).trigger if path else ""
         own = [s.prompt for s in self.job.subjects.values() if s.concept == concept]
         spoken = {prompt: prompt.replace(CONCEPT, words) for prompt in own}
-        texts = self.engine.encode(spoken.values(), path, picture.lora_scale)
-        negative = picture.negative_prompt
-        own = None if self._leaves_base(concept) else path
-        opposite = self.engine.encode([negative], own, picture.lora_scale)[negative]
-        return {prompt: texts[said] for prompt, said in spoken.items()} | {NEGATIVE: opposite}
-
-    def _leaves_base(self, concept: str) -> bool:
-        sampler = self.job.mosaic.sampler
-        return sampler.leaves_base(concept=concept in self.job.adapters)
+        texts = self.engine.encode(spoken.values(), path, self.job.mosaic.picture.lora_scale)
+        return {prompt: texts[said] for prompt, said in spoken.items()}
 
     def _denoiser(self, concept: str) -> Denoises:
         """The base's denoiser under the guidance that a concept's tiles take."""
-        base, sampler = self.engine.base, self.job.mosaic.sampler
-        return with_cfg(
-            base.denoiser,
-            self.texts(concept)[NEGATIVE],
-            sampler.scale_of(concept=concept in self.job.adapters),
-            (sampler.cfg_start, sampler.cfg_end),
-            base.bare_denoiser if self._leaves_base(concept) else None,
-        )
+        sampler = self.job.mosaic.sampler
+        window = (sampler.cfg_start, sampler.cfg_end)
+        return self.engine.guided(self.job.mosaic, self.job.adapters.get(concept), window=window)
 
     def __call__(
         self, tiles: Sequence[Tile], blocks: Tensor, on_step: OnStep | None
@@ -81,13 +67,14 @@ class DenoisedTiles:
     ) -> Tensor:
         """Clean latents [K, C, h, w]."""
         engine, job, texts = self.engine, self.job, self.texts(concept)
+        denoiser = self.denoiser(concept)
         base, sampler, guide = engine.base, job.mosaic.sampler, job.mosaic.guide
         engine.merge(job.adapters.get(concept), job.mosaic.picture.lora_scale)
         recipe = self.recipe(tiles, blocks)
         scheduler = make_scheduler(base, sampler.scheduler, sampler.steps)
         shown = stacked([texts[job.subjects[tile].prompt] for tile in tiles])
         return denoise(
-            self._denoiser(concept),
+            denoiser,
             scheduler,
             self._start(tiles, recipe, scheduler),
             replace(shown, residuals=recipe.residuals),

@@ -17,7 +17,7 @@ from ..configs.machine import MachineSettings
 from ..configs.mosaic import MosaicSettings
 from ..models.base import BaseModel
 from ..models.bases import load_base
-from ..models.denoiser import Conditioning
+from ..models.denoiser import Conditioning, Denoises, with_cfg
 from ..models.device import DTYPES, pick_device, resolve_precision
 from ..models.edlora import Adapter, detach, load_adapter, read_metadata, set_active
 from ..models.lpips import Lpips
@@ -135,6 +135,26 @@ class Engine:
             if len(self._texts) > MAX_TEXTS:
                 self._texts.popitem(last=False)
         return found
+
+    def guided(
+        self,
+        mosaic: MosaicSettings,
+        path: Path | None,
+        *,
+        scale: float | None = None,
+        window: tuple[float, float] = (0.0, 1.0),
+    ) -> Denoises:
+        """The base's denoiser under the guidance of what shows an adapter's concept, or none.
+
+        scale: in place of the sampler's own. To be asked for before the adapter is activated or
+        merged, as the negative prompt may have to be encoded.
+        """
+        picture, sampler, concept = mosaic.picture, mosaic.sampler, path is not None
+        weaker = self.base.bare_denoiser if sampler.leaves_base(concept=concept) else None
+        negative = picture.negative_prompt
+        texts = self.encode([negative], None if weaker else path, picture.lora_scale)
+        scale = scale or sampler.scale_of(concept=concept)
+        return with_cfg(self.base.denoiser, texts[negative], scale, window, weaker)
 
     def lpips(self, path: Path) -> Lpips:
         """LPIPS with the weights of a file, read once."""

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from ..models.base import BaseModel
-from ..models.denoiser import with_cfg
 from ..models.denoising import denoise, make_scheduler
 from ..models.photos import load_photo, photo_path
 from ..models.randomness import keyed_generator, normal
@@ -32,17 +31,14 @@ def draw_reference(engine: Engine, plan: MosaicPlan, noise: Tensor) -> Tensor:
     mosaic, base = plan.settings.mosaic, engine.base
     picture, sampler = mosaic.picture, mosaic.sampler
     engine.choose_attention(mosaic)
-    path, negative = plan.adapters.get(picture.ref_lora), picture.negative_prompt
+    path = plan.adapters.get(picture.ref_lora)
     words = engine.adapter(path).trigger if path else ""
     prompt = picture.ref_prompt.replace(CONCEPT, words)
-    concept = path is not None
-    weaker = base.bare_denoiser if sampler.leaves_base(concept=concept) else None
-    opposite = engine.encode([negative], None if weaker else path, picture.lora_scale)[negative]
+    guided = engine.guided(mosaic, path, scale=picture.reference_cfg_scale)
     shown = engine.encode([prompt], path, picture.lora_scale)[prompt]
     engine.activate(path, picture.lora_scale)
-    scale = picture.reference_cfg_scale or sampler.scale_of(concept=concept)
     clean = denoise(
-        with_cfg(base.denoiser, opposite, scale, weaker=weaker),
+        guided,
         make_scheduler(base, sampler.scheduler, max(sampler.steps, picture.reference_steps)),
         noise[None],
         shown,

@@ -7,6 +7,7 @@ import typer
 from ..configs.base import BaseSettings
 from ..configs.presets import load_base_preset, preset_names
 from ..models.concepts import concept_folders
+from . import compare as comparison
 from . import eval as evaluation
 from . import gen, press, screen, train
 from .boundary import guarded
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.command("train", epilog=train.EPILOG)(train.train)
 app.command("gen", epilog=gen.EPILOG)(gen.gen)
+app.command("compare", epilog=comparison.EPILOG)(comparison.compare)
 app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluation)
 app.command("print", epilog=press.EPILOG)(press.print_)
 app.command()(press.products)

@@ -44,7 +44,7 @@ app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_c
 @app.command(epilog=EPILOG)
 @guarded(LESS_MEMORY)
 @with_settings(
-    "train", "class_word", "steps", "rank", "batch_size", "mixed_precision", "optimizer",
+    "train", "method", "class_word", "steps", "rank", "batch_size", "mixed_precision", "optimizer",
     "gradient_checkpointing", "flip", "seed",
 )  # fmt: skip
 def train(

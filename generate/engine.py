@@ -22,7 +22,7 @@ from ..models.device import DTYPES, pick_device, resolve_precision
 from ..models.edlora import Adapter, detach, load_adapter, read_metadata, set_active
 from ..models.lpips import Lpips
 from ..models.merging import merged
-from ..models.words import concept_key, concept_token_names
+from ..models.words import concept_key
 from .guidance.cost import needs_gradients
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ class Engine:
             detach(self.base, self._attached.popitem(last=False)[1])
         adapter = load_adapter(self.base, path, self._free_name(path))
         # Whatever it is called here, prompts say its own words: they are encoded with it alone.
-        own = adapter.metadata["name"]
-        adapter.trigger = " ".join(concept_token_names(own, len(adapter.words)))
+        adapter.trigger = adapter.metadata["trigger"]
         self.base.freeze()
         return adapter
 

@@ -26,19 +26,27 @@ def initial_words(
     norm = NORM_SHARE * base.concepts.weight.float().norm(dim=1).median().item()
     noise = torch.randn(base.concepts.embedding_dim, generator=generator)
     first = noise * norm / math.sqrt(base.concepts.embedding_dim)
-    second = _class_embedding(base, class_word)
+    second = class_embedding(base, class_word)
     return torch.stack([first, second])[:, None].repeat(1, layers, 1)
 
 
-def _class_embedding(base: "BaseModel", class_word: str) -> Tensor:
-    """Embedding [D] of a class word, the mean of its tokens when it has several."""
+def class_embedding(base: "BaseModel", class_word: str) -> Tensor:
+    """Embedding [D] of a class word, the mean of its tokens when it has several.
+
+    Raises InputError when the base does not know it.
+    """
+    check_class_word(base, class_word)
+    ids = base.tokenizer(class_word, add_special_tokens=False).input_ids
+    return base.concepts.weight[ids].detach().float().mean(dim=0).cpu()
+
+
+def check_class_word(base: "BaseModel", class_word: str) -> None:
+    """Raise InputError when the base does not know a class word."""
     for word in class_word.split() or [""]:
         pieces = base.tokenizer.tokenize(word)
         # A word that falls into single letters was not in the tokenizer's training text.
         if not pieces or (len(pieces) > 1 and 2 * len(pieces) > len(word)):
             raise InputError(_unknown_word(base, class_word, word))
-    ids = base.tokenizer(class_word, add_special_tokens=False).input_ids
-    return base.concepts.weight[ids].detach().float().mean(dim=0).cpu()
 
 
 def _unknown_word(base: "BaseModel", class_word: str, word: str) -> str:

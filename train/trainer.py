@@ -1,7 +1,6 @@
 """Stage one: a concept folder becomes an adapter. The same call resumes an unfinished run."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,15 @@ def train_concept(
     folder: Path,
     settings: Settings,
     *,
+    into: Path | None = None,
     progress: Report | None = None,
     restart: bool = False,
     restarted: Callable[[], None] = lambda: None,
 ) -> Path:
     """Train the concept in `folder` and return the path of its `edlora.safetensors`.
 
-    Work files (checkpoints, logs, validation grids, cached latents) lie in `folder/.training`. A
+    Work files (checkpoints, logs, validation grids, cached latents) lie in `folder/.training`; all
+    that is written goes to another folder, `into`, where that is given. A
     run that was cut off goes on from its last checkpoint; a finished one returns at once, or goes
     on when `train.steps` has grown. An empty class word comes from concept.toml, "auto" precision
     from the run that goes on. `progress` (images or steps done, in all, what is being done) shows
@@ -43,9 +44,10 @@ def train_concept(
     done is saved.
     """
     concept = load_concept(folder, settings.train.class_word)
-    work, out = concept.folder / WORK_FOLDER, concept.folder / ADAPTER_FILE
+    target = into or concept.folder
+    work, out = target / WORK_FOLDER, target / ADAPTER_FILE
     ensure_writable(work)
-    sweep(concept.folder, work, *work.glob("*/"))
+    sweep(target, work, *work.glob("*/"))
     earlier = None if restart else earlier_work(work)
     settings = with_resolved_precision(with_class_word(settings, concept), earlier)
     accelerator = make_accelerator(settings.train)
@@ -53,7 +55,7 @@ def train_concept(
     tell = say if main and progress is None else _tell_nobody
     for warning in concept.warnings:
         tell(f"Note: {warning}")
-    if earlier and is_finished(earlier, concept, settings, accelerator.num_processes):
+    if earlier and is_finished(earlier, concept, settings, accelerator.num_processes, target):
         tell(_finished_message(concept.name, earlier.steps))
         return out
     with reporting(progress if main else silent, concept.name, "it") as report:
@@ -78,9 +80,9 @@ def take_up(
 
 
 def is_finished(
-    earlier: EarlierWork, concept: Concept, settings: Settings, processes: int
+    earlier: EarlierWork, concept: Concept, settings: Settings, processes: int, target: Path
 ) -> bool:
-    """Say whether the run that lies there is whole, its adapter included.
+    """Say whether the run that lies in `target` is whole, its adapter included.
 
     Raises InputError when it was begun with other settings, images or weights.
     """
@@ -88,8 +90,8 @@ def is_finished(
     # Going on loads the base, and compares it then.
     fingerprint = present_fingerprint(settings.base) if done else None
     now = identity_of(concept, settings, fingerprint or earlier.identity["base"], processes)
-    check_goes_on(concept.folder / WORK_FOLDER, earlier.identity, now)
-    return done and holds_steps(concept.folder / ADAPTER_FILE, earlier.steps)
+    check_goes_on(target / WORK_FOLDER, earlier.identity, now)
+    return done and holds_steps(target / ADAPTER_FILE, earlier.steps)
 
 
 def holds_steps(path: Path, steps: int) -> bool:
@@ -103,8 +105,8 @@ def holds_steps(path: Path, steps: int) -> bool:
 def finish(run: Run, concept: Concept, settings: Settings, out: Path) -> None:
     """Write the adapter and the last validation grid, on the main process."""
     if run.is_main:
-        work = concept.folder / WORK_FOLDER
-        validate(run, validation_path(work, run.step), concept.folder / "validation.png")
+        work = out.parent / WORK_FOLDER
+        validate(run, validation_path(work, run.step), out.parent / "validation.png")
         save_adapter(run.base, run.adapter, out, adapter_metadata(run, concept, settings))
     run.accelerator.wait_for_everyone()
 
@@ -114,7 +116,7 @@ def adapter_metadata(run: Run, concept: Concept, settings: Settings) -> dict[str
     return {
         "steps": run.step,
         "images": len(concept.images),
-        "training": asdict(settings.train),
+        "training": settings.train.record(),
         "data": run.data.digest,
     }
 

@@ -2,20 +2,26 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..configs.base import BaseSettings
 from ..configs.files import user_path
 from ..configs.loading import resolve
+from ..configs.machine import MachineSettings
 from ..configs.settings import Settings
+from ..configs.tables import known_facts
 from ..configs.train import TRAIN_METHODS
 from ..models.concepts import WORK_FOLDER, find_concept
 from .boundary import forget_option, guarded
 from .console import console
 from .options import Base, ConceptsDir, Overrides, examples
+from .train import checkpoint_judge
 
 if TYPE_CHECKING:
     from ..evaluate.trained import Trained
@@ -81,7 +87,7 @@ def compare(
             base=base,
             concept_toml=concept.folder / "concept.toml",
             options={"train.method": method, "train.seed": seed, **wanted},
-            overrides=overrides or (),
+            overrides=read_by(method, chosen, overrides or ()),
         )
         one = trained(concept, settings, target, restart=restart)
         judge_all(concept, settings, target, one)
@@ -89,6 +95,18 @@ def compare(
     table, sheet = write_comparison(target, f"Training methods: {concept.name}")
     console().print(table.read_text(encoding="utf-8"), soft_wrap=True, markup=False)
     console().print(f"The table: {table}\nThe sheet: {sheet}", soft_wrap=True, markup=False)
+
+
+def read_by(method: str, chosen: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """The overrides that a method reads; what none of the chosen ones does is left to be refused."""
+    facts = known_facts("train")
+
+    def is_anothers(override: str) -> bool:
+        section, _, name = override.partition("=")[0].partition(".")
+        readers = facts[name].methods if section == "train" and name in facts else ()
+        return method not in readers and any(other in readers for other in chosen)
+
+    return [override for override in overrides if not is_anothers(override)]
 
 
 def trained(concept: "Concept", settings: Settings, target: Path, *, restart: bool) -> "Trained":
@@ -100,7 +118,8 @@ def trained(concept: "Concept", settings: Settings, target: Path, *, restart: bo
     train = settings.train
     folder = target / f"{train.method}-seed{train.seed}"
     share_class_pictures(target, folder)
-    adapter = train_concept(concept.folder, settings, into=folder, restart=restart)
+    judge = checkpoint_judge(concept.folder, settings)
+    adapter = train_concept(concept.folder, settings, into=folder, judge=judge, restart=restart)
     lines = log_path(folder / WORK_FOLDER).read_text(encoding="utf-8").splitlines()
     seconds = sum(json.loads(line)["seconds"] for line in lines)
     return Trained(train.method, train.seed, adapter, concept.class_word, seconds)
@@ -121,7 +140,7 @@ def judge_all(concept: "Concept", settings: Settings, target: Path, one: "Traine
     from ..evaluate.method_table import BARE
     from ..evaluate.trained import scored
 
-    judge, engine = Judge(), engine_for(settings)
+    judge, engine = Judge(), engine_for(settings.base, settings.mosaic.machine)
     photos = photo_features(judge, [item.path for item in concept.images])
     bare = replace(one, method=BARE, seed=0, adapter=None, seconds=0.0)
     for thing in (bare, one):
@@ -129,8 +148,9 @@ def judge_all(concept: "Concept", settings: Settings, target: Path, one: "Traine
         scored(engine, settings, thing, target / name, judge, photos)
 
 
-def engine_for(settings: Settings) -> "Engine":
-    """An engine for the settings' base."""
+@cache
+def engine_for(base: BaseSettings, machine: MachineSettings) -> "Engine":
+    """An engine for a base, opened once."""
     from ..generate.engine import open_engine
 
-    return open_engine(settings.base, settings.mosaic.machine)
+    return open_engine(base, machine)

@@ -49,8 +49,9 @@ def resolve(
     (`presets/train/starter/edlora-fast.toml`), those presets that stand on every base; or in place
     of all these the complete settings of an earlier run (`recorded`), with what is named anew over
     them. A training method that is named without a preset brings its own. Then `concept_toml`, a
-    concept's own file, which may give training settings without the [train] line; `config`, a TOML file or a mosaic.json; `options` (dotted name to value; None is
-    skipped); `overrides` ("train.rank=8").
+    concept's own file, which may give training settings without the [train] line; `config`, a TOML
+    file or a mosaic.json; `options` (dotted name to value; None is skipped); `overrides`
+    ("train.rank=8").
 
     Raises InputError for an unknown preset, file or key, or a value that does not fit.
     """

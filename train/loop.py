@@ -7,6 +7,7 @@ from pathlib import Path
 from ..configs.progress import Report
 from ..models.edlora import adapter_state
 from .checkpoint import Checkpoint, save_checkpoint
+from .judging import Judging, over
 from .run import Run
 from .run_log import RunLog
 from .step import train_step
@@ -30,11 +31,18 @@ class RunningLoss:
         return self.value
 
 
-def fit(run: Run, work: Path, report: Report, tell: Callable[[str], None]) -> None:
+def fit(
+    run: Run,
+    work: Path,
+    report: Report,
+    tell: Callable[[str], None],
+    judging: Judging | None = None,
+) -> None:
     """Do the remaining steps, with validation, checkpoints and logs on the main process.
 
-    `report` is told of every step, `tell` says a line to the user. Raises KeyboardInterrupt when
-    the run was asked to stop, after its state was saved.
+    `report` is told of every step, `tell` says a line to the user. With `judging`, checkpoints are
+    judged, and the run ends when it has long been over. Raises KeyboardInterrupt when the run was
+    asked to stop, after its state was saved.
     """
     total, loss = run.settings.steps, RunningLoss()
     if run.step:
@@ -42,13 +50,20 @@ def fit(run: Run, work: Path, report: Report, tell: Callable[[str], None]) -> No
     report(run.step, total, "")
     log_of_run = RunLog(work, run.step) if run.is_main else nullcontext()
     with run.base.casts_left_to_autocast(), stop_requests() as stop, log_of_run as log:
-        while run.step < total:
+        ended = agreed(run, over(run, work))
+        while run.step < total and not ended:
             values = train_step(run)
-            stopping = agreed(run, stop)
+            stopping = agreed(run, stop.is_set())
             report(run.step, total, f"loss {loss.add(values['loss']):.4f}")
             if log:
-                log.write(run.step, values)
-                keep_state(run, work, log, stopping=stopping)
+                judge = judging if judging and judging.is_due(run) else None
+                log.write(run.step, values | (judge.values(run) if judge else {}))
+                if judge:
+                    log.flush()
+                    judge.keep(run, work)
+            ended = agreed(run, over(run, work))
+            if log:
+                keep_state(run, work, log, stopping=stopping or ended)
             if stopping:
                 tell(
                     f"Stopped after step {run.step}; the state is saved in {work}. "

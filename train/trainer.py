@@ -16,6 +16,8 @@ from .checkpoint import load_latest
 from .concept import Concept, load_concept
 from .earlier import EarlierWork, checkpoint_folder, earlier_work
 from .identity import check_goes_on, identity_of, present_fingerprint, with_class_word
+from .judged import choose, chosen_step, is_over, ranked, read_judged
+from .judging import CheckpointJudge, Judging
 from .loop import fit, validate, validation_path
 from .prepare import make_accelerator, prepare, resume, with_resolved_precision
 from .run import Run
@@ -26,6 +28,7 @@ def train_concept(
     settings: Settings,
     *,
     into: Path | None = None,
+    judge: CheckpointJudge | None = None,
     progress: Report | None = None,
     restart: bool = False,
     restarted: Callable[[], None] = lambda: None,
@@ -33,11 +36,12 @@ def train_concept(
     """Train the concept in `folder` and return the path of its `edlora.safetensors`.
 
     Work files (checkpoints, logs, validation grids, cached latents) lie in `folder/.training`; all
-    that is written goes to another folder, `into`, where that is given. A
-    run that was cut off goes on from its last checkpoint; a finished one returns at once, or goes
-    on when `train.steps` has grown. An empty class word comes from concept.toml, "auto" precision
-    from the run that goes on. `progress` (images or steps done, in all, what is being done) shows
-    it in place of the bar. `restart` forgets earlier work; `restarted` is called once it is gone.
+    that is written goes to another folder, `into`, where that is given. A run that was cut off goes
+    on from its last checkpoint; a finished one returns at once, or goes on when `train.steps` has
+    grown. An empty class word comes from concept.toml, "auto" precision from the run that goes on.
+    `judge` judges checkpoints where settings want it. `progress` (images or steps done, in all,
+    what is being done) shows it in place of the bar. `restart` forgets earlier work; `restarted`
+    is called once it is gone.
 
     Raises InputError when folder, settings or base cannot be used or are not those of the run that
     lies there, SmaltiError when the run fails, KeyboardInterrupt on Ctrl-C or SIGTERM; what was
@@ -61,9 +65,21 @@ def train_concept(
     with reporting(progress if main else silent, concept.name, "it") as report:
         run = prepare(concept, settings, accelerator, work, report, tell)
         take_up(run, settings, work, restarted if restart else None)
-        fit(run, work, report, tell)
+        fit(run, work, report, tell, _judging(judge, concept, settings))
     finish(run, concept, settings, out)
     return out
+
+
+def _judging(
+    judge: CheckpointJudge | None, concept: Concept, settings: Settings
+) -> Judging | None:
+    if settings.train.judge_every is None:
+        return None
+    if judge is None:
+        raise InputError("train.judge_every is set, but nothing judges here. Leave it out.")
+    return Judging(
+        judge, settings.mosaic.sampler, lambda run: adapter_metadata(run, concept, settings)
+    )
 
 
 def take_up(
@@ -86,12 +102,15 @@ def is_finished(
 
     Raises InputError when it was begun with other settings, images or weights.
     """
-    done = earlier.steps >= settings.train.steps
+    work, judged = target / WORK_FOLDER, read_judged(target / WORK_FOLDER)
+    patience = settings.train.patience if settings.train.judge_every else None
+    done = earlier.steps >= settings.train.steps or is_over(judged, patience)
     # Going on loads the base, and compares it then.
     fingerprint = present_fingerprint(settings.base) if done else None
     now = identity_of(concept, settings, fingerprint or earlier.identity["base"], processes)
-    check_goes_on(target / WORK_FOLDER, earlier.identity, now)
-    return done and holds_steps(target / ADAPTER_FILE, earlier.steps)
+    check_goes_on(work, earlier.identity, now)
+    steps = chosen_step(work, earlier.steps) or earlier.steps
+    return done and holds_steps(target / ADAPTER_FILE, steps)
 
 
 def holds_steps(path: Path, steps: int) -> bool:
@@ -103,11 +122,15 @@ def holds_steps(path: Path, steps: int) -> bool:
 
 
 def finish(run: Run, concept: Concept, settings: Settings, out: Path) -> None:
-    """Write the adapter and the last validation grid, on the main process."""
+    """Write the adapter, the best where some were judged, and the last validation grid."""
     if run.is_main:
         work = out.parent / WORK_FOLDER
         validate(run, validation_path(work, run.step), out.parent / "validation.png")
-        save_adapter(run.base, run.adapter, out, adapter_metadata(run, concept, settings))
+        judged = read_judged(work) if settings.train.judge_every else []
+        if judged:
+            choose(work, out, ranked(judged)[0].step, run.step)
+        else:
+            save_adapter(run.base, run.adapter, out, adapter_metadata(run, concept, settings))
     run.accelerator.wait_for_everyone()
 
 

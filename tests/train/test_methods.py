@@ -1,4 +1,4 @@
-"""Training methods: what learns, by which loss, and that a run cut off twice ends as one unbroken."""
+"""Training methods: what learns, by which loss, and that two cuts leave no trace."""
 
 import shutil
 from pathlib import Path

@@ -98,7 +98,7 @@ def compare(
 
 
 def read_by(method: str, chosen: Sequence[str], overrides: Sequence[str]) -> list[str]:
-    """The overrides that a method reads; what none of the chosen ones does is left to be refused."""
+    """The overrides that a method reads, and those that none does, which will be refused."""
     facts = known_facts("train")
 
     def is_anothers(override: str) -> bool:

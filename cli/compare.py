@@ -117,7 +117,7 @@ def trained(concept: "Concept", settings: Settings, target: Path, *, restart: bo
 
     train = settings.train
     folder = target / f"{train.method}-seed{train.seed}"
-    share_class_pictures(target, folder)
+    share_pictures(target, folder, train.seed)
     judge = checkpoint_judge(concept.folder, settings)
     adapter = train_concept(concept.folder, settings, into=folder, judge=judge, restart=restart)
     lines = log_path(folder / WORK_FOLDER).read_text(encoding="utf-8").splitlines()
@@ -125,12 +125,16 @@ def trained(concept: "Concept", settings: Settings, target: Path, *, restart: bo
     return Trained(train.method, train.seed, adapter, concept.class_word, seconds)
 
 
-def share_class_pictures(target: Path, folder: Path) -> None:
-    """Take over pictures of the class that another training has drawn: their key says of what."""
+def share_pictures(target: Path, folder: Path, seed: int) -> None:
+    """Take over what other trainings have drawn and encoded: names say of what it was made."""
+    work = folder / WORK_FOLDER
     for drawn in sorted(target.glob(f"*/{WORK_FOLDER}/class-*")):
-        own = folder / WORK_FOLDER / drawn.name
-        if not own.exists():
-            shutil.copytree(drawn, own)
+        if not (work / drawn.name).exists():
+            shutil.copytree(drawn, work / drawn.name)
+    for latents in sorted(target.glob(f"*-seed{seed}/{WORK_FOLDER}/latents-*.safetensors")):
+        if not (work / latents.name).exists():
+            work.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(latents, work / latents.name)
 
 
 def judge_all(concept: "Concept", settings: Settings, target: Path, one: "Trained") -> None:

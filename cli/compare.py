@@ -18,7 +18,7 @@ from ..configs.settings import Settings
 from ..configs.tables import known_facts
 from ..configs.train import TRAIN_METHODS
 from ..models.concepts import WORK_FOLDER, find_concept
-from .boundary import forget_option, guarded
+from .boundary import guarded
 from .console import console
 from .options import Base, ConceptsDir, Overrides, examples
 from .train import checkpoint_judge
@@ -72,7 +72,6 @@ def compare(
     Each training lies in a folder of its own and goes on where it was cut off. The table holds all
     that lie there, also of earlier commands with the same --out.
     """
-    from ..evaluate.method_table import write_comparison
     from ..evaluate.selection import choose_names
     from ..train.concept import load_concept
 
@@ -82,17 +81,21 @@ def compare(
     photo = str(user_path(ref)) if ref else str(concept.images[0].path)
     wanted: dict[str, Any] = {"mosaic.grid": grid, "mosaic.ref": photo}
     pieces = [(m, s) for s in range(first_seed, first_seed + seeds) for m in chosen]
+    own = concept.folder / "concept.toml"
     for method, seed in pieces:
-        settings = resolve(
-            base=base,
-            concept_toml=concept.folder / "concept.toml",
-            options={"train.method": method, "train.seed": seed, **wanted},
-            overrides=read_by(method, chosen, overrides or ()),
-        )
+        options = {"train.method": method, "train.seed": seed, **wanted}
+        changes = read_by(method, chosen, overrides or ())
+        settings = resolve(base=base, concept_toml=own, options=options, overrides=changes)
         one = trained(concept, settings, target, restart=restart)
         judge_all(concept, settings, target, one)
-    forget_option("--restart")
-    table, sheet = write_comparison(target, f"Training methods: {concept.name}")
+    show_comparison(target, concept.name)
+
+
+def show_comparison(target: Path, name: str) -> None:
+    """Write table and sheet of all that lies in a folder, and print the table."""
+    from ..evaluate.method_table import write_comparison
+
+    table, sheet = write_comparison(target, f"Training methods: {name}")
     console().print(table.read_text(encoding="utf-8"), soft_wrap=True, markup=False)
     console().print(f"The table: {table}\nThe sheet: {sheet}", soft_wrap=True, markup=False)
 

@@ -85,15 +85,14 @@ def train(
         print_facts(f"Training {folder}", describe(folder, settings, restart=restart))
         print_settings(settings, "base", "train")
         return
+    _train(folder, settings, restart=restart)
+
+
+def _train(folder: Path, settings: Settings, *, restart: bool) -> None:
     from ..train.trainer import train_concept
 
-    adapter = train_concept(
-        folder,
-        settings,
-        judge=checkpoint_judge(folder, settings),
-        restart=restart,
-        restarted=partial(forget_option, "--restart"),
-    )
+    judge, forget = checkpoint_judge(folder, settings), partial(forget_option, "--restart")
+    adapter = train_concept(folder, settings, judge=judge, restart=restart, restarted=forget)
     console().print(f"The adapter: {adapter}", soft_wrap=True, markup=False)
 
 

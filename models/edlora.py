@@ -9,7 +9,6 @@ model; several may be at once.
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,56 +17,13 @@ from torch import Tensor, nn
 
 from ..configs.errors import InputError
 from ..configs.train import TrainSettings
+from .adapter import Adapter
 from .adapter_file import damaged, read_metadata, read_tensors, word_key, write_adapter
 from .base import BaseModel
 from .class_words import initial_words
-from .deltas import SUFFIX, WeightDeltas, exchange, read_deltas
+from .deltas import SUFFIX, exchange, read_deltas
 from .lora_layers import lora_facts, lora_layers, lora_parameters, peft_settings, start_lora
-from .principal import PrincipalStart
 from .words import concept_key, concept_token_names
-
-
-@dataclass
-class Adapter:
-    """A concept's adapter, attached to a base model.
-
-    `name` is the concept's key (lower case), `trigger` what stands for it in prompts: learned words
-    ("<pim-1>"), plain text or both. `embeddings` [words, L, D] are those of the learned words; L is
-    1 where all layers share them. LoRA scale 1 is alpha / rank; rank 0 is no LoRA.
-    """
-
-    name: str
-    class_word: str
-    trigger: str
-    rank: int
-    alpha: float
-    method: str
-    embeddings: nn.Parameter
-    targets: str = "attention"
-    metadata: dict[str, Any] = field(default_factory=dict)
-    path: Path | None = None
-    trainable: bool = False
-    dora: bool = False
-    """Whether LoRA turns weights and magnitudes are learned apart (DoRA, Liu et al. 2024)."""
-    deltas: WeightDeltas | None = None
-    """Weights of the base that it changes, or of which it leaves a rest."""
-    principal: PrincipalStart | None = None
-    """Where LoRA began, if it learns from principal directions (PiSSA)."""
-
-    @property
-    def words(self) -> list[str]:
-        """The concept's learned words, such as ["<pim-1>", "<pim-2>"]."""
-        return re.findall(r"<[^<>\s]+>", self.trigger)
-
-    @property
-    def peft_name(self) -> str:
-        """Its name inside peft and among the word tables: no weight or attribute is called so."""
-        return f"edlora_{self.name}"
-
-    @property
-    def layerwise(self) -> bool:
-        """Whether every cross-attention layer has vectors of its own for the words."""
-        return self.embeddings.shape[1] > 1
 
 
 def word_layers(base: BaseModel, method: str) -> int:
@@ -172,6 +128,24 @@ def load_adapter(base: BaseModel, path: Path, name: str | None = None) -> Adapte
     InputError when the file is damaged, foreign, or made for another base model.
     """
     path = Path(path)
+    adapter, state = _read_adapter(base, path, name)
+    try:
+        adapter.deltas = read_deltas(base, state)
+    except InputError as error:
+        raise damaged(path, str(error)) from error
+    attach(base, adapter)
+    try:
+        load_adapter_state(base, adapter, state)
+    except InputError as error:
+        detach(base, adapter)
+        raise damaged(path, str(error)) from error
+    return adapter
+
+
+def _read_adapter(
+    base: BaseModel, path: Path, name: str | None
+) -> tuple[Adapter, dict[str, Tensor]]:
+    """An adapter as a file describes it, not yet attached, and the file's tensors."""
     metadata = read_metadata(path)
     try:
         saved_words = list(metadata["tokens"])
@@ -200,17 +174,7 @@ def load_adapter(base: BaseModel, path: Path, name: str | None = None) -> Adapte
     state = {renamed.get(key, key): value for key, value in tensors.items()}
     if layers not in (1, base.layers):
         raise damaged(path, f"{word_key(saved_words[0])} has shape {[layers, shape[-1]]}")
-    try:
-        adapter.deltas = read_deltas(base, state)
-    except InputError as error:
-        raise damaged(path, str(error)) from error
-    attach(base, adapter)
-    try:
-        load_adapter_state(base, adapter, state)
-    except InputError as error:
-        detach(base, adapter)
-        raise damaged(path, str(error)) from error
-    return adapter
+    return adapter, state
 
 
 def _renamed(trigger: str, words: dict[str, str]) -> str:

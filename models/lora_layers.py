@@ -12,7 +12,7 @@ from .base import BaseModel, LoraPart
 from .principal import PrincipalStart
 
 if TYPE_CHECKING:
-    from .edlora import Adapter
+    from .adapter import Adapter
 
 
 def lora_facts(settings: TrainSettings) -> dict[str, Any]:

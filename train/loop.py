@@ -1,6 +1,6 @@
 """The loop over steps, and what it leaves on disk: checkpoints, logs and validation grids."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -50,18 +50,15 @@ def fit(
     report(run.step, total, "")
     log_of_run = RunLog(work, run.step) if run.is_main else nullcontext()
     with run.base.casts_left_to_autocast(), stop_requests() as stop, log_of_run as log:
-        ended = agreed(run, over(run, work))
+        ended = agreed(run, run.is_main and over(run, work))
         while run.step < total and not ended:
             values = train_step(run)
             stopping = agreed(run, stop.is_set())
             report(run.step, total, f"loss {loss.add(values['loss']):.4f}")
+            due = judging if judging and judging.is_due(run) else None
             if log:
-                judge = judging if judging and judging.is_due(run) else None
-                log.write(run.step, values | (judge.values(run) if judge else {}))
-                if judge:
-                    log.flush()
-                    judge.keep(run, work)
-            ended = agreed(run, over(run, work))
+                log_step(run, work, log, values, due)
+            ended = due is not None and agreed(run, run.is_main and over(run, work))
             if log:
                 keep_state(run, work, log, stopping=stopping or ended)
             if stopping:
@@ -70,6 +67,18 @@ def fit(
                     "The same command goes on from there."
                 )
                 raise KeyboardInterrupt
+
+
+def log_step(
+    run: Run, work: Path, log: RunLog, values: Mapping[str, float], judging: Judging | None
+) -> None:
+    """Log the values of a step, and what it is worth where `judging` is given."""
+    if judging is None:
+        log.write(run.step, values)
+        return
+    log.write(run.step, {**values, **judging.values(run)})
+    log.flush()
+    judging.keep(run, work)
 
 
 def keep_state(run: Run, work: Path, log: RunLog, *, stopping: bool) -> None:

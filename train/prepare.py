@@ -13,7 +13,7 @@ from ..configs.settings import Settings, TrainSettings
 from ..models.base import BaseModel
 from ..models.bases import load_base
 from ..models.device import DTYPES, pick_device, resolve_precision
-from ..models.edlora import load_adapter_state
+from ..models.edlora import Adapter, load_adapter_state
 from ..models.words import CONCEPT
 from .captions import fitted_captions
 from .checkpoint import Checkpoint
@@ -68,15 +68,13 @@ def prepare(
     # Identical in every process, whatever else has drawn random numbers.
     torch.manual_seed(train.seed)
     adapter = method.attach(base, concept.name, concept.class_word, train)
-    captions = fitted_captions([item.caption for item in concept.images], base, adapter, train)
-    for caption in captions.moved:
-        tell(f'Note: "{caption[:60]}..." is too long; its {CONCEPT} is moved to the front.')
     with accelerator.main_process_first():
         data = build_latents(concept, base, train, work, report)
         keeps = method.keeps_class and train.prior_weight > 0
         prior = build_priors(base, adapter, train, work, report) if keeps else None
     check_latents(data)
-    data = replace(data, captions=captions.captions)
+    data = with_fitted_captions(data, base, adapter, train, tell)
+    groups = method.parameter_groups(base, adapter, train)
     return Run(
         settings=train,
         method=method,
@@ -84,15 +82,27 @@ def prepare(
         adapter=adapter,
         data=data,
         accelerator=accelerator,
-        optimizer=accelerator.prepare_optimizer(
-            make_optimizer(base, method.parameter_groups(base, adapter, train), train)
-        ),
+        optimizer=accelerator.prepare_optimizer(make_optimizer(base, groups, train)),
         recorder=make_recorder(base, adapter, data, train) if method.keeps_attention else None,
         prior=prior,
         norm_limits=initial_norm_limits(adapter.embeddings, train.embedding_norm_limit),
         frozen_words=[False] * adapter.embeddings.shape[0],
         identity=identity_of(concept, settings, base.fingerprint, accelerator.num_processes),
     )
+
+
+def with_fitted_captions(
+    data: LatentSet,
+    base: BaseModel,
+    adapter: Adapter,
+    settings: TrainSettings,
+    tell: Callable[[str], None],
+) -> LatentSet:
+    """The set with captions in which the text encoder sees the concept; says what was moved."""
+    captions = fitted_captions(data.captions, base, adapter, settings)
+    for caption in captions.moved:
+        tell(f'Note: "{caption[:60]}..." is too long; its {CONCEPT} is moved to the front.')
+    return replace(data, captions=captions.captions)
 
 
 def open_base(settings: Settings, accelerator: Any) -> BaseModel:

@@ -16,7 +16,7 @@ from .checkpoint import load_latest
 from .concept import Concept, load_concept
 from .earlier import EarlierWork, checkpoint_folder, earlier_work
 from .identity import check_goes_on, identity_of, present_fingerprint, with_class_word
-from .judged import choose, chosen_step, is_over, ranked, read_judged
+from .judged import CHOSEN, choose, chosen_step, is_over, judged_folder, ranked, read_judged
 from .judging import CheckpointJudge, Judging
 from .loop import fit, validate, validation_path
 from .prepare import make_accelerator, prepare, resume, with_resolved_precision
@@ -35,28 +35,23 @@ def train_concept(
 ) -> Path:
     """Train the concept in `folder` and return the path of its `edlora.safetensors`.
 
-    Work files (checkpoints, logs, validation grids, cached latents) lie in `folder/.training`; all
-    that is written goes to another folder, `into`, where that is given. A run that was cut off goes
-    on from its last checkpoint; a finished one returns at once, or goes on when `train.steps` has
-    grown. An empty class word comes from concept.toml, "auto" precision from the run that goes on.
-    `judge` judges checkpoints where settings want it. `progress` (images or steps done, in all,
-    what is being done) shows it in place of the bar. `restart` forgets earlier work; `restarted`
-    is called once it is gone.
+    All is written to `into`, the folder itself without it, work files to `.training` there. A run
+    that was cut off goes on; a finished one returns at once, or goes on when `train.steps` grew.
+    `judge` judges checkpoints where settings want it; `progress` (done, in all, what) shows it in
+    place of the bar; `restart` forgets earlier work, `restarted` is called once it is gone.
 
-    Raises InputError when folder, settings or base cannot be used or are not those of the run that
-    lies there, SmaltiError when the run fails, KeyboardInterrupt on Ctrl-C or SIGTERM; what was
-    done is saved.
+    Raises InputError for folder, settings or base that cannot be used or are another run's,
+    SmaltiError when the run fails, KeyboardInterrupt when it was stopped; what was done is saved.
     """
     concept = load_concept(folder, settings.train.class_word)
     target = into or concept.folder
-    work, out = target / WORK_FOLDER, target / ADAPTER_FILE
-    ensure_writable(work)
-    sweep(target, work, *work.glob("*/"))
+    work, out = prepared_folders(target)
     earlier = None if restart else earlier_work(work)
     settings = with_resolved_precision(with_class_word(settings, concept), earlier)
     accelerator = make_accelerator(settings.train)
     main = accelerator.is_main_process
     tell = say if main and progress is None else _tell_nobody
+    judging = _judging(judge, concept, settings)
     for warning in concept.warnings:
         tell(f"Note: {warning}")
     if earlier and is_finished(earlier, concept, settings, accelerator.num_processes, target):
@@ -65,9 +60,17 @@ def train_concept(
     with reporting(progress if main else silent, concept.name, "it") as report:
         run = prepare(concept, settings, accelerator, work, report, tell)
         take_up(run, settings, work, restarted if restart else None)
-        fit(run, work, report, tell, _judging(judge, concept, settings))
+        fit(run, work, report, tell, judging)
     finish(run, concept, settings, out)
     return out
+
+
+def prepared_folders(target: Path) -> tuple[Path, Path]:
+    """Work folder and adapter of a training that writes to `target`; checked and swept."""
+    work = target / WORK_FOLDER
+    ensure_writable(work)
+    sweep(target, work, *work.glob("*/"))
+    return work, target / ADAPTER_FILE
 
 
 def _judging(
@@ -88,6 +91,7 @@ def take_up(
     """Go on from the latest checkpoint; with `restarted`, remove all first and call it."""
     if restarted and run.is_main:  # not before: what can fail has not
         remove(checkpoint_folder(work))
+        remove(judged_folder(work))
         restarted()
     run.accelerator.wait_for_everyone()
     resume(run, work, load_latest(work))
@@ -130,6 +134,7 @@ def finish(run: Run, concept: Concept, settings: Settings, out: Path) -> None:
         if judged:
             choose(work, out, ranked(judged)[0].step, run.step)
         else:
+            remove(judged_folder(work) / CHOSEN)
             save_adapter(run.base, run.adapter, out, adapter_metadata(run, concept, settings))
     run.accelerator.wait_for_everyone()
 

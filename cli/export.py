@@ -125,7 +125,7 @@ def _cost(found: "Retuned", steps: int) -> str:
     if found.layerwise is None or found.mean is None or found.retuned is None:
         return f"Retuned for {steps} steps; CLIP is not here, so likeness was not measured."
     return (
-        f"Likeness {found.layerwise:.3f} with a vector per layer, {found.retuned:.3f} with one "
-        f"after {steps} steps ({found.mean:.3f} with their mean): "
-        f"{found.layerwise - found.retuned:+.3f} lost."
+        f"One vector per word stands for those of all layers. Likeness: {found.layerwise:.3f} with "
+        f"a vector per layer, {found.mean:.3f} with their mean, {found.retuned:.3f} with one vector "
+        f"after {steps} steps ({found.retuned - found.layerwise:+.3f})."
     )

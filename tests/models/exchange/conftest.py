@@ -10,23 +10,31 @@ from smalti.models.exchange.metadata import BaseFacts
 from smalti.models.exchange.own import read_own
 
 
+@pytest.fixture(scope="session")
+def own_base(tiny_settings):
+    """A base of these tests' own: peft leaves its wrappers on every layer that it was given."""
+    from smalti.models.bases import load_base
+
+    return load_base(tiny_settings, device="cpu")
+
+
 @pytest.fixture
-def base(tiny_base):
-    """The shared tiny base; whatever a test attached to it is removed afterwards."""
+def base(own_base):
+    """That base; whatever a test attached to it is removed afterwards."""
     from smalti.models.edlora import detach
 
-    yield tiny_base
-    for adapter in list(tiny_base.adapters.values()):
-        detach(tiny_base, adapter)
+    yield own_base
+    for adapter in list(own_base.adapters.values()):
+        detach(own_base, adapter)
 
 
 @pytest.fixture(scope="session")
-def files(tiny_base, tmp_path_factory) -> dict[str, Path]:
+def files(own_base, tmp_path_factory) -> dict[str, Path]:
     """By name: layer-wise words on attention, and plain words on every layer."""
     folder = tmp_path_factory.mktemp("exchange")
     paths = {name: folder / f"{name}.safetensors" for name in ("edlora", "lora")}
-    write_trained(tiny_base, paths["edlora"], lora_alpha=8, rank=4)
-    write_trained(tiny_base, paths["lora"], lora_alpha=6, rank=3, method="lora", targets="all")
+    write_trained(own_base, paths["edlora"], lora_alpha=8, rank=4)
+    write_trained(own_base, paths["lora"], lora_alpha=6, rank=3, method="lora", targets="all")
     return paths
 
 

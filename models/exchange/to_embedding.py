@@ -12,7 +12,9 @@ def embedding_tensors(own: OwnAdapter) -> tuple[dict[str, Tensor], tuple[str, ..
 
     Layer-wise words become their mean over the layers.
     """
-    lost = ["An embedding holds words only: write the LoRA with --to kohya or --to diffusers."]
+    lost = []
+    if own.layers:
+        lost = ["An embedding holds words only: write the LoRA with --to kohya or --to diffusers."]
     if own.layerwise:
         lost.insert(0, f"One vector per word stands for the {own.words.shape[1]} of its layers.")
     return {KEY: own.words.mean(dim=1)}, tuple(lost)

@@ -227,15 +227,15 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     first = text.partition("\n")[0]
     delimiter = ";" if ";" in first and "," not in first else ","  # as some countries' Excel
     table = csv.DictReader(text.splitlines(), delimiter=delimiter, strict=True)
-    names = [name.strip().lower() for name in table.fieldnames or ()]
-    if not {"row", "col", "file"} <= set(names):
-        raise InputError(f"{path} needs a first line with the columns row, col and file.")
-    table.fieldnames = names
     try:
+        names = [name.strip().lower() for name in table.fieldnames or ()]
+        if not {"row", "col", "file"} <= set(names):
+            raise InputError(f"{path} needs a first line with the columns row, col and file.")
+        table.fieldnames = names
         for cells in table:
             yield table.line_num, {k: str(v or "").strip() for k, v in cells.items() if k}
     except csv.Error as error:
-        raise InputError(f"{path}, line {table.line_num}: {error}.") from error
+        raise InputError(f"{path}, line {table.line_num + 1}: {error}.") from error
 
 
 def _row(cells: Mapping[str, str], grid: Grid, where: str) -> Row:

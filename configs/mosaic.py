@@ -127,11 +127,12 @@ class MosaicSettings:
     def idle(self) -> set[str]:
         """Settings that have no effect.
 
-        The guide's, where the method follows none or guidance is off; those of photos without any.
-        To say that there is no guidance, or no photo, is never idle.
+        The guide's, where the method follows none or guidance is off; what is said of photos where
+        there are none. To say that there is no guidance is never idle.
         """
-        photos = set() if self.photos.wanted else {*vars(self.photos)}
-        return self._idle_guide() | photos.difference(("tile_photos", "photo_places"))
+        usual = vars(PhotoSettings())
+        said = {name for name, value in vars(self.photos).items() if value != usual[name]}
+        return self._idle_guide() | (set() if self.photos.wanted else said)
 
     def _idle_guide(self) -> set[str]:
         if self.method.guided and self.guide.guidance:

@@ -30,8 +30,9 @@ class PhotoSettings(Group):
     photo's own `how` in the CSV wins."""
     photo_distance: int = setting(4, at_least=1, at_most=256)
     """So near, counted in rows and columns, no photo is repeated."""
-    photo_strength: float = setting(0.5, at_least=0, at_most=1)
-    """Share of the steps in which a photo is drawn over: 0 keeps it, 1 forgets it."""
+    photo_strength: float = setting(0.2, at_least=0, at_most=1)
+    """Share of the steps in which a photo is drawn over, at least one of them: 1 forgets it; at 0
+    there is none, and nothing pulls it either."""
     photo_prompt: str = "a photo"
     """Prompt under which photos are drawn over."""
 

@@ -68,7 +68,8 @@ def _from_photos(
     method, steps = method_of(job.mosaic), job.mosaic.sampler.steps
     assert isinstance(method, DrawnMethod), "plans refuse photos for other methods"
     recipe = method.recipe(engine, job)
-    start = steps - round(steps * job.mosaic.photos.photo_strength)
+    share = job.mosaic.photos.photo_strength
+    start = steps - (max(1, round(steps * share)) if share else 0)
 
     def batch(tiles: Sequence[Tile], blocks: Tensor) -> Recipe:
         with torch.no_grad():

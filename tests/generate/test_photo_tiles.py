@@ -77,7 +77,7 @@ def test_the_locator_says_where_and_can_be_given_back(made, with_photos, guests)
     found = {(int(n[1:3]) + 1, int(n[5:]) + 1): f["photo"] for n, f in photos_of(made).items()}
     assert places == found and rows[-1]["name"] == "Aunt Zoe"
     path = shutil.copy(made / LOCATOR, guests / "guests/places.csv")
-    again = with_photos(tile_photos="", photo_places=path, photo_share=None)
+    again = with_photos(tile_photos="", photo_places=str(path), photo_share=None)
     assert tiles_of(again) == tiles_of(made)
 
 

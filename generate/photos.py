@@ -159,10 +159,10 @@ def _count(own: PhotoSettings, plan: PhotoPlan, inside: int) -> int:
         wanted = max(round(share * inside), needed)
     else:
         wanted = round(share * inside)
-    room = min(wanted - len(plan.fixed), len(plan.spots))
+    room = max(0, min(wanted - len(plan.fixed), len(plan.spots)))
     if len(plan.free) > room:
         raise InputError(
-            f"{len(plan.free)} photos are to appear, and there are {max(0, room)} tiles for them; "
+            f"{len(plan.free)} photos are to appear, and there are {room} tiles for them; "
             "raise --photo-share, take a larger --photos-in or --grid, or fewer photos."
         )
     return len(plan.fixed) + room

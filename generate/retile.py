@@ -70,8 +70,8 @@ def _check_tiles(store: Store, tiles: Sequence[Tile]) -> None:
 
 def _check_placed(store: Store, tiles: Sequence[Tile]) -> None:
     """A photo as it is knows no seed."""
-    facts = store.facts(tile for tile in tiles if tile not in store.missing())
-    for name, told in facts.items():
+    missing = store.missing()
+    for name, told in store.facts(tile for tile in tiles if tile not in missing).items():
         if told.get("how") == PLACED:
             raise InputError(
                 f"The tile {name} is {told['photo']} as it is, and no seed changes that. Give it "

@@ -214,8 +214,6 @@ def test_a_name_flies_to_its_tile(browser, with_photos, wide, page, tmp_path, si
     window.fill("#who", "nobody")
     assert window.locator("#found button").count() == 0 and window.inner_text("#count")
     assert window.evaluate("document.documentElement.scrollWidth") <= size["width"]
-    if size["width"] < 400:
-        window.screenshot(path=str(tmp_path / "phone.png"))
     window.goto(page.as_uri())
     window.wait_for_function(READY)
     assert window.is_hidden("#find"), "a mosaic without photos"

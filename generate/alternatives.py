@@ -1,10 +1,13 @@
 """Alternatives in a prompt: "a cat {from the left|from the right}" is two prompts."""
 
 import re
+from collections.abc import Iterable
 from itertools import product
+from math import prod
 
 from ..configs.errors import InputError
 
+MAX_KINDS = 256  # of tiles; more cannot be told apart
 GROUP = re.compile(r"\{([^{}|]*\|[^{}]*)\}")
 
 
@@ -32,3 +35,14 @@ def spoken(prompt: str, words: tuple[str, ...]) -> str:
 def choices(prompt: str) -> list[tuple[str, ...]]:
     """Every choice among a prompt's alternatives; a single empty one where it has none."""
     return list(product(*alternatives(prompt)))
+
+
+def check_kinds(prompts: Iterable[str], concepts: int) -> None:
+    """Raise InputError for braces that do not match, or more than MAX_KINDS kinds of tiles."""
+    each = (prod(map(len, alternatives(prompt))) for prompt in prompts)
+    count = max(1, concepts) * sum(each)
+    if count > MAX_KINDS:
+        raise InputError(
+            f"Concepts, prompts and their alternatives make {count} kinds of tiles; give fewer, at "
+            f"most {MAX_KINDS}."
+        )

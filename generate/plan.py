@@ -13,6 +13,7 @@ from ..models.concepts import find_adapter
 from ..models.cost import expected_device, seconds_of
 from ..models.locate import is_present
 from ..models.photos import check_photo, photo_path
+from .alternatives import check_kinds
 from .footprint import check_memory, expected_bytes, in_units
 from .grid import Grid, Tile, make_grid
 from .methods import method_of
@@ -100,6 +101,7 @@ def plan_mosaic(
     settings = _completed(settings)
     mosaic, grid = settings.mosaic, make_grid(settings)
     _check_steps(mosaic)
+    check_kinds(mosaic.picture.tile_prompt, len(mosaic.picture.tile_lora))
     method_of(mosaic).check(settings, grid)
     device = expected_device()
     check_memory(settings, grid, device)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from ..configs.errors import InputError
 from ..configs.mosaic import PictureSettings
 from ..models.randomness import normal
 from .alternatives import choices, spoken
@@ -13,7 +12,6 @@ from .grid import Grid, Tile
 from .palette import color_names
 from .subjects import Subject, name_color
 
-MAX_KINDS = 256  # of tiles; more cannot be told apart
 NEAR = ((0, -1, 2), (-1, 0, 2), (-1, -1, 1), (-1, 1, 1))
 """Rows and columns to neighbours that are placed before a tile, and what likeness to them costs."""
 
@@ -55,8 +53,7 @@ def likeness(kinds: Sequence[Kind]) -> np.ndarray:
 def assign_subjects(picture: PictureSettings, grid: Grid, blocks: Tensor) -> dict[Tile, Subject]:
     """Concept and prompt of every tile; `<color>` becomes the name of its block's colour.
 
-    picture: with defaults filled. blocks: [rows*cols, 3, b, b] in [0, 1]. Raises InputError for
-    more combinations than MAX_KINDS, and for braces that do not match.
+    picture: with defaults filled. blocks: [rows*cols, 3, b, b] in [0, 1].
     """
     kinds, subjects = kinds_of(picture)
     which = spread(grid, kinds, picture.seed, _key(picture))
@@ -85,9 +82,4 @@ def kinds_of(picture: PictureSettings) -> tuple[list[Kind], list[Subject]]:
         for prompt, words in said:
             kinds.append((concept, prompt, *words, *(None,) * (longest - len(words))))
             subjects.append(Subject(concept, spoken(prompt, words)))
-    if len(kinds) > MAX_KINDS:
-        raise InputError(
-            f"Concepts, prompts and their alternatives make {len(kinds)} kinds of tiles; give "
-            f"fewer, at most {MAX_KINDS}."
-        )
     return kinds, subjects

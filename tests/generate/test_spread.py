@@ -6,12 +6,11 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from refusals import refused
 
 from smalti.configs.mosaic import PictureSettings
 from smalti.generate.grid import Grid
 from smalti.generate.palette import COLORS, color_names
-from smalti.generate.spread import MAX_KINDS, assign_subjects, likeness, spread
+from smalti.generate.spread import assign_subjects, likeness, spread
 from smalti.generate.subjects import fill_defaults
 
 
@@ -73,13 +72,6 @@ def test_words_in_braces_are_spread_like_prompts():
     assert Counter((s.concept, s.prompt) for s in subjects.values()).keys() == set(
         product(("pim", "bolt"), ("a <concept> from the left", "a <concept> from behind"))
     )
-
-
-def test_more_kinds_than_can_be_told_apart_are_refused():
-    many = "{" + "|".join(map(str, range(MAX_KINDS + 1))) + "}"
-    picture = PictureSettings(tile_prompt=(many,), ref_prompt="x")
-    with refused(str(MAX_KINDS)):
-        assign_subjects(picture, Grid(2, 2, 64, 4), torch.zeros(4, 3, 4, 4))
 
 
 def test_colours_are_named_after_their_own_values():

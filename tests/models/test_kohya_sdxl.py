@@ -3,6 +3,7 @@
 import pytest
 import torch
 from diffusers import StableDiffusionXLPipeline
+from diffusers.utils import convert_state_dict_to_peft, convert_unet_state_dict_to_peft
 
 from smalti.models.kohya_sdxl import kohya_name
 
@@ -32,7 +33,10 @@ def test_diffusers_reads_every_layer_under_its_own_name(xl_base, layers):
     state, alphas = StableDiffusionXLPipeline.lora_state_dict(
         dict(kohya), unet_config=xl_base.unet.config
     )
-    read = {key.rsplit(".lora", 1)[0]: float(value) for key, value in state.items()}
+    unet = {key: value for key, value in state.items() if key.startswith("unet.")}
+    text = {key: value for key, value in state.items() if key not in unet}
+    named = convert_unet_state_dict_to_peft(unet) | convert_state_dict_to_peft(text)
+    read = {key.rsplit(".lora", 1)[0]: float(value) for key, value in named.items()}
     assert read == {layer: float(number) for number, layer in enumerate(layers)}
     assert len(alphas) == len(layers) > 150
 

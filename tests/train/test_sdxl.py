@@ -27,7 +27,7 @@ def test_steps_lower_the_loss_and_leave_the_base_as_it_is(tmp_path, settings):
     assert batch.frames.shape == (2, 4) and (batch.frames[:, :2] == torch.tensor([80, 72])).all()
     with torch.no_grad():
         before = float(sum(batch_losses(run, batch).values()))
-    for _ in range(10):
+    for _ in range(5):
         train_step(run)
         run.step -= 1  # the same samples again
     with torch.no_grad():
@@ -42,12 +42,14 @@ def test_steps_lower_the_loss_and_leave_the_base_as_it_is(tmp_path, settings):
 
 @pytest.mark.slow
 def test_a_cut_run_ends_with_the_bytes_of_an_uncut_one(tmp_path, settings):
+    """Cut after the second of three steps, it goes on from the first."""
+    settings = with_train(settings, steps=3, checkpoint_every=1, crops_per_image=1)
     paths = []
     for name, cut in (("whole/mug", False), ("cut/mug", True)):
         folder = make_concept(tmp_path / name)
         if cut:
             with pytest.raises(Killed):
-                train_concept(folder, settings, progress=killed_after(3))
+                train_concept(folder, settings, progress=killed_after(2, 3))
         paths.append(train_concept(folder, settings, progress=lambda *_: None))
     assert paths[0].read_bytes() == paths[1].read_bytes()
     with safe_open(paths[0], framework="pt") as file:

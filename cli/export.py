@@ -126,6 +126,6 @@ def _cost(found: "Retuned", steps: int) -> str:
         return f"Retuned for {steps} steps; CLIP is not here, so likeness was not measured."
     return (
         f"One vector per word stands for those of all layers. Likeness: {found.layerwise:.3f} with "
-        f"a vector per layer, {found.mean:.3f} with their mean, {found.retuned:.3f} with one vector "
-        f"after {steps} steps ({found.retuned - found.layerwise:+.3f})."
+        f"one per layer, {found.mean:.3f} with their mean, {found.retuned:.3f} with one after "
+        f"{steps} steps ({found.retuned - found.layerwise:+.3f})."
     )

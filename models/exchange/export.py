@@ -49,6 +49,11 @@ def export(own: OwnAdapter, name: str, base: BaseFacts, path: Path) -> tuple[str
     Raises InputError where nothing of it can be held, and as `replacing` does.
     """
     form = FORMATS[name]
+    if not (own.layers if form.kind == LORA else len(own.words)):
+        raise InputError(
+            f"{own.name} has no {'LoRA' if form.kind == LORA else 'words of its own'}, so there is "
+            f"nothing to write --to {name}."
+        )
     tensors, lost = form.make(own)
     class_word = own.metadata.get("class_word") or "thing"
     hint = form.hint.format(name=own.name, class_word=class_word)

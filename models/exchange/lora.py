@@ -48,7 +48,15 @@ def read_lora(path: Path) -> dict[str, LoraLayer]:
     An alpha that is missing is the rank, as kohya's and diffusers' loaders have it. Raises
     InputError for a file that is damaged, no LoRA, or of a kind that smalti does not draw with.
     """
-    tensors = {key: v for key, v in read_tensors(path).items() if not key.startswith(WORDS)}
+    layers = layers_of(path, read_tensors(path))
+    if not layers:
+        raise damaged(path, "it has no layers")
+    return layers
+
+
+def layers_of(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, LoraLayer]:
+    """The layers of a file whose tensors were read, none where it has none; raises as read_lora."""
+    tensors = {key: value for key, value in tensors.items() if not key.startswith(WORDS)}
     settings = peft_settings(texts_of(path))
     _refuse(path, tensors, settings)
     pieces: dict[str, dict[str, Tensor]] = {}
@@ -57,8 +65,6 @@ def read_lora(path: Path) -> dict[str, LoraLayer]:
         if not kind:
             raise damaged(path, f"it has {key}, which no LoRA has")
         pieces.setdefault(name, {})[kind] = value
-    if not pieces:
-        raise damaged(path, "it has no layers")
     return {name: _layer(path, name, piece, settings) for name, piece in pieces.items()}
 
 

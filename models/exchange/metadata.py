@@ -59,7 +59,7 @@ class BaseFacts:
 
 def base_facts(own: OwnAdapter, settings: BaseSettings) -> BaseFacts:
     """Facts of an adapter's base; what it predicts is read off its folder where it is here."""
-    width = own.words.shape[-1]
+    width = _text_width(own)
     config = None
     if is_present(settings):
         config = read_json(locate(settings) / "scheduler" / "scheduler_config.json")
@@ -69,6 +69,14 @@ def base_facts(own: OwnAdapter, settings: BaseSettings) -> BaseFacts:
     # Where a folder lies on somebody's machine is nobody else's business.
     source = Path(settings.source).name if local_folder(settings.source) else settings.source
     return BaseFacts(settings.name, source, settings.resolution, width, predicts_v)
+
+
+def _text_width(own: OwnAdapter) -> int:
+    """Width of the text, by the words, else by what keys of cross-attention are made of; 0 else."""
+    if len(own.words):
+        return own.words.shape[-1]
+    keys = (layer for name, layer in own.layers.items() if name.endswith("attn2.to_k"))
+    return next((layer.down.shape[1] for layer in keys), 0)
 
 
 def modelspec(own: OwnAdapter, base: BaseFacts, kind: str, hint: str) -> dict[str, str]:

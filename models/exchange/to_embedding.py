@@ -14,7 +14,9 @@ def embedding_tensors(own: OwnAdapter) -> tuple[dict[str, Tensor], tuple[str, ..
 
     Layer-wise words become their mean over the layers. Of two text encoders each has a tensor.
     """
-    lost = ["An embedding holds words only: write the LoRA with --to kohya or --to diffusers."]
+    lost = []
+    if own.layers:
+        lost = ["An embedding holds words only: write the LoRA with --to kohya or --to diffusers."]
     if own.layerwise:
         lost.insert(0, f"One vector per word stands for the {own.words.shape[1]} of its layers.")
     words, widths = own.words.mean(dim=1), own.metadata["base"].get("widths")

@@ -37,5 +37,7 @@ def _without_layers(left_out: list[str], layers: int) -> tuple[str, ...]:
 
 def without_words(own: OwnAdapter) -> tuple[str, ...]:
     """What is said of a LoRA file, in which the concept's words have no place."""
+    if not len(own.words):
+        return ()
     how = "--to embedding (one vector each) or --to xti" if own.layerwise else "--to embedding"
     return (f"A LoRA file holds no words: write those of {own.name} with {how}.",)

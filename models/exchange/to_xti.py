@@ -26,4 +26,5 @@ def xti_tensors(own: OwnAdapter) -> tuple[dict[str, Tensor], tuple[str, ...]]:
         )
     words = own.words.expand(-1, len(XTI_LAYERS), -1)
     tensors = {name: words[:, index] for index, name in enumerate(XTI_LAYERS)}
-    return tensors, ("XTI files hold words only: write the LoRA with --to kohya.",)
+    lost = ("XTI files hold words only: write the LoRA with --to kohya.",) if own.layers else ()
+    return tensors, lost

@@ -12,14 +12,17 @@ from diffusers import StableDiffusionPipeline
 from exchanging import kohya_text, kohya_unet, predicted
 from refusals import refused
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from smalti.configs.base import BaseSettings
 from smalti.models.conditioning import encode_prompts
 from smalti.models.denoising import noise_level
 from smalti.models.edlora import load_adapter
 from smalti.models.exchange.export import export
-from smalti.models.exchange.metadata import BaseFacts
+from smalti.models.exchange.metadata import BaseFacts, base_facts
 from smalti.models.exchange.own import read_own
+
+SETTINGS = BaseSettings(name="none", source="none/none")
 
 
 def metadata_of(path) -> dict[str, str]:
@@ -194,3 +197,39 @@ def test_xti_refuses_another_number_of_layers(files, tmp_path):
     with refused("7", "16"):
         export(short, "xti", BaseFacts("x", "x", 64, 32, False), tmp_path / "x.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def changed(path, source, change):
+    """A copy of one of smalti's files whose tensors and words are changed."""
+    tensors, header = load_file(source), metadata_of(source)
+    about = json.loads(header["edlora"])
+    change(tensors, about)
+    save_file(tensors, path, metadata=header | {"edlora": json.dumps(about)})
+    return read_own(path)
+
+
+def test_what_a_method_did_not_learn_is_not_exported(files, tmp_path):
+    """Words alone, LoRA alone, and weights that no format holds."""
+    facts = BaseFacts("x", "x", 64, 32, False)
+
+    def words_alone(tensors, about):
+        for key in [key for key in tensors if not key.startswith("edlora.")]:
+            del tensors[key]
+
+    def lora_alone(tensors, about):
+        about["tokens"] = []
+        for key in [key for key in tensors if key.startswith("edlora.")]:
+            del tensors[key]
+
+    out = tmp_path / "out.safetensors"
+    words = changed(tmp_path / "words.safetensors", files["lora"], words_alone)
+    assert export(words, "embedding", facts, out) == ()
+    lora = changed(tmp_path / "lora.safetensors", files["edlora"], lora_alone)
+    assert export(lora, "kohya", facts, out) == () and base_facts(lora, SETTINGS).width == 32
+    for own, to in ((words, "kohya"), (words, "diffusers"), (lora, "embedding"), (lora, "xti")):
+        with refused(own.name, to):
+            export(own, to, facts, out)
+    for ending, name in (("delta", "delta"), ("lora_magnitude_vector", "DoRA")):
+        key = f"unet.conv_in.{ending}"
+        with refused(name, key):
+            changed(out, files["lora"], lambda t, about, key=key: t.update({key: torch.ones(2)}))

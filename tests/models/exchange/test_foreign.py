@@ -142,6 +142,16 @@ def test_half_precision_and_another_adapter_beside(base, files, tmp_path, wanted
     set_active(base, [adapter.name], 0)
 
 
+@pytest.mark.parametrize("part", ["lora_unet_", "lora_te_"])
+def test_a_lora_of_one_network_alone(base, tmp_path, part):
+    bare = predicted(base, PROMPT)
+    tensors = {key: value for key, value in mixed("kohya").items() if key.startswith(part)}
+    adapter = attach_file(base, write_lora(tmp_path / "one.safetensors", tensors), "one")
+    assert not torch.allclose(predicted(base, PROMPT, [adapter]), bare, atol=1e-3)
+    detach(base, adapter)
+    assert torch.equal(predicted(base, PROMPT), bare)
+
+
 def test_rank_stabilised_alpha_comes_from_pefts_settings(tmp_path):
     down, up = matrices(4, 8, 8, 0)
     stem = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"

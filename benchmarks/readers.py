@@ -12,25 +12,33 @@ its own:
 
 PYTHON is then reader/bin/python and DIR sd-scripts. For each kind of adapter a tiny base in Stable
 Diffusion's layout is exported with --to kohya; each reader loads it and predicts the noise of one
-latent, and what it predicts is compared with smalti. docs/files.md has the result.
+latent, and what it predicts is compared with smalti. Then, the other way, sd-scripts lists every
+tensor that its LoRA of Stable Diffusion 1.x can have, and smalti finds a place for each.
+docs/files.md has the result.
 """
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import torch
+from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from smalti.configs.base import BaseSettings
 from smalti.configs.train import TrainSettings
 from smalti.models.base import BaseModel
 from smalti.models.bases import load_base
+from smalti.models.bases.sd import StableDiffusion
 from smalti.models.conditioning import encode_prompts
 from smalti.models.edlora import attach_new, detach, load_adapter, parameter_groups, save_adapter
 from smalti.models.exchange.export import export
+from smalti.models.exchange.foreign import layers_by_part
+from smalti.models.exchange.lora import LoraLayer
 from smalti.models.exchange.metadata import base_facts
 from smalti.models.exchange.own import read_own
 
@@ -60,6 +68,22 @@ safetensors.torch.save_file({"found": found}, folder + "/found.safetensors")
 loras = len(network.unet_loras) + len(network.text_encoder_loras)
 print(f"{answer} {len(weights)} keys, {loras} modules, transformers {transformers.__version__}, "
       f"diffusers {diffusers.__version__}")
+"""
+
+# A network of every layer that sd-scripts looks into, on networks of Stable Diffusion 1.x's size.
+LISTER = """
+import sys, json, torch, diffusers, transformers
+sys.path.insert(0, sys.argv[1])
+from networks.lora_diffusers import LoRANetwork
+class Every(dict):
+    def __contains__(self, name): return True
+    def __missing__(self, name): return 4
+with torch.device("meta"):
+    unet = diffusers.UNet2DConditionModel(cross_attention_dim=768, attention_head_dim=8)
+    text = transformers.CLIPTextModel(transformers.CLIPTextConfig(hidden_size=768,
+        intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12))
+    network = LoRANetwork(text, unet, modules_dim=Every(), modules_alpha=Every())
+print(json.dumps({key: list(value.shape) for key, value in network.state_dict().items()}))
 """
 
 
@@ -117,11 +141,41 @@ def by_sd_scripts(
     python: str, scripts: str, folder: Path, base: Path, file: Path
 ) -> tuple[torch.Tensor, str]:
     """What sd-scripts' network predicts in a Python of its own, and what its loader says."""
-    command = [python, "-c", READER, str(folder), str(base), str(file), scripts]
-    done = subprocess.run(command, capture_output=True, text=True)
+    said = run_reader(python, READER, str(folder), str(base), str(file), scripts)
+    return load_file(folder / "found.safetensors")["found"], said
+
+
+def run_reader(python: str, code: str, *words: str) -> str:
+    """The last line that a program prints in another Python; stops where it fails."""
+    done = subprocess.run([python, "-c", code, *words], capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stderr)
-    return load_file(folder / "found.safetensors")["found"], done.stdout.strip().splitlines()[-1]
+    return done.stdout.strip().splitlines()[-1]
+
+
+def sd15_on_meta() -> StableDiffusion:
+    """Networks of Stable Diffusion 1.x's size, without values."""
+    config = CLIPTextConfig(hidden_size=768, intermediate_size=3072, num_hidden_layers=12,
+                            num_attention_heads=12)  # fmt: skip
+    meta = torch.device("meta")
+    with meta:
+        unet = UNet2DConditionModel(cross_attention_dim=768, attention_head_dim=8)
+        text = CLIPTextModel(config)
+    return StableDiffusion(BaseSettings(), Path(), None, {}, meta, torch.float32, unet, text)
+
+
+def find_places(python: str, scripts: str) -> None:
+    """Print how many of sd-scripts' own keys for Stable Diffusion 1.x have a place in smalti."""
+    shapes = json.loads(run_reader(python, LISTER, scripts))
+    stems = {key.split(".")[0] for key in shapes}
+    empty = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
+    lora = {
+        stem: LoraLayer(empty[f"{stem}.lora_down.weight"], empty[f"{stem}.lora_up.weight"], 4.0)
+        for stem in stems
+    }
+    found = layers_by_part(sd15_on_meta(), Path("listed"), lora)
+    placed = {part: len(layers) for part, layers in found.items()}
+    print(f"sd-scripts lists {len(shapes)} keys of {len(stems)} modules; smalti places {placed}")
 
 
 def main() -> None:
@@ -135,6 +189,8 @@ def main() -> None:
         base = make_base(folder / "tiny")
         for kind, values in KINDS.items():
             compare(asked, base, folder, kind, TrainSettings(**values))
+    if asked.python and asked.sd_scripts:
+        find_places(asked.python, asked.sd_scripts)
 
 
 def compare(

@@ -124,8 +124,9 @@ def _judge(settings: Settings, concept: "Concept") -> "Likeness | None":
 def _cost(found: "Retuned", steps: int) -> str:
     if found.layerwise is None or found.mean is None or found.retuned is None:
         return f"Retuned for {steps} steps; CLIP is not here, so likeness was not measured."
+    best = max(found.mean, found.retuned)
     return (
         f"One vector per word stands for those of all layers. Likeness: {found.layerwise:.3f} with "
         f"one per layer, {found.mean:.3f} with their mean, {found.retuned:.3f} with one after "
-        f"{steps} steps ({found.retuned - found.layerwise:+.3f})."
+        f"{steps} steps; the better one is written ({best - found.layerwise:+.3f})."
     )

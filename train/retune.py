@@ -1,7 +1,8 @@
 """One vector per word in place of layer-wise ones, for files that hold no more.
 
 The mean over the layers is where it begins; then train's own steps move it, with LoRA frozen. What
-that costs is measured: likeness with the words as they are, with the mean, and retuned.
+that costs is measured: likeness with the words as they are, with the mean, and retuned. Retuning
+does not always help, so the better of both is kept.
 """
 
 from collections.abc import Callable
@@ -40,13 +41,13 @@ class Retuned:
     """Words of one vector each, and what they are worth."""
 
     words: Tensor
-    """[words, D], fp32."""
+    """[words, D], fp32: retuned, or their mean where that has the greater likeness."""
     layerwise: float | None
     """Mean likeness of pictures with the words as they were trained; None without a judge."""
     mean: float | None
     """That with their mean over the layers."""
     retuned: float | None
-    """That with `words`."""
+    """That with the retuned words."""
 
 
 def retune(
@@ -60,6 +61,8 @@ def retune(
 ) -> Retuned:
     """Retune the words of a layer-wise adapter for so many steps; 0 leaves their mean.
 
+    Without a judge of likeness the retuned words are kept.
+
     report: told of images, steps and pictures. Raises InputError for a file or base that cannot be
     used, SmaltiError where the loss is not finite.
     """
@@ -71,11 +74,14 @@ def retune(
     worth = [_worth(base, layered, settings, likeness)]
     single = _with_words(base, layered, layered.embeddings.detach().mean(dim=1, keepdim=True))
     worth.append(_worth(base, single, settings, likeness))
+    words = mean = single.embeddings.detach()[:, 0].float().cpu().clone()
     if steps:
         _train(prepare_words(base, single, concept, settings, accelerator, report), report)
         worth.append(_worth(base, single, settings, likeness))
-    words = single.embeddings.detach()[:, 0].float().cpu()
-    return Retuned(words, worth[0], worth[1], worth[-1])
+        words = single.embeddings.detach()[:, 0].float().cpu()
+    layerwise, before, after = worth[0], worth[1], worth[-1]
+    worse = before is not None and after is not None and after < before
+    return Retuned(mean if worse else words, layerwise, before, after)
 
 
 def prepare_words(

@@ -37,7 +37,7 @@ def attach_file(base: "BaseModel", path: Path, name: str) -> Adapter:
     """
     if is_own(path):
         return load_adapter(base, path, name)
-    found = _by_part(base, path, read_lora(path))
+    found = layers_by_part(base, path, read_lora(path))
     ranks = [layer.rank for layers in found.values() for _, layer in layers.values()]
     adapter = Adapter(
         name=concept_key(name),
@@ -58,7 +58,9 @@ def attach_file(base: "BaseModel", path: Path, name: str) -> Adapter:
     return adapter
 
 
-def _by_part(base: "BaseModel", path: Path, lora: Mapping[str, LoraLayer]) -> dict[str, Layers]:
+def layers_by_part(
+    base: "BaseModel", path: Path, lora: Mapping[str, LoraLayer]
+) -> dict[str, Layers]:
     """The layers of a file by the base's part and path; raises InputError where one has none."""
     places = dict(_places(base))
     found: dict[str, Layers] = {}

@@ -28,14 +28,14 @@ def test_words_begin_at_the_mean_and_are_moved_by_training(tiny_base, settings, 
     concept = load_concept(make_concept(tmp_path / "mug"), "mug")
     seen = []
 
-    def likeness(images: torch.Tensor) -> torch.Tensor:
+    def falling(images: torch.Tensor) -> torch.Tensor:
         seen.append(images.clone())
-        return images.mean(dim=(1, 2, 3))
+        return torch.full((len(images),), 1 / len(seen))
 
-    found = retune(path, concept, settings, 0, likeness=likeness)
-    torch.testing.assert_close(found.words, mean)
-    assert found.retuned == found.mean and len(seen) == 2
-    moved = retune(path, concept, settings, 2)
+    found = retune(path, concept, settings, 1, likeness=falling)
+    torch.testing.assert_close(found.words, mean)  # what was trained is worse
+    assert (found.layerwise, found.mean) == (1, 0.5) and found.retuned == pytest.approx(1 / 3)
+    moved = retune(path, concept, settings, 2)  # without a judge, what was trained is kept
     assert (moved.words - mean).abs().max() > 1e-3 and moved.retuned is None
     assert path.read_bytes() == before
     assert not torch.equal(seen[0], seen[1])  # the words act

@@ -142,6 +142,14 @@ class TrainSettings(Group):
     )
     """Prompts of the validation grid; <concept> and {class_word} are filled in."""
 
+    def __post_init__(self) -> None:
+        """Check every value; an identifier in angle brackets would be taken for a learned word."""
+        super().__post_init__()
+        if set("<>") & set(self.identifier) or not self.identifier.strip():
+            raise InputError(
+                f"train.identifier must be a plain word without < and >, not {self.identifier!r}."
+            )
+
     def check_read(self, names: Iterable[str]) -> None:
         """Raise InputError when the method has no use for one of these settings."""
         entries = {entry.name: facts_of(entry) for entry in fields(self)}

@@ -80,7 +80,7 @@ class Engine:
             detach(self.base, self._attached.popitem(last=False)[1])
         adapter = attach_file(self.base, path, self._free_name(path))
         # Whatever it is called here, prompts say its own words: they are encoded with it alone.
-        adapter.trigger = adapter.metadata["trigger"]
+        adapter.trigger = adapter.metadata.get("trigger", "")
         self.base.freeze()
         return adapter
 

@@ -205,6 +205,12 @@ def test_what_a_method_does_not_read_is_refused(method, setting):
         resolve(overrides=[f"train.method={method}", f"train.{setting}"])
 
 
+@pytest.mark.parametrize("identifier", ["<mug-1>", " "])
+def test_an_identifier_is_a_plain_word(identifier):
+    with refused("train.identifier"):
+        resolve(overrides=["train.method=lora", f"train.identifier={identifier}"])
+
+
 def test_class_pictures_are_drawn_once_and_go_on(concept, quick, tmp_path, monkeypatch):
     settings = with_train(quick, method="lora", class_pictures=9)
     first = prepared(concept, settings, tmp_path).prior

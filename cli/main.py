@@ -1,18 +1,16 @@
 """`mosaic`: every command under one name, and three that tell what is there."""
 
-from pathlib import Path
-
 import typer
 
 from ..configs.base import BaseSettings
 from ..configs.presets import load_base_preset, preset_names
-from ..models.concepts import concept_folders
+from . import compare as comparison
 from . import data, export, gen, press, screen, train
 from . import eval as evaluation
 from .boundary import guarded
-from .concepts import describe_concept
+from .concepts import app as concepts
 from .console import console, print_table
-from .options import ConceptsDir, Version, examples
+from .options import Version, examples
 
 EPILOG = examples(
     ("mosaic train concepts/pim", "same as mosaic-train"),
@@ -34,6 +32,8 @@ app = typer.Typer(
 )
 app.command("train", epilog=train.EPILOG)(train.train)
 app.command("gen", epilog=gen.EPILOG)(gen.gen)
+app.command("compare", epilog=comparison.EPILOG)(comparison.compare)
+app.add_typer(concepts, name="concepts")
 app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluation)
 app.command("export", epilog=export.EPILOG)(export.export)
 app.add_typer(data.app, name="concept")
@@ -83,24 +83,6 @@ def bases() -> None:
         rows.append((name, f"{settings.resolution} px", state, settings.source, settings.license))
     print_table("Base models", ("name", "tile", "state", "source", "licence"), rows)
     console().print("\nAny folder in diffusers' layout works too: --base FOLDER")
-
-
-@app.command()
-@guarded()
-def concepts(concepts_dir: ConceptsDir = "concepts") -> None:
-    """List the concepts: trained or not, with which base, how long, how large."""
-    folder = Path(concepts_dir)
-    found = [describe_concept(path) for path in concept_folders(folder)]
-    if not found:
-        console().print(
-            f"No concepts in {folder}/. Put at least 3 images into {folder}/NAME/ and type: "
-            f"mosaic-train {folder}/NAME",
-            soft_wrap=True,
-        )
-        return
-    columns = ("name", "images", "trained", "base", "method", "rank", "steps", "size")
-    rows = [[str(facts.get(column, "")) for column in columns] for facts in found]
-    print_table(f"Concepts in {folder}/", columns, rows)
 
 
 @app.callback(invoke_without_command=True)

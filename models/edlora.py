@@ -27,7 +27,7 @@ from .words import concept_key, concept_token_names
 
 
 def word_layers(base: BaseModel, method: str) -> int:
-    """How many vectors L a word has: one for each cross-attention layer (ED-LoRA), or one."""
+    """How many vectors L a word has: one for each block of cross-attention, or one."""
     return base.layers if method == "edlora" else 1
 
 
@@ -69,7 +69,7 @@ def parameter_groups(
     """Optimiser groups "embedding", "text_encoder" and "unet", each with its learning rate."""
     learning = dict(_learning(base, adapter))
     members = {"embedding": [adapter.embeddings] if adapter.words else []} | {
-        part: [value for key, value in learning.items() if key.startswith(f"{part}.")]
+        part: [value for key, value in learning.items() if key.startswith(part)]
         for part in ("text_encoder", "unet")
     }
     return [
@@ -103,7 +103,8 @@ def save_adapter(
         "base": {
             "name": base.settings.name,
             "source": base.settings.source,
-            "fingerprint": base.fingerprint,
+            "fingerprint": _trained_on(base),
+            **base.family_facts,
         },
     }
     adapter.metadata = {**adapter.metadata, **(metadata or {}), **facts}
@@ -154,7 +155,7 @@ def _read_adapter(
         words = dict(zip(saved_words, concept_token_names(key, len(saved_words)), strict=True))
         tensors = read_tensors(path)
         layers = len(tensors[word_key(saved_words[0])]) if saved_words else 1
-        shape = (len(words), layers, base.concepts.embedding_dim)
+        shape = (len(words), layers, base.word_width)
         adapter = Adapter(
             name=key,
             class_word=metadata["class_word"],
@@ -257,8 +258,9 @@ def detach(base: BaseModel, adapter: Adapter) -> None:
         # diffusers' models and transformers' ones call it differently
         delete = getattr(part.module, "delete_adapters", None) or part.module.delete_adapter
         delete(adapter.peft_name)
-    if adapter.peft_name in base.concepts.tables:
-        del base.concepts.tables[adapter.peft_name]
+    for reader in base.readers:
+        if adapter.peft_name in reader.concepts.tables:
+            del reader.concepts.tables[adapter.peft_name]
     del base.adapters[adapter.name]
     set_active(base, ())
 
@@ -283,15 +285,21 @@ def attach(base: BaseModel, adapter: Adapter) -> Adapter:
     for _, parameter in lora_parameters(base, adapter):
         parameter.data = parameter.data.float()  # peft follows the base, which may be half
     adapter.embeddings.requires_grad_(adapter.trainable)
-    if adapter.words:
-        base.concepts.tables[adapter.peft_name] = adapter.embeddings
+    for reader in base.readers if adapter.words else ():
+        reader.concepts.tables[adapter.peft_name] = adapter.embeddings
     base.adapters[adapter.name] = adapter
     set_active(base, [adapter.name])
     return adapter
 
 
+def _trained_on(base: BaseModel) -> str:
+    """The fingerprint of what an adapter's training depends on."""
+    return base.fingerprint if base.settings.distilled_lora else base.own_fingerprint
+
+
 def _check_base(base: BaseModel, path: Path, made_for: dict[str, Any]) -> None:
-    if made_for["fingerprint"] == base.fingerprint:
+    # What learned from the base as it is also serves it with a distilled LoRA.
+    if made_for["fingerprint"] in (base.own_fingerprint, _trained_on(base)):
         return
     theirs, ours = made_for["name"], base.settings.name
     if theirs != ours:
@@ -301,7 +309,7 @@ def _check_base(base: BaseModel, path: Path, made_for: dict[str, Any]) -> None:
         )
     raise InputError(
         f"{path} was trained for other weights of base {ours!r} ({made_for['fingerprint']}, here "
-        f"{base.fingerprint}). Train the concept again with mosaic-train."
+        f"{_trained_on(base)}). Train the concept again with mosaic-train."
     )
 
 

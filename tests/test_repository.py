@@ -75,8 +75,8 @@ def link_targets(text: str) -> list[str]:
 
 
 PAGES = [
-    "README.md", "CONTRIBUTING.md", "concepts/README.md", "docs/README.md", "docs/method.md",
-    "docs/print.md", "docs/files.md", "docs/training.md",
+    "README.md", "CONTRIBUTING.md", "concepts/README.md",
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")),
 ]  # fmt: skip
 
 

@@ -128,7 +128,8 @@ def _train(run: Run, report: Report) -> None:
 def _with_words(base: BaseModel, adapter: Adapter, words: Tensor) -> Adapter:
     """The adapter with other words [words, L, D] in place of its own."""
     changed = replace(adapter, embeddings=nn.Parameter(words.clone()))
-    base.concepts.tables[adapter.peft_name] = changed.embeddings
+    for reader in base.readers:
+        reader.concepts.tables[adapter.peft_name] = changed.embeddings
     base.adapters[adapter.name] = changed
     return changed
 

@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ def attach_file(base: "BaseModel", path: Path, name: str) -> Adapter:
         rank=max(ranks),
         alpha=float(max(ranks)),
         method=METHOD,
-        embeddings=nn.Parameter(torch.zeros(0, 1, base.concepts.embedding_dim)),
+        embeddings=nn.Parameter(torch.zeros(0, 1, base.word_width)),
         metadata={"name": path.stem},
         path=path,
     )
@@ -75,13 +76,17 @@ def layers_by_part(
 
 
 def _places(base: "BaseModel") -> Iterator[tuple[str, tuple[str, str, torch.Tensor]]]:
-    """Every name that a layer can have in files: its part's name, its path and its weight."""
+    """Every name that a layer can have in files: its part's name, its path and its weight.
+
+    Trainers that build on diffusers write its paths in kohya's manner on every base.
+    """
     tables = {names.own: names for names in FAMILIES[base.family]}
     for part in base.lora_parts():
         for key, weight in _weights(part.module):
             place = (part.name, key, weight)
             yield f"{part.prefix}.{key}", place
-            yield kohya_name(tables[part.prefix], key), place
+            yield kohya_name(names := tables[part.prefix], key), place
+            yield kohya_name(replace(names, renamed=str), key), place
 
 
 def _weights(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

@@ -19,7 +19,7 @@ from .own import OwnAdapter
 
 SPEC = "1.0.1"
 LORA, EMBEDDING = "lora", "textual-inversion"
-WIDTH_V1, WIDTH_V2 = 768, 1024  # of the text that cross-attention reads
+WIDTH_V1, WIDTH_V2, WIDTH_XL = 768, 1024, 2048  # of the text that cross-attention reads
 LARGE = 768  # pixels; SD 2.x of this resolution predicts v
 GENERATIVE_MODELS = "https://github.com/Stability-AI/generative-models"  # of embeddings
 
@@ -45,14 +45,16 @@ class BaseFacts:
         """ModelSpec's name of the base; a base of no known kind goes by its own."""
         if self.is_v2:
             return "stable-diffusion-v2-768-v" if self.predicts_v else "stable-diffusion-v2-512"
-        return "stable-diffusion-v1" if self.width == WIDTH_V1 else f"smalti-{self.name}"
+        known = {WIDTH_V1: "stable-diffusion-v1", WIDTH_XL: "stable-diffusion-xl-v1-base"}
+        return known.get(self.width, f"smalti-{self.name}")
 
     @property
     def version(self) -> str:
         """Kohya's name of it."""
         if self.is_v2:
             return "sd_v2_v" if self.predicts_v else "sd_v2"
-        return "sd_v1" if self.width == WIDTH_V1 else f"smalti_{self.name}"
+        known = {WIDTH_V1: "sd_v1", WIDTH_XL: "sdxl_base_v1-0"}
+        return known.get(self.width, f"smalti_{self.name}")
 
 
 def base_facts(own: OwnAdapter, settings: BaseSettings) -> BaseFacts:

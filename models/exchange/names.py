@@ -5,9 +5,11 @@ writes a prefix and the path with underscores. The prefixes are literals: what a
 module today ("text_model" is gone from transformers 5) is not what the files of others say.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
+
+from .sdxl_names import original_name
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class PartNames:
     """How paths begin, where a file names no part: peft's own files hold one network only."""
     not_in_kohya: tuple[str, ...] = ()
     """Layers that kohya's format has no place for."""
+    renamed: Callable[[str], str] = str
+    """A path as kohya's files have it, where they go by the original code's."""
 
 
 UNET = PartNames(
@@ -35,8 +39,13 @@ FAMILIES = {
         UNET,
         PartNames("text_encoder.text_model", "lora_te_text_model", ("encoder.layers.",)),
     ),
+    "sdxl": (
+        replace(UNET, renamed=original_name),
+        PartNames("text_encoder.text_model", "lora_te1_text_model", ("encoder.layers.",)),
+        PartNames("text_encoder_2", "lora_te2", ("text_model.encoder.layers.",)),
+    ),
 }
-"""Stable Diffusion 1.x, 2.x and the starter."""
+"""Stable Diffusion 1.x, 2.x and the starter; SDXL and what was distilled from it."""
 
 
 def family_of(metadata: Mapping[str, Any]) -> tuple[PartNames, ...]:
@@ -46,7 +55,7 @@ def family_of(metadata: Mapping[str, Any]) -> tuple[PartNames, ...]:
 
 def kohya_name(part: PartNames, path: str) -> str:
     """What kohya's files call a layer: "lora_unet_mid_block_attentions_0_proj_in"."""
-    return f"{part.kohya}_{path.replace('.', '_')}"
+    return f"{part.kohya}_{part.renamed(path).replace('.', '_')}"
 
 
 def split_name(name: str, parts: tuple[PartNames, ...]) -> tuple[PartNames, str] | None:

@@ -65,7 +65,7 @@ def fresh_adapter(
 
     lora: rank, alpha and the like; without them it has no LoRA.
     """
-    table = torch.zeros(0, 1, base.concepts.embedding_dim) if words is None else words
+    table = torch.zeros(0, 1, base.word_width) if words is None else words
     return Adapter(
         name=concept_key(name),
         class_word=class_word,

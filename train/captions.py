@@ -60,7 +60,7 @@ def places_of(base: BaseModel, adapter: Adapter, prompt: str) -> torch.Tensor | 
     if adapter.words:
         words = base.concepts.ids(adapter.peft_name)[:, 0].tolist()
     else:
-        words = base.tokenizer(adapter.trigger, add_special_tokens=False).input_ids
+        words = base.readers[0].tokenizer(adapter.trigger, add_special_tokens=False).input_ids
     found = [(ids == word).nonzero() for word in words]
     if any(len(places) == 0 for places in found):
         return None

@@ -44,7 +44,7 @@ class Place:
             names = [p.name for p in _visible(path.parent)]
             raise Fault(f"{text} does not exist{nearest(path.name, names)}".rstrip("."))
         self.check_inside(path)
-        return path
+        return path if self.inside else path.resolve()
 
     def check_inside(self, path: Path) -> None:
         """Raise Fault for a link that leads out of the folder, where that is not allowed."""

@@ -31,6 +31,10 @@ WANTED = {
     "tile_prompts": "a list of texts",
 }
 
+YES = ("x", "ja", "oui", "si", "sí", "sim", "wahr", "vrai", "verdadero", "vero", "waar")
+NO = ("nein", "non", "nee", "não", "falsch", "faux", "falso", "onwaar")
+"""What other languages' spreadsheets and people write, besides what pydantic knows."""
+
 
 def _plain(text: str) -> str:
     """A text in Unicode's composed form; ValueError for characters that no person types."""
@@ -66,6 +70,12 @@ def _day(value: Any) -> Any:
     return date(year, first, second) if month_first else date(year, second, first)
 
 
+def _agreed(value: Any) -> Any:
+    """Yes or no in other languages; what is neither stays as it is."""
+    word = value.strip().lower() if isinstance(value, str) else value
+    return True if word in YES else False if word in NO else word
+
+
 def _many(value: Any) -> Any:
     """A list without empty items; a single text is a list of one."""
     items = [value] if isinstance(value, str) else value
@@ -98,7 +108,7 @@ class Order(BaseModel):
     first, or the name of a trained concept."""
     class_word: Text = ""
     """What the photos show, in a word: dog, girl, mug."""
-    consent: bool = False
+    consent: Annotated[bool, BeforeValidator(_agreed)] = False
     """Whether the people in the photos agreed to them being used; required with photos."""
     tile_concepts: Texts = ()
     """Further trained concepts for the tiles."""

@@ -122,7 +122,7 @@ def _tells_nothing(folder: Path) -> bool:
 
 
 def named_beside(table: Path, concepts_dir: Path) -> tuple[Path, ...]:
-    """The files and folders beside a CSV in which lies what its rows name, as far as it is there."""
+    """What lies beside a CSV and holds what its rows name, as far as it is there."""
     place, found = Place(table.parent, concepts_dir, inside=True), set()
     try:
         rows = [values for _, values in csv_values(table) if isinstance(values, dict)]

@@ -20,13 +20,13 @@ TILES = ("concept", "tile_concepts", "tile_prompts", "tile_lora", "picture_conce
 Found = dict[str, Any]
 
 
-def faults_and_paths(order: "Order", told: set[str], place: Place) -> tuple[list[str], Found]:
+def faults_and_paths(order: "Order", unread: set[str], place: Place) -> tuple[list[str], Found]:
     """Every fault of an order whose fields have the right types, and fields as they are found.
 
-    told: names of the fields that were given, also those that could not be read. The fields that
-    are found are absolute paths, and concepts by their proper names.
+    unread: fields whose values could not be read, so that they are not missing. What is found are
+    absolute paths, and concepts by their proper names.
     """
-    faults = [*_missing(told), *_contradictions(order), *_unknown(order), *_sizes(order)]
+    faults = [*_missing(order, unread), *_contradictions(order), *_unknown(order), *_sizes(order)]
     found: Found = {}
     finders: list[Callable[[Order, Place, Found], Iterator[str]]] = [
         _find_concept, _find_named, _find_picture, _find_lora,
@@ -36,7 +36,8 @@ def faults_and_paths(order: "Order", told: set[str], place: Place) -> tuple[list
     return faults, found
 
 
-def _missing(told: set[str]) -> Iterator[str]:
+def _missing(order: "Order", unread: set[str]) -> Iterator[str]:
+    told = unread | {name for name in (*PICTURES, *TILES) if getattr(order, name)}
     if not told.intersection(PICTURES):
         yield f"nothing is seen from afar; give one of {', '.join(PICTURES)}"
     if not told.intersection(TILES):

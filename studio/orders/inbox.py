@@ -6,38 +6,38 @@ a stop at any moment loses nothing.
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from threading import Event
-from typing import Any, Protocol
+from threading import Event, Thread
+from typing import Any
 
 from ...configs.errors import InputError
 from ...configs.files import ensure_writable, read_json, remove, write_json, write_text
+from ...configs.progress import say
 from . import shelves
 from .arrivals import (
-    ORPHAN, PATIENCE, QUIET, Parcel, Stillness, is_companion, is_table, named_beside, open_parcel,
+    ORPHAN,
+    PATIENCE,
+    QUIET,
+    Parcel,
+    Stillness,
+    is_companion,
+    is_table,
+    named_beside,
+    open_parcel,
     rebased,
-)  # fmt: skip
+)
+from .entry import Entry
+from .ledger import Ledger
 from .litter import is_litter
 from .reading import Read, read_orders
+from .states import CLOSED, SETTLED
+from .terms import Terms
 from .ticket import BadTicket, Order
 
-SETTLED = ("delivered", "failed", "cancelled")
-DONE = "delivered"
-
-
-class Ledger(Protocol):
-    """What the hot folder asks of a ledger."""
-
-    def receive(self, order: Order, folder: Path) -> str:
-        """Take an order in; raises InputError for another one of the same reference."""
-
-    def refuse(self, reference: str, reasons: list[str], folder: Path) -> Any:
-        """Note a ticket that cannot be done; raises InputError where the order is known."""
-
-    def entry(self, reference: str) -> Any:
-        """What is known of an order: `state` and `reason`."""
+LOOK = 1.0  # s between looks while something waits for time to pass, or for its orders
+LOOK_ANYWAY = 60.0  # s after which nobody relies on having been told
 
 
 @dataclass
@@ -50,20 +50,28 @@ class Taken:
 
 
 class Inbox:
-    """A hot folder; `step` does what there is to be done now."""
+    """A hot folder; `tick` does what there is to be done now."""
 
     def __init__(
         self,
         root: Path,
         ledger: Ledger,
-        concepts_dir: Path = Path("concepts"),
+        terms: Terms,
         *,
         quiet: float = QUIET,
         patience: float = PATIENCE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.root, self.ledger, self.concepts_dir = root.absolute(), ledger, concepts_dir
+        """Open a hot folder, or make one, and take up what an earlier run has left.
+
+        quiet: seconds without a change, after which a file counts as copied; patience: seconds
+        that a ticket waits for files that are missing. Raises InputError where it cannot write.
+        """
+        self.root, self.ledger, self.terms = root.absolute(), ledger, terms
         self.quiet, self.patience = quiet, max(quiet, patience)
+        self.rang = Event()
+        """Set by whoever sees that something has changed in incoming/."""
+        self._clock, self._looked, self._put_away = clock, -LOOK_ANYWAY, -LOOK
         self._still = Stillness(clock)
         self._opened: dict[Path, tuple[Any, Parcel | None]] = {}
         self._taken: dict[Path, Taken] = {}
@@ -77,9 +85,22 @@ class Inbox:
         return self.root / "incoming"
 
     @property
-    def waiting(self) -> bool:
-        """Whether something has arrived that is not taken in yet."""
-        return shelves.waits(self.incoming)
+    def concepts_dir(self) -> Path:
+        """Where trained concepts lie."""
+        return Path(self.terms.concepts_dir)
+
+    def tick(self) -> None:
+        """Take in and put away what there is, if it is time to look; to be called often."""
+        now = self._clock()
+        since = now - self._looked
+        waits = since >= LOOK and shelves.waits(self.incoming)
+        if self.rang.is_set() or waits or since >= LOOK_ANYWAY:
+            self.rang.clear()
+            self._looked = now
+            self.take_in()
+        if now - self._put_away >= LOOK:
+            self._put_away = now
+            self.put_away()
 
     def take_in(self) -> None:
         """Look through incoming/ once, and take in what is there and still."""
@@ -139,22 +160,30 @@ class Inbox:
         for told, _ in reads:
             if isinstance(told, BadTicket):
                 taken.refused[told.reference] = told.faults
-                with suppress(InputError):  # a known order is not undone by a bad ticket
-                    self.ledger.refuse(told.reference, told.faults, folder)
+                self.ledger.refuse(told.reference, told.faults, folder)
                 continue
             try:
-                self.ledger.receive(told, folder)
+                self._receive(told, folder)
                 taken.references.append(told.reference)
             except InputError as error:
                 taken.refused[told.reference] = [str(error)]
         write_json(folder / shelves.MARKER, asdict(taken))
         self._taken[folder] = taken
 
+    def _receive(self, order: Order, folder: Path) -> None:
+        """Enter an order; one that failed and is brought again is tried again."""
+        told = self.ledger.receive(order, folder, terms=self.terms)
+        if told == "same" and self.ledger.entry(order.reference).state in SETTLED:
+            self.ledger.retry(order.reference)
+
     def _put(self, folder: Path, taken: Taken) -> None:
-        entries = {name: self.ledger.entry(name) for name in taken.references}
+        if not folder.is_dir():  # somebody has taken it out
+            del self._taken[folder]
+            return
+        entries = [self.ledger.entry(reference) for reference in taken.references]
         reasons = list(_reasons(taken, entries))
         place = "failed" if reasons else "done"
-        if any(entry.state not in SETTLED for entry in entries.values()):
+        if any(entry.state not in CLOSED for entry in entries):
             place = "working"  # also back from failed/, when an order is tried again
         if place == folder.parent.name:
             return
@@ -171,7 +200,7 @@ class Inbox:
         """Take up what an earlier run has left."""
         shelves.scatter(self.incoming)
         for place in ("working", "failed"):
-            for folder in filter(Path.is_dir, sorted((self.root / place).iterdir())):
+            for folder in shelves.folders_in(self.root / place):
                 known = read_json(folder / shelves.MARKER)
                 if known:
                     self._taken[folder] = Taken(**known)
@@ -179,13 +208,13 @@ class Inbox:
                     self._hand_over(folder, _read_again(folder, self.concepts_dir))
 
 
-def _reasons(taken: Taken, entries: dict[str, Any]) -> Iterator[str]:
+def _reasons(taken: Taken, entries: Iterable[Entry]) -> Iterator[str]:
     """A line for each fault, after the order that it belongs to."""
     for reference, faults in taken.refused.items():
         yield from (f"{reference}: {fault}" for fault in faults)
-    for reference, entry in entries.items():
-        if entry.state in SETTLED and entry.state != DONE:
-            yield f"{reference}: {entry.state}{': ' * bool(entry.reason)}{entry.reason}"
+    for entry in entries:
+        if entry.state in SETTLED:
+            yield f"{entry.reference}: {entry.state}{': ' * bool(entry.reason)}{entry.reason}"
 
 
 def _read_again(folder: Path, concepts_dir: Path) -> list[Read]:
@@ -196,22 +225,30 @@ def _read_again(folder: Path, concepts_dir: Path) -> list[Read]:
         return [Read(BadTicket(folder.name, [str(error)]), folder)]
 
 
-def watch(
-    inbox: Inbox, *, poll: bool = False, stop: Event | None = None, seconds: float = 1.0
-) -> Iterator[None]:
-    """Keep a hot folder going until `stop`; yields after each look, at least every `seconds`.
+@contextmanager
+def listening(inbox: Inbox, *, poll: bool = False) -> Iterator[None]:
+    """Have the hot folder's bell rung, by another thread, whenever something changes in incoming/.
 
     poll: look for changes instead of being told of them, as network shares tell nothing.
     """
-    from watchfiles import watch as changes
-
-    inbox.take_in()
-    told = changes(
-        inbox.incoming, force_polling=poll, stop_event=stop, watch_filter=None, debounce=200,
-        rust_timeout=round(1000 * seconds), yield_on_timeout=True, poll_delay_ms=500,
-    )  # fmt: skip
-    for changed in told:
-        if changed or inbox.waiting:
-            inbox.take_in()
-        inbox.put_away()
+    stop = Event()
+    thread = Thread(target=_listen, args=(inbox, poll, stop), daemon=True)
+    thread.start()
+    try:
         yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _listen(inbox: Inbox, poll: bool, stop: Event) -> None:
+    from watchfiles import watch
+
+    try:
+        for _ in watch(
+            inbox.incoming, force_polling=poll, stop_event=stop, watch_filter=None, debounce=200,
+            rust_timeout=1000, poll_delay_ms=500, raise_interrupt=False,
+        ):  # fmt: skip
+            inbox.rang.set()
+    except OSError as error:  # such as the system's limit on watched folders
+        say(f"orders: {inbox.incoming} is looked through every minute ({error}); --poll looks more")

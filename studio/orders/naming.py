@@ -27,6 +27,7 @@ KEYS = (
 PART_BYTES = 80
 """Of one part in UTF-8: three of them, and what is written within, stay below Windows' 260."""
 PUNCTUATION = " -_.,'()&+@="
+ENDS = " .-_"  # what no part begins or ends with
 RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])", re.I)
 """Names that Windows keeps for devices, with any ending."""
 DIGITS = 6
@@ -105,11 +106,11 @@ def safe_part(text: str, digits: str = "") -> str:
     plain = _cleaned(text)
     if RESERVED.fullmatch(plain.split(".")[0].rstrip()):
         plain = f"_{plain}"
-    room = PART_BYTES - DIGITS - 1
-    if not plain or len(plain.encode()) > room:
+    short = PART_BYTES - DIGITS - 1
+    if not plain or len(plain.encode()) > (short if digits else PART_BYTES):
         digits = digits or _digits(text)
-    cut = plain.encode()[:room].decode(errors="ignore").rstrip(PUNCTUATION)
-    return "-".join(filter(None, (cut, digits)))
+        plain = plain.encode()[:short].decode(errors="ignore").rstrip(ENDS)
+    return "-".join(filter(None, (plain, digits)))
 
 
 def _cleaned(text: str) -> str:
@@ -118,7 +119,7 @@ def _cleaned(text: str) -> str:
     visible = [c for c in composed if unicodedata.category(c) != "Cf"]  # they reverse and hide
     kept = ["-" if _strange(c) else c for c in visible]
     single = re.sub(r"([-_. ])\1+", r"\1", "".join(kept))
-    return single.strip(" .-_")
+    return single.strip(ENDS)
 
 
 def _strange(char: str) -> bool:
@@ -126,4 +127,4 @@ def _strange(char: str) -> bool:
 
 
 def _digits(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:DIGITS]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:DIGITS]

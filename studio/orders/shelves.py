@@ -15,10 +15,10 @@ COLLECTING = ".collecting-"
 
 
 def free_name(root: Path, name: str) -> str:
-    """A name that no folder in any of the places has, so that it keeps it wherever it goes."""
-    stem, suffix = (name, "") if (root / "incoming" / name).is_dir() else os.path.splitext(name)
+    """A name that nothing has in any of the places, so that a folder keeps it wherever it goes."""
+    stem, suffix = os.path.splitext(name)
     names = [name, *(f"{stem} ({number}){suffix}" for number in range(2, 10_000))]
-    # What lies in incoming is what is to be moved.
+    # What lies in incoming/ is what is to be moved.
     return next(n for n in names if not any((root / p / n).exists() for p in PLACES[1:]))
 
 
@@ -55,6 +55,11 @@ def set_aside(path: Path, place: Path, reason: str) -> None:
     else:
         write_text(place / f"{name}.{REASON}", reason + "\n")
     path.rename(place / name)
+
+
+def folders_in(place: Path) -> list[Path]:
+    """The folders in one of the places, without what systems put there."""
+    return [p for p in sorted(place.iterdir()) if p.is_dir() and not is_litter(p.name)]
 
 
 def waits(incoming: Path) -> bool:

@@ -37,7 +37,8 @@ NO = ("nein", "non", "nee", "não", "falsch", "faux", "falso", "onwaar")
 
 
 def _plain(text: str) -> str:
-    """A text in Unicode's composed form; ValueError for characters that no person types."""
+    """A text on one line, in Unicode's composed form; ValueError for what no person types."""
+    text = re.sub(r"[\t\r\n]+", " ", text)
     if odd := next((c for c in text if unicodedata.category(c) in ("Cc", "Cs")), None):
         raise ValueError(f"holds the character {ascii(odd)}, which no name or path has")
     return unicodedata.normalize("NFC", text)
@@ -192,25 +193,25 @@ def check_ticket(
     from. inside: whether they may not leave it. Raises BadTicket with every fault.
     """
     given = {key: value for key, value in values.items() if value is not None and value != ""}
-    order, faults = _typed(given)
+    order, faults, unread = _typed(given)
     place = Place(where.absolute(), concepts_dir, inside)
-    more, paths = faults_and_paths(order, set(given), place)
+    more, paths = faults_and_paths(order, unread, place)
     if faults + more:
         reference = given.get("reference", "")
         raise BadTicket(str(reference).strip()[:SHOWN_CHARACTERS], faults + more)
     return order.model_copy(update=paths)
 
 
-def _typed(given: Mapping[str, Any]) -> tuple[Order, list[str]]:
-    """What of a ticket has the right type, and a fault for each field that has not."""
+def _typed(given: Mapping[str, Any]) -> tuple[Order, list[str], set[str]]:
+    """What of a ticket can be read; a fault for each field that cannot, and those fields."""
     try:
-        return Order.model_validate(dict(given)), []
+        return Order.model_validate(dict(given)), [], set()
     except ValidationError as error:
         found = error.errors(include_url=False)
     bad = {str(fault["loc"][0]) for fault in found}
     good = {key: value for key, value in given.items() if key not in bad}
     faults = list(dict.fromkeys(map(_in_words, found)))
-    return Order.model_validate({"reference": "unknown"} | good), faults
+    return Order.model_validate({"reference": "unknown"} | good), faults, bad
 
 
 def _in_words(fault: Mapping[str, Any]) -> str:

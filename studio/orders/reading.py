@@ -30,14 +30,17 @@ class Read(NamedTuple):
     folder: Path
 
 
-def read_orders(path: Path, concepts_dir: Path = Path("concepts")) -> Iterator[Read]:
+def read_orders(
+    path: Path, concepts_dir: Path = Path("concepts"), *, inside: bool = False
+) -> Iterator[Read]:
     """The orders of a CSV, of an order's folder, or of all CSVs and folders in a folder.
 
-    A bad one never hides the others. Raises InputError where there is nothing to read, or for a CSV
-    that is none or has wrong columns.
+    A bad one never hides the others. inside: whether a CSV, as a ticket always, may name only what
+    lies in its folder. Raises InputError where there is nothing to read, or for a CSV that is none
+    or has wrong columns.
     """
     if path.is_file():
-        yield from read_csv(path, concepts_dir)
+        yield from read_csv(path, concepts_dir, inside=inside)
         return
     if not path.is_dir():
         raise InputError(f"{path} does not exist; give a CSV or a folder of orders.")
@@ -51,7 +54,7 @@ def read_orders(path: Path, concepts_dir: Path = Path("concepts")) -> Iterator[R
     if not tables + folders:
         raise InputError(f"{path} holds no orders: no CSV, and no folder with {TICKETS[0]}.")
     for table in tables:
-        yield from read_csv(table, concepts_dir)
+        yield from read_csv(table, concepts_dir, inside=inside)
     for folder in folders:
         yield read_folder(folder, concepts_dir)
 
@@ -111,18 +114,28 @@ def read_csv(
     Raises InputError for a file that is no CSV in UTF-8 or UTF-16, and for wrong columns, all of
     them named.
     """
-    header, rows = _table(path)
     seen: dict[str, tuple[int, str]] = {}
-    for line, cells in rows:
+    for line, values in csv_values(path):
         where = f"{path.name} line {line}"
         try:
-            values = _row_values(header, cells)
+            if isinstance(values, BadTicket):
+                raise values
             told = check_ticket(values, path.parent, concepts_dir=concepts_dir, inside=inside)
             _refuse_second(told, line, seen)
         except BadTicket as bad:
             faults = [f"{where}: {fault}" for fault in bad.faults]
             told = BadTicket(bad.reference or where, faults)
         yield Read(told, path.parent)
+
+
+def csv_values(path: Path) -> Iterator[tuple[int, dict[str, Any] | BadTicket]]:
+    """Line and fields of each row of a CSV, unchecked; raises InputError as `read_csv` does."""
+    header, rows = _table(path)
+    for line, cells in rows:
+        try:
+            yield line, _row_values(header, cells)
+        except BadTicket as bad:
+            yield line, bad
 
 
 def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -7,7 +7,7 @@ proof, and `delivery/` until it is renamed into `out/`.
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -18,11 +18,13 @@ from ...configs.errors import InputError
 from ...configs.files import TEMPORARY, explain, file_hash, read_json, remove, replacing, write_json
 from ...models.concepts import ADAPTER_FILE
 from .entry import Entry, FileFacts
+from .states import DELIVERED
 from .terms import Materials
 
 LOCKS = ".locks"  # in `work/`
 RECORD = "order.json"
 TICKET = "ticket.json"
+DELIVERY = "delivery"
 LITTER = shutil.ignore_patterns(".*", "Thumbs.db", "desktop.ini", ADAPTER_FILE, "validation.png")
 
 
@@ -78,6 +80,40 @@ def tidy(folder: Path) -> None:
     for path in list(folder.rglob("*")):
         if TEMPORARY.fullmatch(path.name):
             remove(path)
+
+
+def clear(entry: Entry) -> None:
+    """Remove what was half done of an order that ended without its files; not what was finished.
+
+    A worker that still has the folder does so itself.
+    """
+    try:
+        with own_folder(entry) as folder:
+            clear_own(entry, folder)
+    except FolderTaken:
+        pass
+
+
+def clear_own(entry: Entry, folder: Path) -> None:
+    """The same, in a folder that is this process's own."""
+    tidy(folder)
+    remove(folder / DELIVERY)
+    if entry.out and entry.state != DELIVERED:
+        remove(entry.out)
+
+
+def publisher(made: Path, out: Path) -> Callable[[], None]:
+    """What renames a finished folder to where it is delivered; nobody ever sees half of it."""
+
+    def publish() -> None:
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            remove(out)
+            made.replace(out)
+        except OSError as error:
+            raise explain(error, out) from error
+
+    return publish
 
 
 def gather(entry: Entry) -> Materials:

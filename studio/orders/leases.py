@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .entry import Entry, FileFacts, files_json
-from .ledger import LEASE, Ledger
+from .ledger import LEASE, Ledger, key_of
 from .states import (
     APPROVED,
     CHECKED,
@@ -175,14 +175,14 @@ class Leases:
         with self.ledger.change():
             found = self.holds(entry, worker)
             place = found.place or self.ledger.free("place", wanted)
-            self._change(entry.reference, place=place)
+            self._change(entry.reference, place=place, place_key=key_of(place))
         return self.ledger.root / "out" / place
 
     def vacate(self, entry: Entry, worker: str) -> None:
         """Forget the folder in `out/` of an order that is done anew; raises LeaseLost."""
         with self.ledger.change():
             self.holds(entry, worker)
-            self._change(entry.reference, place=None, files="{}", approved=0)
+            self._change(entry.reference, place=None, place_key=None, files="{}", approved=0)
 
     def deliver(
         self, entry: Entry, worker: str, files: dict[str, FileFacts], publish: Callable[[], None]
@@ -197,4 +197,3 @@ class Leases:
             publish()
             self.ledger.move(entry.reference, DELIVERED, worker=worker)
             self._change(entry.reference, files=files_json(files))
-

@@ -5,20 +5,20 @@ as an event. What workers do with it is in `leases.py`.
 """
 
 import json
-import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import date, datetime
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ...configs.errors import InputError, SmaltiError
 from ...configs.files import explain
 from ...configs.tables import nearest
 from .entry import Entry, Event, FileFacts, entry_of, files_json
+from .naming import folded, safe_part
 from .states import (
     APPROVED,
     CANCELLED,
@@ -37,16 +37,16 @@ FILE = "ledger.sqlite"
 VERSION = 1  # of the tables below, SQLite's user_version
 BUSY = 60  # seconds to wait for another process's transaction
 LEASE = 60.0  # seconds without a heartbeat after which an order is anybody's
-NAME_CHARACTERS = 60
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS orders (
     number INTEGER PRIMARY KEY, reference TEXT UNIQUE NOT NULL,
-    name TEXT UNIQUE NOT NULL COLLATE NOCASE, content TEXT, digest TEXT, folder TEXT NOT NULL,
+    name TEXT NOT NULL, name_key TEXT UNIQUE NOT NULL,
+    content TEXT, digest TEXT, folder TEXT NOT NULL,
     terms TEXT NOT NULL, kin TEXT NOT NULL, priority INTEGER NOT NULL, due TEXT,
     state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', received REAL NOT NULL,
     changed REAL NOT NULL, approved INTEGER NOT NULL DEFAULT 0, worker TEXT, heartbeat REAL,
     attempts INTEGER NOT NULL DEFAULT 0, rests_until REAL NOT NULL DEFAULT 0,
-    place TEXT UNIQUE COLLATE NOCASE, files TEXT NOT NULL DEFAULT '{}',
+    place TEXT, place_key TEXT UNIQUE, files TEXT NOT NULL DEFAULT '{}',
     took TEXT NOT NULL DEFAULT '{}', device TEXT NOT NULL DEFAULT '', joules REAL);
 CREATE TABLE IF NOT EXISTS events (
     number INTEGER PRIMARY KEY, reference TEXT NOT NULL, at REAL NOT NULL, was TEXT NOT NULL,
@@ -173,9 +173,12 @@ class Ledger:
         now = time.time() if now is None else now
         values = {"reference": reference, "folder": str(folder), "terms": _json(terms),
                   "state": RECEIVED, "received": now, "changed": now, **facts}  # fmt: skip
-        values |= {"number": old["number"] if old else None,
-                   "name": old["name"] if old else self.free("name", _plain(reference)),
-                   "place": old["place"] if old else None}  # fmt: skip
+        if old:
+            kept = ("number", "name", "name_key", "place", "place_key")
+            values |= {name: old[name] for name in kept}
+        else:
+            values["name"] = name = self.free("name", safe_part(reference))
+            values["name_key"] = key_of(name)
         marks = ", ".join("?" * len(values))
         self._db.execute(
             f"INSERT OR REPLACE INTO orders ({', '.join(values)}) VALUES ({marks})",
@@ -185,12 +188,12 @@ class Ledger:
         self._tell(reference, was, RECEIVED, now, why="told anew" * bool(old))
 
     def free(self, column: str, wanted: str) -> str:
-        """A value of a column that no order has yet: the wanted one, or with a number."""
-        taken, number = wanted, 1
-        while self.rows(f"SELECT 1 FROM orders WHERE {column} = ?", taken):
+        """A name or place that no order has yet on any file system: as wanted, or numbered."""
+        found, number = wanted, 1
+        while self.rows(f"SELECT 1 FROM orders WHERE {column}_key = ?", key_of(found)):
             number += 1
-            taken = f"{wanted}-{number}"
-        return taken
+            found = f"{wanted}-{number}"
+        return found
 
     # --- what is there ------------------------------------------------------------------------
 
@@ -320,7 +323,6 @@ def _json(terms: Terms) -> str:
     return json.dumps(terms.as_dict(), sort_keys=True)
 
 
-def _plain(reference: str) -> str:
-    """A reference as the name of a folder on any file system."""
-    plain = re.sub(r"[^\w.-]+", "-", reference)[:NAME_CHARACTERS].strip("-. ")
-    return plain or "order"
+def key_of(path: str) -> str:
+    """What two names have in common that some file systems take for one."""
+    return folded(PurePosixPath(path))

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ...configs.errors import InputError
 from ...configs.loading import resolve
 from ...configs.product import ProductSettings
 from ...configs.settings import Settings
+from .naming import DEFAULT, check_template
 from .ticket import OWN, Order
 
 
@@ -26,7 +26,7 @@ class Terms:
     """Whether print files wait until the proof is approved."""
     concepts_dir: str = "concepts"
     """Where trained concepts lie, an absolute path."""
-    naming: str = "{date}/{customer}/{reference}_{product}"
+    naming: str = DEFAULT
     """Template of the folders of finished orders."""
 
     def as_dict(self) -> dict[str, Any]:
@@ -110,5 +110,4 @@ def kin_of(order: Order, terms: Terms) -> str:
 def check_terms(terms: Terms) -> None:
     """Raise InputError where what was given for the run cannot work for any order."""
     resolve(base=terms.base, mosaic=terms.preset, overrides=terms.overrides)
-    if not terms.naming.strip():
-        raise InputError("--naming is empty; give a template such as {date}/{reference}.")
+    check_template(terms.naming)

@@ -6,24 +6,36 @@ one passes through the same steps and does what is missing.
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...configs.errors import InputError, SmaltiError
-from ...configs.files import remove, replacing, write_json
+from ...configs.files import remove, write_json
 from ...configs.product import ProductSettings
 from ...configs.progress import Report
 from ...configs.settings import Settings
 from .energy import Meter
 from .engines import Engines, device_name
 from .entry import Entry
-from .folder import TICKET, begin, facts_of_files, gather, holds, keep_safe, tidy
+from .folder import (
+    DELIVERY,
+    TICKET,
+    begin,
+    facts_of_files,
+    gather,
+    holds,
+    keep_safe,
+    publisher,
+    tidy,
+)
 from .leases import Leases
-from .naming import place_of
-from .states import CHECKED, DRAWING, PRINTING, PROOF, TRAINING
+from .ledger import Ledger
+from .naming import order_facts, output_path
+from .states import CHECKED, DELIVERED, DRAWING, PRINTING, PROOF, TRAINING
 from .terms import Materials, drawing_settings, product_of, training_settings
 from .ticket import Order
 
@@ -70,11 +82,11 @@ def work(desk: Desk, entry: Entry) -> None:
 
 def begin_or_go_on(desk: Desk, entry: Entry) -> None:
     """Make sure that what lies in the order's folder is this order's, and whole."""
+    if entry.out:
+        remove(entry.out)  # of an order that was replaced, or never entered as delivered
     if holds(entry):
         tidy(entry.work)
         return
-    if entry.out:
-        remove(entry.out)
     desk.leases.vacate(entry, desk.worker)
     begin(entry)
 
@@ -152,7 +164,7 @@ def finished(entry: Entry) -> "tuple[Finished, ProductSettings | None]":
 def deliver(desk: Desk, entry: Entry) -> None:
     """Write the files of an order and put them into `out/`, all at once."""
     assert entry.order is not None
-    made = entry.work / "delivery"
+    made = entry.work / DELIVERY
     with timed(desk, entry, "printing"):
         print_into(made, entry, entry.order.copies, desk.report)
         for name in (PROOF_PICTURE, PROOF_SHEET):
@@ -160,8 +172,15 @@ def deliver(desk: Desk, entry: Entry) -> None:
                 shutil.copyfile(entry.work / name, made / name)
         keep_safe(made)
         files = facts_of_files(made)
-    out = desk.leases.reserve(entry, desk.worker, place_of(entry))
+    out = desk.leases.reserve(entry, desk.worker, _place(entry))
     desk.leases.deliver(entry, desk.worker, files, publisher(made, out))
+
+
+def _place(entry: Entry) -> str:
+    """The folder that the naming template gives an order; the day is that of its receipt."""
+    assert entry.order is not None
+    day = datetime.fromtimestamp(entry.received).date()
+    return str(output_path(entry.terms.naming, order_facts(entry.order, day, DELIVERED)))
 
 
 def print_into(folder: Path, entry: Entry, copies: int, report: Report) -> None:
@@ -183,16 +202,6 @@ def print_into(folder: Path, entry: Entry, copies: int, report: Report) -> None:
     write_json(folder / TICKET, ticket)
 
 
-def publisher(made: Path, out: Path) -> Callable[[], None]:
-    """What renames a finished folder to where it is delivered."""
-
-    def publish() -> None:
-        with replacing(out) as temporary:
-            made.rename(temporary)
-
-    return publish
-
-
 @contextmanager
 def timed(desk: Desk, entry: Entry, what: str) -> Iterator[None]:
     """Record what a piece of work took, also where it is broken off."""
@@ -206,22 +215,22 @@ def timed(desk: Desk, entry: Entry, what: str) -> Iterator[None]:
             desk.leases.record(entry, {what: seconds}, device_name(), joules)
 
 
-def reprint(leases: Leases, entry: Entry, copies: int) -> Path:
+def reprint(ledger: Ledger, entry: Entry, copies: int) -> Path:
     """Print a delivered order again, into a folder beside its first files; returns the folder.
 
     Raises InputError for an order that is not delivered. The folder must be this process's own.
     """
-    from .states import DELIVERED
-
     if entry.state != DELIVERED or entry.out is None:
-        raise InputError(f'"{entry.reference}" is {entry.state}; only delivered ones are reprinted.')
+        raise InputError(
+            f'"{entry.reference}" is {entry.state}; only delivered ones are reprinted.'
+        )
     number = 1
     while (target := entry.out / f"reprint-{number}").exists():
         number += 1
-    made = entry.work / "delivery"
+    made = entry.work / DELIVERY
     print_into(made, entry, copies, lambda done, total, note: None)
     keep_safe(made)
     publisher(made, target)()
     again = {f"{target.name}/{name}": facts for name, facts in facts_of_files(target).items()}
-    leases.ledger.note(entry.reference, f"{copies} printed again", entry.files | again)
+    ledger.note(entry.reference, f"{copies} printed again", entry.files | again)
     return target

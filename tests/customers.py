@@ -28,7 +28,7 @@ def trained(concepts: Path, name: str) -> Path:
     return folder
 
 
-def order_folder(folder: Path, text: str = "", **photos_too: bool) -> Path:
+def order_folder(folder: Path, text: str = "") -> Path:
     """An order's folder with a ticket and a picture; `text` are more lines of the ticket."""
     photo(folder / "a.png")
     lines = [f'reference = "{folder.name}"', 'picture = "a.png"', 'tile_prompts = ["red"]', text]

@@ -60,7 +60,7 @@ hard = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(hard)
 def test_any_text_becomes_a_part_that_is_accepted(text):
     part = safe_part(text)
@@ -112,7 +112,7 @@ def test_case_is_no_difference_on_some_file_systems():
     assert folded(one) != folded(other) and other.name.startswith("AB_20x20cm")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(hard.filter(bool), hard, hard)
 def test_values_never_lead_elsewhere(reference, customer, product):
     told = dict.fromkeys(KEYS, "") | {"reference": reference, "customer": customer}

@@ -106,7 +106,7 @@ cells = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12).map
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     rows=st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=4),

@@ -86,8 +86,11 @@ def watch(
 
     hot = Inbox(Path(inbox), Ledger(Path(out) / FILE), terms, quiet=quiet, patience=patience)
     typer.echo(f"orders: watching {hot.incoming}; results go to {Path(out) / 'out'}", err=True)
-    with listening(hot, poll=poll):
-        run_pool(Path(out), workers=workers, endless=True, tick=hot.tick)
+    try:
+        with listening(hot, poll=poll):
+            run_pool(Path(out), workers=workers, endless=True, tick=hot.tick)
+    finally:
+        hot.close()
 
 
 @guarded()
@@ -153,7 +156,6 @@ def _print_day(found: "Day") -> None:
     columns = ("reference", "customer", "state", "product", "copies", "training_s", "drawing_s",
                "printing_s", "reason")  # fmt: skip
     rows = [[escape(str(row[name])) for name in columns] for row in found.rows]
-    if rows:
-        print_table(f"Orders of {found.day}", columns, rows)
+    print_table(f"Orders of {found.day}", columns, rows)
     for line in sentences(found):
         console().print(line, soft_wrap=True, markup=False)

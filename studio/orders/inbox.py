@@ -221,8 +221,11 @@ class Inbox:
 
     def _known(self, folder: Path) -> Taken | None:
         """What a folder says that the ledger knows, None where it does not, or is another one."""
+        known = read_json(folder / shelves.MARKER)
+        if known is None:
+            return None
         try:
-            taken = Taken(**(read_json(folder / shelves.MARKER) or {"references": ["\0"]}))
+            taken = Taken(**known)
             for reference in taken.references:
                 self.ledger.entry(reference)
         except (InputError, TypeError):

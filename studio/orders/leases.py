@@ -123,7 +123,9 @@ class Leases:
             self.holds(entry, worker)
             self.ledger.move(entry.reference, FAILED, why=why, worker=worker)
 
-    def give_back(self, entry: Entry, worker: str, rest: float = 0.0) -> None:
+    def give_back(
+        self, entry: Entry, worker: str, rest: float = 0.0, now: float | None = None
+    ) -> None:
         """Leave an order to the next worker, where it stands; no word where it is another's.
 
         rest: seconds before anybody takes it up.
@@ -131,7 +133,7 @@ class Leases:
         with self.ledger.change():
             if self.ledger.entry(entry.reference).worker == worker:
                 self._change(entry.reference, worker=None, heartbeat=None,
-                             rests_until=time.time() + rest)  # fmt: skip
+                             rests_until=(time.time() if now is None else now) + rest)  # fmt: skip
 
     def put_off(self, entry: Entry, worker: str, why: str, now: float | None = None) -> bool:
         """Give an order back for want of memory or disk; returns whether it failed for good.
@@ -192,7 +194,7 @@ class Leases:
         publish: one rename. Nobody can cancel the order in between; killed in between, the next
         worker finds the files published and says so.
         """
-        with self.ledger.change():
+        with self.ledger.change(lasting=True):
             self.holds(entry, worker)
             publish()
             self.ledger.move(entry.reference, DELIVERED, worker=worker)

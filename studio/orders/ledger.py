@@ -67,7 +67,6 @@ class Ledger:
             self._db = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None)
             self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
             self._begin()
         except OSError as error:
             raise explain(error, self.path) from error
@@ -86,9 +85,14 @@ class Ledger:
         self._db.close()
 
     @contextmanager
-    def change(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: all of it is kept, or nothing; raises SmaltiError on a full disk."""
+    def change(self, *, lasting: bool = False) -> Iterator[sqlite3.Connection]:
+        """A transaction: all of it is kept, or nothing; raises SmaltiError on a full disk.
+
+        lasting: nothing that was said so far is lost in a power cut either. What workers say on
+        the way needs no wait for the disk, as the next one sees in the folder how far it came.
+        """
         try:
+            self._db.execute(f"PRAGMA synchronous={'FULL' if lasting else 'NORMAL'}")
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -231,7 +235,7 @@ class Ledger:
 
     def retry(self, reference: str) -> None:
         """Take up a failed or cancelled order again; raises InputError for another."""
-        with self.change() as db:
+        with self.change(lasting=True) as db:
             entry = self.entry(reference)
             if entry.state not in SETTLED:
                 raise InputError(f'"{reference}" is {entry.state}; only failed ones are retried.')
@@ -246,7 +250,7 @@ class Ledger:
 
     def cancel(self, reference: str, why: str = "") -> None:
         """Take an order back; a worker that has it stops. Raises InputError for a closed one."""
-        with self.change():
+        with self.change(lasting=True):
             entry = self.entry(reference)
             if entry.state in CLOSED:
                 raise InputError(f'"{reference}" is {entry.state}; there is nothing to cancel.')
@@ -254,7 +258,7 @@ class Ledger:
 
     def approve(self, reference: str) -> None:
         """Let print files be made of an order whose proof waits; raises InputError for another."""
-        with self.change() as db:
+        with self.change(lasting=True) as db:
             entry = self.entry(reference)
             if entry.state != PROOF:
                 raise InputError(f'"{reference}" is {entry.state}; no proof of it waits.')
@@ -263,7 +267,7 @@ class Ledger:
 
     def note(self, reference: str, why: str, files: dict[str, FileFacts] | None = None) -> None:
         """Write down what happened to an order without a change of its state."""
-        with self.change() as db:
+        with self.change(lasting=True) as db:
             self.tell(reference, why)
             if files is not None:
                 db.execute("UPDATE orders SET files = ? WHERE reference = ?",

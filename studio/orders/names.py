@@ -16,10 +16,11 @@ def worker_name() -> str:
 
 def is_dead(worker: str) -> bool:
     """Whether a worker is known to be dead; of other machines' nothing is known."""
-    host, number, began = worker.rsplit(":", 2)
+    host, *process_and_start = worker.rsplit(":", 2)
     if host != socket.gethostname():
         return False
     try:
+        number, began = process_and_start
         process = psutil.Process(int(number))
         gone = process.status() == psutil.STATUS_ZOMBIE
         return gone or abs(process.create_time() - float(began)) > SLACK

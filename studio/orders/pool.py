@@ -198,12 +198,15 @@ class _Pool:
 
 @contextmanager
 def _deaf() -> Iterator[None]:
-    """A process that is started here hears no Ctrl-C, not even while it imports."""
-    old = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Let no Ctrl-C through: a process that is started here hears none, we hear it afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, old)
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
 
 def bury_dead(ledger: Ledger) -> None:

@@ -8,15 +8,15 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...configs.errors import InputError, SmaltiError
 from ...configs.files import remove, write_json
-from ...configs.product import ProductSettings
-from ...configs.progress import Report
+from ...configs.product import ProductSettings, with_changes
+from ...configs.progress import Report, silent
 from ...configs.settings import Settings
 from .energy import Meter
 from .engines import Engines, device_name
@@ -140,7 +140,7 @@ def make_proof(desk: Desk, entry: Entry) -> None:
 
     picture, sheet = entry.work / PROOF_PICTURE, entry.work / PROOF_SHEET
     mosaic, product = finished(entry)
-    if not picture.exists() or (product and not sheet.exists()):
+    if not all(_is_newer(path, mosaic) for path in (picture, *([sheet] if product else []))):
         desk.report(0, 1, "proof")
         with timed(desk, entry, "printing"):
             if product:
@@ -149,13 +149,19 @@ def make_proof(desk: Desk, entry: Entry) -> None:
     desk.leases.enter(entry, desk.worker, PROOF)
 
 
+def _is_newer(path: Path, mosaic: "Finished") -> bool:
+    """Whether a proof is there and shows the mosaic's tiles, also those that were drawn anew."""
+    return path.exists() and path.stat().st_mtime >= mosaic.record.stat().st_mtime
+
+
 def finished(entry: Entry) -> "tuple[Finished, ProductSettings | None]":
     """An order's mosaic, and its product, turned as the mosaic is."""
     from ..press.finished import open_finished
     from ..press.printing import layout_of
 
     assert entry.order is not None
-    mosaic, product = open_finished(entry.work / "mosaic"), product_of(entry.order)
+    mosaic = replace(open_finished(entry.work / "mosaic"), title=entry.reference)
+    product = product_of(entry.order)
     if product:
         product = layout_of(mosaic, product, turn=bool(entry.order.product)).product
     return mosaic, product
@@ -164,15 +170,15 @@ def finished(entry: Entry) -> "tuple[Finished, ProductSettings | None]":
 def deliver(desk: Desk, entry: Entry) -> None:
     """Write the files of an order and put them into `out/`, all at once."""
     assert entry.order is not None
+    out = desk.leases.reserve(entry, desk.worker, _place(entry))
     made = entry.work / DELIVERY
     with timed(desk, entry, "printing"):
-        print_into(made, entry, entry.order.copies, desk.report)
+        print_into(made, entry, out.name, entry.order.copies, desk.report)
         for name in (PROOF_PICTURE, PROOF_SHEET):
             if (entry.work / name).exists():
                 shutil.copyfile(entry.work / name, made / name)
         keep_safe(made)
         files = facts_of_files(made)
-    out = desk.leases.reserve(entry, desk.worker, _place(entry))
     desk.leases.deliver(entry, desk.worker, files, publisher(made, out))
 
 
@@ -183,8 +189,8 @@ def _place(entry: Entry) -> str:
     return str(output_path(entry.terms.naming, order_facts(entry.order, day, DELIVERED)))
 
 
-def print_into(folder: Path, entry: Entry, copies: int, report: Report) -> None:
-    """Write an order's print files and its ticket into a new folder."""
+def print_into(folder: Path, entry: Entry, name: str, copies: int, report: Report) -> None:
+    """Write an order's print files, called `name`, and its ticket into a new folder."""
     from ...generate.finish import mosaic_file
     from ...generate.store import Store
     from ..press.printing import print_mosaic
@@ -193,10 +199,10 @@ def print_into(folder: Path, entry: Entry, copies: int, report: Report) -> None:
     folder.mkdir(parents=True)
     mosaic, product = finished(entry)
     if product:
-        print_mosaic(mosaic, product, folder, progress=report)
+        print_mosaic(mosaic, with_changes(product, name=name), folder, progress=report)
     else:
         path = mosaic_file(Store(mosaic.folder, mosaic.grid))
-        shutil.copyfile(path, folder / path.name)
+        shutil.copyfile(path, folder / f"{name}{path.suffix}")
     assert entry.order is not None
     ticket = entry.order.model_dump(mode="json") | {"copies": copies}
     write_json(folder / TICKET, ticket)
@@ -228,7 +234,7 @@ def reprint(ledger: Ledger, entry: Entry, copies: int) -> Path:
     while (target := entry.out / f"reprint-{number}").exists():
         number += 1
     made = entry.work / DELIVERY
-    print_into(made, entry, copies, lambda done, total, note: None)
+    print_into(made, entry, entry.out.name, copies, silent)
     keep_safe(made)
     publisher(made, target)()
     again = {f"{target.name}/{name}": facts for name, facts in facts_of_files(target).items()}

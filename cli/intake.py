@@ -21,6 +21,24 @@ FORMATS = ("table", "csv", "json", "pdf")
 Where = Annotated[
     str, typer.Option("--out", metavar="FOLDER", help="Folder of the ledger and of all its files.")
 ]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes.", show_default="one per GPU, else 1")
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(help=f"Of orders that name none: {', '.join(preset_names('mosaic'))}."),
+]
+Name = Annotated[str, typer.Option(metavar="TEMPLATE", help="Folders of finished orders.")]
+ProofFirst = Annotated[bool, typer.Option("--proof-first", help="Print only what is approved.")]
+Poll = Annotated[
+    bool, typer.Option("--poll", help="Look for changes: network shares tell of none.")
+]
+Quiet = Annotated[
+    float, typer.Option(min=0, help="Seconds without a change, then a file is there.")
+]
+Patience = Annotated[
+    float, typer.Option(min=0, help="Seconds that a ticket waits for missing files.")
+]
 
 
 @guarded()
@@ -44,50 +62,37 @@ def watch(
     inbox: Annotated[str, typer.Argument(metavar="INBOX", help="The hot folder.")],
     *,
     out: Where = "orders",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes.", show_default="one per GPU, else 1")
-    ] = None,
+    workers: Workers = None,
     base: Base = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(help=f"Of orders that name none: {', '.join(preset_names('mosaic'))}."),
-    ] = None,
+    preset: Preset = None,
     overrides: Overrides = None,
     concepts_dir: ConceptsDir = "concepts",
-    name: Annotated[
-        str, typer.Option(metavar="TEMPLATE", help="Folders of finished orders.")
-    ] = NAMING,
-    proof_first: Annotated[
-        bool, typer.Option("--proof-first", help="Print only what is approved.")
-    ] = False,
-    poll: Annotated[
-        bool, typer.Option("--poll", help="Look for changes: network shares tell of none.")
-    ] = False,
-    quiet: Annotated[
-        float, typer.Option(min=0, help="Seconds without a change, then a file is there.")
-    ] = 2.0,
-    patience: Annotated[
-        float, typer.Option(min=0, help="Seconds that a ticket waits for missing files.")
-    ] = 30.0,
+    name: Name = NAMING,
+    proof_first: ProofFirst = False,
+    poll: Poll = False,
+    quiet: Quiet = 2.0,
+    patience: Patience = 30.0,
 ) -> None:
     """Work on whatever is put into INBOX/incoming, until Ctrl+C; the same command goes on.
 
     Orders go through working/ to done/, or to failed/ with a reason.txt.
     """
+    from ..studio.extra import require
     from .orders import terms_of
 
-    terms = terms_of(base, preset, overrides, concepts_dir, name, proof_first)
-    from ..studio.extra import require
-
     require("watchfiles", "A hot folder")
+    terms = terms_of(base, preset, overrides, concepts_dir, name, proof_first)
     from ..studio.orders.inbox import Inbox, listening
     from ..studio.orders.ledger import FILE, Ledger
     from ..studio.orders.pool import run_pool
 
     hot = Inbox(Path(inbox), Ledger(Path(out) / FILE), terms, quiet=quiet, patience=patience)
     typer.echo(f"orders: watching {hot.incoming}; results go to {Path(out) / 'out'}", err=True)
-    with listening(hot, poll=poll):
-        run_pool(Path(out), workers=workers, endless=True, tick=hot.tick)
+    try:
+        with listening(hot, poll=poll):
+            run_pool(Path(out), workers=workers, endless=True, tick=hot.tick)
+    finally:
+        hot.close()
 
 
 @guarded()
@@ -153,7 +158,6 @@ def _print_day(found: "Day") -> None:
     columns = ("reference", "customer", "state", "product", "copies", "training_s", "drawing_s",
                "printing_s", "reason")  # fmt: skip
     rows = [[escape(str(row[name])) for name in columns] for row in found.rows]
-    if rows:
-        print_table(f"Orders of {found.day}", columns, rows)
+    print_table(f"Orders of {found.day}", columns, rows)
     for line in sentences(found):
         console().print(line, soft_wrap=True, markup=False)

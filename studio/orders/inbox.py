@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -16,6 +17,7 @@ from ...configs.errors import InputError
 from ...configs.files import ensure_writable, read_json, remove, write_json, write_text
 from ...configs.progress import say
 from . import shelves
+from .accept import accept
 from .arrivals import (
     ORPHAN,
     PATIENCE,
@@ -36,8 +38,15 @@ from .states import CLOSED, SETTLED
 from .terms import Terms
 from .ticket import BadTicket, Order
 
+SPELL = 1.0  # s for which a look goes on, as workers are listened to in between
 LOOK = 1.0  # s between looks while something waits for time to pass, or for its orders
 LOOK_ANYWAY = 60.0  # s after which nobody relies on having been told
+
+HINTS = {
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), "Save the table as CSV UTF-8."),
+    **dict.fromkeys((".zip", ".rar", ".7z"), "Unpack it, and put the folder here."),
+    **dict.fromkeys((".toml", ".json"), "Put the ticket into a folder, with its pictures."),
+}
 
 
 @dataclass
@@ -77,7 +86,12 @@ class Inbox:
         self._taken: dict[Path, Taken] = {}
         for name in shelves.PLACES:
             ensure_writable(self.root / name)
+        self._lock = shelves.own(self.root)
         self._recover()
+
+    def close(self) -> None:
+        """Let another process have the hot folder."""
+        self._lock.release()
 
     @property
     def incoming(self) -> Path:
@@ -108,8 +122,12 @@ class Inbox:
         seconds = {path: self._still.seconds(path) for path in entries}
         self._still.keep(set(entries))
         self._opened = {path: opened for path, opened in self._opened.items() if path in seconds}
+        ends = self._clock() + SPELL
         # Tables first: they take along the files beside them.
         for entry in sorted(entries, key=lambda path: not is_table(path)):
+            if self._clock() > ends:
+                self.rang.set()  # the rest at the next tick
+                return
             if entry.exists() and seconds[entry] >= self.quiet:
                 with suppress(OSError):  # another program holds it: the next time
                     self._look_at(entry, seconds)
@@ -123,8 +141,7 @@ class Inbox:
     def _look_at(self, entry: Path, seconds: dict[Path, float]) -> None:
         if entry.is_file() and not is_table(entry):
             if not is_companion(entry) or seconds[entry] >= ORPHAN:
-                reason = "No order names this file, and it is none itself."
-                shelves.set_aside(entry, self.root / "unsupported", reason)
+                shelves.set_aside(entry, self.root / "unsupported", _why_unsupported(entry))
             return
         beside = named_beside(entry, self.concepts_dir) if is_table(entry) else ()
         still = min(seconds.get(path, 0.0) for path in (entry, *beside))
@@ -147,34 +164,29 @@ class Inbox:
     def _claim(self, parcel: Parcel) -> None:
         """Move a parcel into working/ by one rename, and hand its orders to the ledger."""
         target = self.root / "working" / shelves.free_name(self.root, parcel.name)
-        old, source = parcel.entry, parcel.entry
-        if parcel.entry.is_file():
-            old, source = self.incoming, shelves.collect(self.root, parcel.entry, parcel.beside)
-        shelves.forget_past(source)
-        source.rename(target)
+        old = parcel.entry if parcel.entry.is_dir() else self.incoming
+        try:
+            source = parcel.entry
+            if source.is_file():
+                source = shelves.collect(source, parcel.beside)
+            shelves.forget_past(source)
+            source.rename(target)
+        except OSError:  # another program holds one of the files
+            shelves.scatter(self.incoming)
+            raise
         self._hand_over(target, [rebased(read, old, target) for read in parcel.reads])
 
     def _hand_over(self, folder: Path, reads: Iterable[Read]) -> None:
         """Give the ledger what a folder tells; done twice, it is done once."""
-        taken = Taken()
-        for told, _ in reads:
-            if isinstance(told, BadTicket):
-                taken.refused[told.reference] = told.faults
-                self.ledger.refuse(told.reference, told.faults, folder)
-                continue
-            try:
-                self._receive(told, folder)
-                taken.references.append(told.reference)
-            except InputError as error:
-                taken.refused[told.reference] = [str(error)]
+        told = [Read(read.told, folder) for read in reads]
+        found = accept(self.ledger, told, self.terms)
+        for reference in found.same:  # what failed and is brought again is tried again
+            if self.ledger.entry(reference).state in SETTLED:
+                self.ledger.retry(reference)
+        taken = Taken(list(dict.fromkeys(found.new + found.same)), found.refused)
         write_json(folder / shelves.MARKER, asdict(taken))
         self._taken[folder] = taken
-
-    def _receive(self, order: Order, folder: Path) -> None:
-        """Enter an order; one that failed and is brought again is tried again."""
-        told = self.ledger.receive(order, folder, terms=self.terms)
-        if told == "same" and self.ledger.entry(order.reference).state in SETTLED:
-            self.ledger.retry(order.reference)
+        _warn([read.told for read in told if isinstance(read.told, Order)])
 
     def _put(self, folder: Path, taken: Taken) -> None:
         if not folder.is_dir():  # somebody has taken it out
@@ -201,11 +213,37 @@ class Inbox:
         shelves.scatter(self.incoming)
         for place in ("working", "failed"):
             for folder in shelves.folders_in(self.root / place):
-                known = read_json(folder / shelves.MARKER)
-                if known:
-                    self._taken[folder] = Taken(**known)
+                taken = self._known(folder)
+                if taken:
+                    self._taken[folder] = taken
                 elif place == "working":
                     self._hand_over(folder, _read_again(folder, self.concepts_dir))
+
+    def _known(self, folder: Path) -> Taken | None:
+        """What a folder says that the ledger knows, None where it does not, or is another one."""
+        known = read_json(folder / shelves.MARKER)
+        if known is None:
+            return None
+        try:
+            taken = Taken(**known)
+            for reference in taken.references:
+                self.ledger.entry(reference)
+        except (InputError, TypeError):
+            return None
+        return taken
+
+
+def _warn(orders: Iterable[Order]) -> None:
+    """Say what a studio should know of orders that were taken in."""
+    for order in orders:
+        for warning in order.warnings(date.today()):
+            say(f"orders: {order.reference}: {warning}")
+
+
+def _why_unsupported(path: Path) -> str:
+    """What is said of a file that is no order, and what to do with it."""
+    hint = HINTS.get(path.suffix.lower(), "No order names this file, and it is none itself.")
+    return f"{path.name}: {hint}"
 
 
 def _reasons(taken: Taken, entries: Iterable[Entry]) -> Iterator[str]:

@@ -109,7 +109,7 @@ def sentences(day: Day) -> list[str]:
     energy = ""
     if "energy_wh" in sums:
         energy = f" Energy: {sums['energy_wh']:g} Wh in {sums['orders_with_energy']} orders."
-    return [f"{day.day}: {counts}; {sums['copies']} copies.", f"Time: {stages}.{energy}"]
+    return [f"{counts}; {sums['copies']} copies.", f"Time: {stages}.{energy}"]
 
 
 def write_pdf(day: Day, path: Path) -> Path:

@@ -23,7 +23,7 @@ HEAD, FOOT = 24, 8  # mm
 ROWS = int((A4[1] - 2 * MARGIN - HEAD - FOOT) // (CARD + GAP))
 PER_PAGE = COLUMNS * ROWS
 SMALL = 6.5  # points
-LINE = 42  # characters of a reason that a card has room for
+MOST = 130  # characters of a reason that a card has room for
 RED = (170, 30, 30)
 THUMBNAILS = ("proof.jpg", "mosaic.png")
 
@@ -62,8 +62,8 @@ def _card(paper: Paper, entry: Entry, x: float, y: float) -> None:
     picture = thumbnail(entry, pixels(CARD - 2, DPI))
     if picture is not None:
         paper.place(picture, x + 1, y + 1, CARD - 2)
-    left, down = x + CARD, y + 1
-    room = WIDTH - CARD - 1
+    left, down = x + (CARD if picture else 2), y + 1
+    room = x + WIDTH - 1 - left
     for words, ink in _lines(entry):
         if words and down < y + CARD - 3:
             down = paper.text(words, left, down, points=SMALL, width=room, ink=ink)
@@ -79,7 +79,7 @@ def _lines(entry: Entry) -> list[tuple[str, tuple[int, int, int]]]:
     return [
         (entry.reference, ink), (_customer(entry), ink), (what, GREY),
         (f"{took:.0f} s" if took else "", GREY),
-        (_short(state, LINE), GREY if entry.state == DELIVERED else RED),
+        (_short(state, MOST), GREY if entry.state == DELIVERED else RED),
     ]  # fmt: skip
 
 

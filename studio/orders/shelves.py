@@ -4,6 +4,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from ...configs.errors import InputError
 from ...configs.files import remove, write_text
 from .litter import is_litter
 
@@ -11,6 +14,7 @@ PLACES = ("incoming", "working", "done", "failed", "unsupported")
 REASON = "reason.txt"
 MARKER = ".parcel.json"
 """In a folder: which orders it has, once the ledger knows them."""
+LOCK = ".watch.lock"
 COLLECTING = ".collecting-"
 
 
@@ -22,9 +26,19 @@ def free_name(root: Path, name: str) -> str:
     return next(n for n in names if not any((root / p / n).exists() for p in PLACES[1:]))
 
 
-def collect(root: Path, table: Path, beside: Sequence[Path]) -> Path:
+def own(root: Path) -> FileLock:
+    """The lock of a hot folder, held; raises InputError while another process has it."""
+    lock = FileLock(root / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as taken:
+        raise InputError(f"Another mosaic orders watch has {root}; stop that one first.") from taken
+    return lock
+
+
+def collect(table: Path, beside: Sequence[Path]) -> Path:
     """Put a CSV and what it names into a folder of their own, in incoming/ under a hidden name."""
-    folder = table.with_name(f"{COLLECTING}{free_name(root, table.stem)}")
+    folder = table.with_name(COLLECTING + table.stem)
     folder.mkdir(exist_ok=True)
     for path in (*beside, table):
         path.rename(folder / path.name)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from customers import order_folder, photo, photos
+from refusals import refused
 
 from smalti.configs.errors import SmaltiError
 from smalti.studio.orders.inbox import Inbox, listening
@@ -42,6 +43,11 @@ class Shop:
         self.inbox = Inbox(self.root, self.ledger, terms, quiet=QUIET, patience=PATIENCE,
                            clock=self.clock)  # fmt: skip
 
+    def reopen(self) -> None:
+        self.inbox.close()
+        self.ledger.close()
+        self.open()
+
     def wait(self, seconds: float) -> None:
         for _ in range(round(seconds * 2)):
             self.inbox.tick()
@@ -71,6 +77,7 @@ class Shop:
 def shop(tmp_path) -> Shop:
     shop = Shop(tmp_path / "hot", Clock())
     yield shop
+    shop.inbox.close()
     shop.ledger.close()
 
 
@@ -176,7 +183,8 @@ def test_the_same_dropped_twice_is_one_order_and_another_is_refused(shop):
     assert shop.lies("done") == ["A-1", "A-1 (2)"] and states(shop) == {"A-1": "delivered"}
     order_folder(shop.incoming / "A-1", "copies = 3")
     shop.wait(4)
-    assert shop.lies("failed") == ["A-1 (3)"] and states(shop) == {"A-1": "delivered"}
+    assert shop.lies("failed") == ["A-1 (3)"] and shop.ledger.entry("A-1").state == "delivered"
+    assert shop.ledger.entry("A-1").order.copies == 1
     assert "A-1" in (shop.root / "failed" / "A-1 (3)" / "reason.txt").read_text()
 
 
@@ -231,7 +239,7 @@ def test_litter_does_no_harm_and_other_files_are_set_aside(shop):
     shop.end("A-1", "delivered")
     shop.wait(2)
     assert shop.lies("done") == ["A-1"] and "letter.docx" not in shop.lies("incoming")
-    shop.open()
+    shop.reopen()
     assert states(shop) == {"A-1": "delivered"}
 
 
@@ -274,8 +282,7 @@ def test_a_stop_at_any_moment_loses_nothing_and_does_nothing_twice(shop, monkeyp
         stopped_at(call, patch)
         with pytest.raises(KeyboardInterrupt):
             shop.wait(PATIENCE + 3)
-    shop.ledger.close()
-    shop.open()
+    shop.reopen()
     shop.wait(PATIENCE + 3)
     for reference in ("A-1", "1", "2"):
         shop.end(reference, "delivered")
@@ -297,7 +304,7 @@ def test_a_full_disk_is_said_and_the_order_stays(shop, monkeypatch):
         patch.setattr(Ledger, "receive", full)
         with pytest.raises(SmaltiError):
             shop.wait(3)
-    shop.open()
+    shop.reopen()
     assert states(shop) == {"A-1": "received"}
 
 
@@ -314,3 +321,72 @@ def test_the_bell_rings_when_something_comes(shop, poll):
         time.sleep(0.3)
         order_folder(shop.incoming / "A-1")
         assert shop.inbox.rang.wait(10)
+
+
+def test_a_date_that_is_past_is_said(shop, capsys):
+    order_folder(shop.incoming / "A-1", "due = 2020-12-24")
+    shop.wait(3)
+    assert states(shop) == {"A-1": "received"} and "2020-12-24" in capsys.readouterr().err
+
+
+def test_a_hot_folder_is_one_processs(shop):
+    with refused(str(shop.root)):
+        shop.open()
+
+
+def test_a_picture_that_another_program_holds_is_waited_for(shop, monkeypatch):
+    photo(shop.incoming / "a.png")
+    photo(shop.incoming / "b.png")
+    (shop.incoming / "day.csv").write_text(f"{HEADER}1,a.png,red\n2,b.png,red\n")
+    rename = Path.rename
+
+    def held(path: Path, target: Path) -> Path:
+        if path == shop.incoming / "b.png":
+            raise PermissionError(13, "in use")
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", held)
+        shop.wait(5)
+        assert shop.lies("incoming") == ["a.png", "b.png", "day.csv"] and states(shop) == {}
+    shop.wait(3)
+    assert states(shop) == {"1": "received", "2": "received"}
+
+
+def test_another_ledger_is_told_of_what_is_being_worked_on(shop):
+    order_folder(shop.incoming / "A-1")
+    order_folder(shop.incoming / "bad", "copies = 0")
+    shop.wait(PATIENCE + 3)
+    shop.inbox.close()
+    shop.ledger.close()
+    for path in shop.root.glob("ledger.sqlite*"):
+        path.unlink()
+    shop.open()
+    assert states(shop) == {"A-1": "received"} and shop.lies("failed") == ["bad"]
+
+
+@pytest.mark.parametrize("name", ["day.xlsx", "photos.zip", "order.toml", "letter.docx"])
+def test_a_reason_lies_beside_what_is_set_aside(shop, name):
+    (shop.incoming / name).write_bytes(b"x")
+    shop.wait(3)
+    reason = (shop.root / "unsupported" / f"{name}.reason.txt").read_text()
+    assert reason.startswith(name) and len(reason) > len(name) + 10
+
+
+def test_many_that_come_at_once_are_taken_in_spell_by_spell(shop, monkeypatch):
+    for number in range(5):
+        order_folder(shop.incoming / f"A-{number}")
+    shop.wait(1)
+    receive = Ledger.receive
+
+    def slow(*args, **kwargs):
+        shop.clock.now += 1.5
+        return receive(*args, **kwargs)
+
+    monkeypatch.setattr(Ledger, "receive", slow)
+    shop.clock.now += 2
+    shop.inbox.tick()
+    assert len(states(shop)) == 1
+    for _ in range(4):
+        shop.inbox.tick()
+    assert len(states(shop)) == 5

@@ -69,7 +69,7 @@ def test_a_day_of_three_orders_one_of_them_bad(tmp_path, out, tiny_sd):
         assert image.size[0] > 300
     (adapter,) = out.glob("work/A-2/concept/*/edlora.safetensors")
     entry = new_ledger(out).entry("A-2")
-    assert entry.took.keys() == {"training", "drawing", "printing"} and adapter.stat().st_size
+    assert entry.took.keys() >= {"training", "drawing", "printing"} and adapter.stat().st_size
     assert typed("check", "--out", out).exit_code == 0
     tif.write_bytes(b"")
     checked = typed("check", "--out", out)

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from ..configs.errors import InputError
 from ..configs.presets import preset_names
+from . import intake
 from .boundary import guarded
 from .console import console, print_facts, print_table
 from .options import Base, ConceptsDir, DryRun, Overrides, examples
@@ -40,6 +41,9 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
+
+
+app.command()(intake.template)
 
 
 @app.command(epilog=EPILOG)
@@ -232,9 +236,9 @@ def retry(
     """Take up failed or cancelled orders again; the next run works on them."""
     from ..studio.orders.states import FAILED
 
-    ledger = open_ledger(out)
     if bool(references) == failed:
         raise InputError("Name the orders to retry, or give --failed for all that failed.")
+    ledger = open_ledger(out)
     wanted = references or [e.reference for e in ledger.entries([FAILED]) if e.order]
     for reference in wanted:
         ledger.retry(reference)
@@ -306,3 +310,7 @@ def check(*, out: Where = "orders") -> None:
     print_counts(ledger.counts())
     if faults:
         raise typer.Exit(1)
+
+
+app.command()(intake.watch)
+app.command()(intake.report)

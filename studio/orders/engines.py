@@ -2,6 +2,7 @@
 
 import gc
 import platform
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,12 @@ class Engines:
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
+        self.loading = 0.0
+        """Seconds that loading bases took, in all."""
 
     def of(self, settings: Settings, folder: Path) -> "Engine":
         """An engine that draws a mosaic of these settings, or goes on with the one in a folder."""
+        began = time.perf_counter()
         from ...generate.engine import open_engine
         from ...generate.store import read_record
         from ...models.device import pick_device, resolve_precision
@@ -31,6 +35,7 @@ class Engines:
         if found is None or (found.base.settings, found.precision) != (settings.base, precision):
             self.close()
             self._engine = open_engine(settings.base, machine, precision=precision)
+            self.loading += time.perf_counter() - began
         assert self._engine is not None
         return self._engine
 

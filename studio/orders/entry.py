@@ -47,7 +47,7 @@ class Entry:
     files: dict[str, FileFacts]
     """The delivered files, by their names in that folder."""
     took: dict[str, float]
-    """Seconds of "training", "drawing" and "printing"."""
+    """Seconds of "training", "drawing" and "printing", and of "loading" a base if it waited."""
     device: str
     joules: float | None
     root: Path = field(repr=False)

@@ -110,6 +110,8 @@ def publisher(made: Path, out: Path) -> Callable[[], None]:
             out.parent.mkdir(parents=True, exist_ok=True)
             remove(out)
             made.replace(out)
+            if os.name == "posix":
+                _sync(out.parent, os.O_RDONLY)  # the new name too
         except OSError as error:
             raise explain(error, out) from error
 
@@ -165,8 +167,12 @@ def files_in(folder: Path) -> Sequence[Path]:
 def keep_safe(folder: Path) -> None:
     """Wait until a folder's files are on the disk, so that a power cut loses none of them."""
     for path in files_in(folder):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(path, os.O_RDWR)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

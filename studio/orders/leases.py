@@ -164,7 +164,7 @@ class Leases:
     def record(
         self, entry: Entry, took: Mapping[str, float], device: str = "", joules: float | None = None
     ) -> None:
-        """Add what work took: seconds of "training", "drawing" and "printing", and energy."""
+        """Add what work took: seconds of "training" and so on, and energy."""
         with self.ledger.change():
             found = self.ledger.entry(entry.reference)
             sums = found.took | {k: round(found.took.get(k, 0) + s, 3) for k, s in took.items()}

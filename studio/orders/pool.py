@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...configs.errors import SmaltiError
+from ...configs.progress import say
 from ...models.cost import expected_device
 from .display import Display, shown
 from .folder import clear
@@ -184,7 +185,16 @@ class _Pool:
             place.deaths += 1
             place.starts_at = time.monotonic() + min(LONGEST, BACKOFF * 2 ** (place.deaths - 1))
             if place.deaths >= MAX_DEATHS:
-                self._stuck = f"Workers die again and again (exit code {code}); see above."
+                self._give_up(place, code)
+
+    def _give_up(self, place: Place, code: int) -> None:
+        """Do without a place in which workers only die, such as one of a broken GPU."""
+        place.ended = True
+        told = f"Workers die again and again (exit code {code}); see above."
+        if all(other.ended for other in self._places):
+            self._stuck = told
+        else:
+            say(f"orders: worker {self._places.index(place) + 1} is given up. {told}")
 
     def _end(self) -> None:
         """Wait for every process that is left; whatever happens here, none outlives us."""

@@ -126,7 +126,10 @@ def draw(desk: Desk, entry: Entry, settings: Settings) -> None:
         return
     desk.leases.enter(entry, desk.worker, DRAWING)
     desk.report(0, 1, "loading the base model")
+    before = desk.engines.loading
     engine = desk.engines.of(settings, folder)
+    if waited := desk.engines.loading - before:
+        desk.leases.record(entry, {"loading": waited}, device_name())
     with timed(desk, entry, "drawing"):
         generate_mosaic(
             settings, folder, concepts_dir=Path(entry.terms.concepts_dir), progress=desk.report,

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,36 @@ def test_several_workers_share(run):
 def test_workers_that_always_die_end_the_run(run, capfd):
     with refused("7", kind=SmaltiError):
         run(lambda station, pipe: os._exit(7), workers=2)
+
+
+def test_one_place_that_is_broken_is_left_to_the_others(run):
+    def serve(station, pipe):
+        if station.gpu == 0:
+            os._exit(7)
+        while not (station.root / "go").exists():  # until the other one is given up
+            time.sleep(0.02)
+        serve_all(station, pipe)
+
+    deaths = []
+
+    def tick():
+        deaths.append(1)
+        if len(deaths) == 40:
+            (stations[0].root / "go").touch()
+
+    stations = []
+    real = pool.stations
+
+    def two(root, workers, endless):
+        stations.extend(replace(s, gpu=n) for n, s in enumerate(real(root, workers, endless)))
+        return stations
+
+    pool_stations = pytest.MonkeyPatch()
+    pool_stations.setattr(pool, "stations", two)
+    try:
+        assert run(serve, workers=2, tick=tick) == {"delivered": 6}
+    finally:
+        pool_stations.undo()
 
 
 def test_a_worker_that_can_write_nothing_stops_the_run(run):

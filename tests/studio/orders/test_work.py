@@ -84,7 +84,7 @@ def test_from_a_ticket_to_the_files_and_once_more(leases, take, terms, picture):
         assert image.size == (side, side), "3 cm and 3 mm of bleed on each side at 300 dpi"
     assert json.loads(entry.outputs["ticket.json"].read_text())["copies"] == 2
     assert {"proof.jpg", "proof.pdf"} < entry.outputs.keys()
-    assert entry.took.keys() == {"drawing", "printing"} and entry.device
+    assert entry.took.keys() == {"loading", "drawing", "printing"} and entry.device
     assert sound(ledger)
 
     with own_folder(entry):

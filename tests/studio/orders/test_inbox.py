@@ -8,13 +8,18 @@ from pathlib import Path
 
 import pytest
 from customers import order_folder, photo, photos
+from PIL import Image
 from refusals import refused
 
 from smalti.configs.errors import SmaltiError
+from smalti.configs.progress import silent
+from smalti.studio.orders.attempt import attempt
 from smalti.studio.orders.inbox import Inbox, listening
 from smalti.studio.orders.leases import Leases
 from smalti.studio.orders.ledger import Ledger
+from smalti.studio.orders.sheet import thumbnail
 from smalti.studio.orders.terms import Terms
+from smalti.studio.orders.work import Desk
 
 QUIET, PATIENCE = 2, 30
 
@@ -390,3 +395,25 @@ def test_many_that_come_at_once_are_taken_in_spell_by_spell(shop, monkeypatch):
     for _ in range(4):
         shop.inbox.tick()
     assert len(states(shop)) == 5
+
+
+@pytest.mark.slow
+def test_from_the_hot_folder_to_print_files_that_open(shop, tiny_sd):
+    pytest.importorskip("pyvips")
+    sets = ("steps=2", "guidance_strength=0.3", "mixed_precision=no")
+    overrides = tuple(f"mosaic.{text}" for text in sets)
+    shop.inbox.terms = Terms(base=str(tiny_sd), overrides=overrides)
+    order_folder(shop.incoming / "A-1", 'customer = "王小明"\nsize = "3x3cm"\ngrid = "2x2"')
+    order_folder(shop.incoming / "bad", 'product = "postr"')
+    shop.wait(PATIENCE + 3)
+    leases = Leases(shop.ledger)
+    attempt(Desk(leases, "w", silent), leases.lease("w"))
+    shop.wait(2)
+    assert (shop.lies("done"), shop.lies("failed")) == (["A-1"], ["bad"])
+    entry = shop.ledger.entry("A-1")
+    assert entry.out.parent.name == "王小明" and entry.took["drawing"] > 0
+    (print_file,) = (path for name, path in entry.outputs.items() if name.endswith(".tif"))
+    with Image.open(print_file) as image:
+        assert all(abs(side - 36 / 25.4 * 300) <= 2 for side in image.size), "bleed included"
+    thumb = thumbnail(entry, 50)
+    assert thumb and max(thumb.size) == 50

@@ -1,5 +1,7 @@
 """A worker's turn from order to order, when it stops, and what it tells; without any model."""
 
+import os
+
 import pytest
 from ordering import HERE, an_order, deliver, new_ledger
 
@@ -65,6 +67,24 @@ def test_stopped_it_finishes_the_present_tile_only(worker, monkeypatch, tmp_path
         worker.run()
     assert [path.stem for path in tiles] == ["3", "7"] and calls[-1] == 8
     assert new_ledger(tmp_path).counts() == {"received": 3}
+
+
+@pytest.mark.parametrize(
+    ("shown", "gpu", "chosen"), [("", 1, "1"), ("2,3", 1, "3"), ("GPU-a,GPU-b", 0, "GPU-a")]
+)
+def test_each_worker_sees_its_own_gpu_of_those_that_are_shown(monkeypatch, shown, gpu, chosen):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+    workers._choose_processor(Station(None, gpu=gpu))
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == chosen
+
+
+def test_workers_share_the_cores_unless_the_user_said_otherwise(monkeypatch):
+    monkeypatch.setattr(workers.os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    workers._choose_processor(Station(None, workers=3))
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+    workers._choose_processor(Station(None, workers=2))
+    assert os.environ["OMP_NUM_THREADS"] == "2", "given already"
 
 
 @pytest.mark.parametrize("note", ["proof", "loading the base model"])

@@ -95,8 +95,8 @@ class Worker:
         self._station, self._pipe = station, pipe
         self._name, self._present = worker_name(), ""
         self._leases = Leases(Ledger(station.root / FILE))
-        self._stopping, self._told_at, self._tiles_then = False, 0.0, -1
-        self._work = Path()
+        self._stopping, self._told_at, self._work = False, 0.0, Path()
+        self._tiles_then: set[tuple[str, int]] | None = None  # when we were asked to stop
 
     def stop(self) -> None:
         """Stop once the present tile is finished."""
@@ -122,7 +122,7 @@ class Worker:
             self._tell(Told("stuck", note=str(error)))
 
     def _take(self, desk: Desk, entry: Entry) -> None:
-        self._present, self._work, self._tiles_then = entry.reference, entry.work, -1
+        self._present, self._work = entry.reference, entry.work
         self._tell(Told("began", entry.reference, entry.state))
         try:
             attempt(desk, entry)
@@ -140,13 +140,14 @@ class Worker:
             self._tell(Told("at", self._present, note, done, total))
 
     def _may_stop(self, note: str) -> bool:
-        """Whether no tile is half drawn: once more are stored than when we were asked to stop."""
+        """Whether no tile is half drawn: once one was stored since we were asked to stop."""
         if note != DRAWING:
             return True
-        tiles = len(list(self._work.glob("mosaic/tiles/*.png")))
-        if self._tiles_then < 0:
+        found = self._work.glob("mosaic/tiles/*.png")
+        tiles = {(path.name, path.stat().st_mtime_ns) for path in found}
+        if self._tiles_then is None:
             self._tiles_then = tiles
-        return tiles > self._tiles_then
+        return bool(tiles - self._tiles_then)
 
     def _tell(self, told: Told) -> None:
         with suppress(OSError):  # an orphan ends anyway

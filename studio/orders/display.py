@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ...configs.progress import Pace, say
 from .ledger import Ledger
-from .states import CLOSED, FAILED
+from .states import CLOSED, FAILED, PROOF
 from .worker import Told
 
 EVERY = 1.0  # seconds between looks into the ledger
@@ -62,10 +62,12 @@ class Lines:
         self._ledger, self._count = ledger, Count(ledger)
 
     def hear(self, worker: int, told: Told) -> None:
-        """Say a line where an order ended."""
+        """Say a line where an order ended, waits for a word, or could not go on."""
         if told.what == "ended":
             self._count.look(at_once=True)
             reason = self._ledger.entry(told.reference).reason
+            if not reason and told.note not in (*CLOSED, PROOF):
+                return  # stopped by hand
             why = f" ({reason})" if reason else ""
             say(f"orders: {self._count.text}  {told.reference} {told.note}{why}")
 

@@ -99,7 +99,8 @@ def terms_of(
     from ..configs.files import user_path
     from ..studio.extra import require
 
-    require("pydantic", "An order")
+    for module in ("pydantic", "filelock", "pyvips", "img2pdf", "pikepdf"):
+        require(module, "A day of orders")
     from ..studio.orders.terms import Terms, check_terms
 
     if base and base not in preset_names("base") and user_path(base).is_dir():

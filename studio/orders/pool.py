@@ -163,6 +163,8 @@ class _Pool:
         self._display.hear(self._places.index(place), told)
 
     def _ask_to_stop(self) -> None:
+        if self._stopping and not any(place.asked for place in self._places):
+            say("orders: the present tiles are finished; once more ends at once")
         for place in self._places:
             if place.process is not None and place.process.is_alive():
                 if self._stopping > 1:

@@ -71,7 +71,9 @@ def serve(station: Station, pipe: Connection) -> None:
 def _choose_processor(station: Station) -> None:
     """Give the worker its GPU, or its share of the cores; before torch is imported."""
     if station.gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(station.gpu)
+        shown = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        own = shown[station.gpu] if station.gpu < len(shown) else ""
+        os.environ["CUDA_VISIBLE_DEVICES"] = own or str(station.gpu)
     elif station.workers > 1:
         share = max(1, (os.cpu_count() or 1) // station.workers)
         os.environ.setdefault("OMP_NUM_THREADS", str(share))

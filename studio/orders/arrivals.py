@@ -83,7 +83,8 @@ class Parcel:
     @property
     def whole(self) -> bool:
         """Whether every ticket in it can be done and nothing is still being copied."""
-        unfinished = any(is_unfinished(name) for name, _, _ in fingerprint(self.entry))
+        files = (name for path in (self.entry, *self.beside) for name, _, _ in fingerprint(path))
+        unfinished = any(map(is_unfinished, files))
         return not unfinished and all(isinstance(read.told, Order) for read in self.reads)
 
 

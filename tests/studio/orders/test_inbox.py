@@ -214,6 +214,17 @@ def test_a_csv_takes_its_pictures_along(shop):
     assert shop.lies("done") == ["day"]
 
 
+def test_a_csv_waits_for_what_is_copied_beside_it(shop):
+    photos(shop.incoming / "photos")
+    (shop.incoming / "photos" / "p9.png.part").write_bytes(b"x")
+    (shop.incoming / "day.csv").write_text(f"{HEADER}1,photos/p1.png,red\n")
+    shop.wait(6)
+    assert states(shop) == {}
+    (shop.incoming / "photos" / "p9.png.part").unlink()
+    shop.wait(4)
+    assert states(shop) == {"1": "received"}
+
+
 def test_a_csv_in_its_folder_and_a_bad_row(shop):
     photo(shop.incoming / "day" / "a.png")
     (shop.incoming / "day" / "list.csv").write_text(f"{HEADER}1,a.png,red\n2,b.png,red\n")

@@ -27,4 +27,5 @@ def deliver(leases: Leases, worker: str, reference: str) -> None:
     entry = leases.ledger.entry(reference)
     for state in ("checked", "drawing", "proof", "printing"):
         leases.enter(entry, worker, state)
+    leases.reserve(entry, worker, reference)
     leases.deliver(entry, worker, FILES, lambda: None)

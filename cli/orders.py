@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from ..configs.errors import InputError
 from ..configs.presets import preset_names
+from ..studio.orders.naming import DEFAULT
 from . import intake
 from .boundary import guarded
 from .console import console, print_facts, print_table
@@ -28,7 +29,6 @@ EPILOG = examples(
     ("mosaic orders approve A-17", "then the same run prints it"),
     ("mosaic orders retry --failed", "take up what failed"),
 )
-NAMING = "{date}/{customer}/{reference}_{product}"
 
 Where = Annotated[
     str, typer.Option("--out", metavar="FOLDER", help="Folder of the ledger and of all its files.")
@@ -66,7 +66,7 @@ def run(
     concepts_dir: ConceptsDir = "concepts",
     name: Annotated[
         str, typer.Option(metavar="TEMPLATE", help="Folders of finished orders.")
-    ] = NAMING,
+    ] = DEFAULT,
     proof_first: Annotated[
         bool, typer.Option("--proof-first", help="Print only what is approved.")
     ] = False,

@@ -27,6 +27,7 @@ EXTRAS = {
     "av": ("mosaic clip", STUDIO),
     "pydantic": ("mosaic orders", STUDIO),
     "watchfiles": ("mosaic orders watch", STUDIO),
+    "onnxruntime": ("mosaic concept masks", "pip install 'smalti\\[data]'"),
     "c2pa-python": ("--sign", "pip install 'smalti\\[sign]'"),
 }
 

@@ -104,7 +104,10 @@ class Ledger:
         except sqlite3.OperationalError as error:
             with suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
-            raise SmaltiError(f"The ledger {self.path} was not written: {error}.") from error
+            raise SmaltiError(
+                f"The ledger {self.path} was not written: {error}. What was done is kept; the same "
+                "command goes on."
+            ) from error
 
     def rows(self, text: str, *values: object) -> list[sqlite3.Row]:
         """What a query finds."""

@@ -105,7 +105,7 @@ class Chaos:
             code = process.wait(PATIENCE)
         finally:
             ballast.unlink()
-        if code != 1:
+        if code == 0:
             raise SmaltiError(f"With a full disk the command ended with exit code {code}.")
         return True
 

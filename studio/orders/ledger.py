@@ -60,7 +60,10 @@ class Ledger:
     """The ledger's file, opened by one thread of a process."""
 
     def __init__(self, path: Path) -> None:
-        """Open the ledger, or begin it; raises InputError where it cannot be."""
+        """Open the ledger, or begin it.
+
+        Raises InputError for what is no ledger of this smalti, SmaltiError where the disk is full.
+        """
         self.path, self.root = path.absolute(), path.absolute().parent
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -70,6 +73,8 @@ class Ledger:
             self._begin()
         except OSError as error:
             raise explain(error, self.path) from error
+        except sqlite3.OperationalError as error:
+            raise self._unwritten(error) from error
         except sqlite3.Error as error:
             raise InputError(f"{path} cannot be read as a ledger of orders ({error}).") from error
 
@@ -104,10 +109,14 @@ class Ledger:
         except sqlite3.OperationalError as error:
             with suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
-            raise SmaltiError(
-                f"The ledger {self.path} was not written: {error}. What was done is kept; the same "
-                "command goes on."
-            ) from error
+            raise self._unwritten(error) from error
+
+    def _unwritten(self, error: sqlite3.Error) -> SmaltiError:
+        """What is said where the disk is full, the file is locked, or nobody may write there."""
+        return SmaltiError(
+            f"The ledger {self.path} was not written: {error}. Is there space on that disk? What "
+            "was done is kept; the same command goes on."
+        )
 
     def rows(self, text: str, *values: object) -> list[sqlite3.Row]:
         """What a query finds."""

@@ -167,6 +167,12 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path):
         Ledger(tmp_path / "other.sqlite")
 
 
+def test_a_ledger_that_cannot_be_opened_is_a_failed_run_not_a_users_mistake(tmp_path):
+    (tmp_path / "ledger.sqlite").mkdir()  # SQLite says the same of a disk without room for its log
+    with refused("ledger.sqlite", kind=SmaltiError):
+        new_ledger(tmp_path)
+
+
 def test_a_full_disk_changes_nothing(ledger):
     ledger.receive(an_order(), HERE)
     pages = ledger.rows("PRAGMA page_count")[0][0]

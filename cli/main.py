@@ -8,7 +8,7 @@ from ..configs.base import BaseSettings
 from ..configs.presets import load_base_preset, preset_names
 from ..models.concepts import concept_folders
 from . import eval as evaluation
-from . import gen, press, screen, train
+from . import fuse, gen, press, screen, train
 from .boundary import guarded
 from .concepts import describe_concept
 from .console import console, print_table
@@ -33,6 +33,7 @@ app = typer.Typer(
 app.command("train", epilog=train.EPILOG)(train.train)
 app.command("gen", epilog=gen.EPILOG)(gen.gen)
 app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluation)
+app.command("fuse", epilog=fuse.EPILOG)(fuse.fuse)
 app.command("print", epilog=press.EPILOG)(press.print_)
 app.command()(press.products)
 app.command()(press.proof)

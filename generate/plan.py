@@ -18,6 +18,7 @@ from .grid import Grid, Tile, make_grid
 from .methods import method_of
 from .methods.pictures import picture_files
 from .subjects import fill_defaults
+from .together import Cast, cost_told, mean_cost
 
 MAX_LCM_STEPS = 50
 
@@ -42,13 +43,15 @@ class MosaicPlan:
     """Seed of the tiles that are to be drawn: the mosaic's, but for single tiles drawn anew."""
     retile: tuple[Tile, ...] = ()
     """Tiles to draw anew; without any, the whole mosaic is drawn."""
+    together: str = ""
+    """Which concepts are shown together, and what that costs."""
 
     def facts(self) -> dict[str, str]:
         """The plan in words, for --dry-run."""
         grid, mosaic = self.grid, self.settings.mosaic
         (tall, wide), (high, broad) = grid.canvas_size, grid.reference_size
         picture, batch = mosaic.picture, mosaic.machine.batch_size
-        reference = picture.ref or _shown(picture.ref_prompt, picture.ref_lora)
+        reference = picture.ref or _shown(picture.ref_prompt, ", ".join(picture.ref_lora))
         tile, whole = map(in_units, expected_bytes(self.settings, grid))
         cached = "" if is_present(self.settings.base) else " (to be downloaded)"
         return {
@@ -56,6 +59,7 @@ class MosaicPlan:
             "mosaic": f"{wide} x {tall} px",
             "reference": f"{reference}, {broad} x {high} px, blocks of {grid.block} px",
             "tiles": _tiles_shown(mosaic),
+            **({"together": self.together} if self.together else {}),
             "method": mosaic.method.name,
             "base": self.settings.base.name + cached,
             "guide": _guide_shown(mosaic),
@@ -100,16 +104,19 @@ def plan_mosaic(
     device = expected_device()
     check_memory(settings, grid, device)
     picture = mosaic.picture
-    names = dict.fromkeys(filter(None, (picture.ref_lora, *picture.tile_lora)))
+    names = dict.fromkeys((*picture.ref_lora, *picture.tile_lora))
     adapters = {name: find_adapter(name, concepts_dir) for name in names}
+    cast = Cast(adapters, picture.region)
+    cast.check((picture.ref_prompt, *picture.tile_prompt))
     return MosaicPlan(
         settings=settings,
         grid=grid,
         identity=_identity(settings, adapters, photo_hash),
         adapters=adapters,
         device=device,
-        seconds=estimate_seconds(settings, grid, device),
+        seconds=estimate_seconds(settings, grid, device) * mean_cost(cast, mosaic),
         seed=picture.seed,
+        together=cost_told(cast, mosaic),
     )
 
 

@@ -7,9 +7,11 @@ from ..models.base import BaseModel
 from ..models.denoising import denoise, make_scheduler
 from ..models.photos import load_photo, photo_path
 from ..models.randomness import keyed_generator, normal
-from ..models.words import CONCEPT
 from .engine import Engine
 from .plan import MosaicPlan
+from .regional import regional_denoiser, regional_texts
+from .subjects import Subject
+from .together import Cast
 
 
 def reference_picture(engine: Engine, plan: MosaicPlan, noise: Tensor | None) -> Tensor:
@@ -31,12 +33,19 @@ def draw_reference(engine: Engine, plan: MosaicPlan, noise: Tensor) -> Tensor:
     mosaic, base = plan.settings.mosaic, engine.base
     picture, sampler = mosaic.picture, mosaic.sampler
     engine.choose_attention(mosaic)
-    path = plan.adapters.get(picture.ref_lora)
-    words = engine.adapter(path).trigger if path else ""
-    prompt = picture.ref_prompt.replace(CONCEPT, words)
-    guided = engine.guided(mosaic, path, scale=picture.reference_cfg_scale)
-    shown = engine.encode([prompt], path, picture.lora_scale)[prompt]
-    engine.activate(path, picture.lora_scale)
+    cast, prompt = Cast(plan.adapters, picture.region), picture.ref_prompt
+    scale, size = picture.reference_cfg_scale, noise.shape[-2:]
+    if company := cast.company(prompt):
+        shown = regional_texts(engine, company, [prompt], picture.lora_scale)[prompt]
+        guided = regional_denoiser(engine, mosaic, company, size, scale=scale)
+    else:
+        subject = cast.show(Subject("".join(picture.ref_lora[:1]), prompt))
+        path = plan.adapters.get(subject.concept)
+        words = engine.adapter(path).trigger if path else ""
+        said = cast.spoken(prompt, words)
+        guided = engine.guided(mosaic, path, scale=scale)
+        shown = engine.encode([said], path, picture.lora_scale)[said]
+        engine.activate(path, picture.lora_scale)
     clean = denoise(
         guided,
         make_scheduler(base, sampler.scheduler, max(sampler.steps, picture.reference_steps)),

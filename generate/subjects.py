@@ -2,12 +2,12 @@
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ..configs.errors import InputError
 from ..configs.mosaic import PictureSettings
-from ..models.words import CONCEPT
+from ..models.words import COLOR, CONCEPT, concept_key, names_in
 
-COLOR = "<color>"
 CONCEPT_TILE_PROMPTS = ("a <concept> on a <color> background", "a <concept>")
 CONCEPT_REFERENCE_PROMPT = "a close-up of a <concept>"
 
@@ -17,9 +17,9 @@ class Subject:
     """What one tile, or the reference, shows."""
 
     concept: str
-    """Name of the concept, empty without one."""
+    """Name of the concept, empty without one; of several together, see `together.Company.key`."""
     prompt: str
-    """The prompt, in which `<concept>` still stands for the concept's words."""
+    """The prompt, in which `<concept>`, or a name, still stands for the concept's words."""
 
 
 def fill_defaults(picture: PictureSettings, *, pool: bool = False) -> PictureSettings:
@@ -41,6 +41,7 @@ def fill_defaults(picture: PictureSettings, *, pool: bool = False) -> PictureSet
     prompts = tuple(_with_concept(p, bool(picture.tile_lora)) for p in picture.tile_prompt)
     reference = picture.ref_prompt
     if not picture.ref:
+        _check_together(picture)
         reference = _with_concept(reference, bool(picture.ref_lora))
     return replace(picture, tile_prompt=prompts, ref_prompt=reference)
 
@@ -63,7 +64,7 @@ def _fill_tiles(picture: PictureSettings) -> PictureSettings:
     if picture.tile_prompt:
         return picture
     if picture.ref_lora:
-        return _fill_tiles(replace(picture, tile_lora=(picture.ref_lora,)))
+        return _fill_tiles(replace(picture, tile_lora=picture.ref_lora))
     if picture.ref_prompt:
         return replace(picture, tile_prompt=(picture.ref_prompt,))
     raise InputError(
@@ -79,14 +80,32 @@ def _fill_reference(picture: PictureSettings) -> PictureSettings:
         lora = picture.tile_lora[:1]
         if not lora:
             return replace(picture, ref_prompt=_without_color(picture.tile_prompt[0]))
-        picture = replace(picture, ref_lora=lora[0])
+        picture = replace(picture, ref_lora=lora)
     if picture.ref_lora and not picture.ref_prompt:
-        picture = replace(picture, ref_prompt=CONCEPT_REFERENCE_PROMPT)
+        picture = replace(picture, ref_prompt=_usual_reference(picture.ref_lora))
     return picture
+
+
+def _usual_reference(concepts: tuple[str, ...]) -> str:
+    """The prompt of a reference of which only the concepts are known."""
+    if len(concepts) == 1:
+        return CONCEPT_REFERENCE_PROMPT
+    return " and ".join(f"a <{concept_key(Path(name).name)}>" for name in concepts)
+
+
+def _check_together(picture: PictureSettings) -> None:
+    """A prompt of several concepts has to say who is who."""
+    if len(picture.ref_lora) > 1 and not names_in(picture.ref_prompt):
+        raise InputError(
+            f"--ref-lora gives {len(picture.ref_lora)} concepts; name each in --ref-prompt, such "
+            f'as "{_usual_reference(picture.ref_lora)}".'
+        )
 
 
 def _with_concept(prompt: str, has_concept: bool) -> str:
     """A prompt that names the concept where there is one, and does not where there is none."""
+    if names_in(prompt):
+        return prompt
     if has_concept and CONCEPT not in prompt:
         return f"a {CONCEPT}, {prompt}"
     if not has_concept and CONCEPT in prompt:

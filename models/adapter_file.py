@@ -7,6 +7,7 @@ because they filter by prefix. torch is imported only where tensors are read or 
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,32 @@ from ..configs.files import replacing
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT = 1
-"""Version of the `edlora` object; raised when an older smalti could misread the file."""
+FORMAT = 2
+"""Version of the `edlora` object; raised when an older smalti could misread the file. The second
+has `concepts`, those that one adapter holds together; a file without them is still of the first."""
 
 MAX_HEADER = 100_000_000
 """Bytes of the longest header that the safetensors format allows."""
+
+
+@dataclass(frozen=True)
+class ConceptWords:
+    """A concept that an adapter's file holds."""
+
+    name: str
+    """Its key, by which prompts call it: <NAME>."""
+    trigger: str
+    """What stands for it in prompts, such as "<pim-1> <pim-2>"."""
+    class_word: str
+
+
+def concepts_of(metadata: dict[str, Any]) -> tuple[ConceptWords, ...]:
+    """The concepts of an adapter's `edlora` object: one, or those that were fused."""
+    told = metadata.get("concepts") or [metadata]
+    return tuple(
+        ConceptWords(*(own.get(key, "") for key in ("name", "trigger", "class_word")))
+        for own in told
+    )
 
 
 def word_key(word: str) -> str:
@@ -110,10 +132,15 @@ def write_adapter(
     header = {
         "format": "pt",
         "lora_adapter_metadata": json.dumps(packed, sort_keys=True),
-        "edlora": json.dumps({**metadata, "format": FORMAT}, sort_keys=True),
+        "edlora": json.dumps({**metadata, "format": _format_of(metadata)}, sort_keys=True),
     }
     with replacing(path) as temporary:
         temporary.write_bytes(_reproducible(save(tensors, metadata=header)))
+
+
+def _format_of(metadata: dict[str, Any]) -> int:
+    """The oldest format that says what there is to say."""
+    return FORMAT if "concepts" in metadata else 1
 
 
 def _reproducible(data: bytes) -> bytes:

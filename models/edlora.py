@@ -27,7 +27,8 @@ class Adapter:
     """A concept's adapter, attached to a base model.
 
     `name` is the concept's key (lower case), `trigger` its words as they stand in prompts,
-    `embeddings` [words, L, D] (L = 1 for method "lora"). LoRA scale 1 is alpha / rank.
+    `embeddings` [words, L, D] (L = 1 for method "lora"). LoRA scale 1 is alpha / rank. A fused one
+    has the words of all its concepts, which its metadata tell apart.
     """
 
     name: str
@@ -75,7 +76,7 @@ def attach_new(base: BaseModel, name: str, class_word: str, settings: TrainSetti
     """
     generator = torch.Generator().manual_seed(settings.seed)
     table = initial_words(base, class_word, word_layers(base, settings.method), generator)
-    adapter = _attach(
+    adapter = attach(
         base,
         Adapter(
             name=concept_key(name),
@@ -98,7 +99,7 @@ def parameter_groups(
     base: BaseModel, adapter: Adapter, settings: TrainSettings
 ) -> list[dict[str, Any]]:
     """Optimiser groups "embedding", "text_encoder" and "unet", each with its learning rate."""
-    lora = dict(_lora_parameters(base, adapter))
+    lora = dict(lora_parameters(base, adapter))
     members = {
         "embedding": [adapter.embeddings],
         "text_encoder": [value for key, value in lora.items() if key.startswith("text_encoder.")],
@@ -174,7 +175,7 @@ def load_adapter(base: BaseModel, path: Path, name: str | None = None) -> Adapte
         raise damaged(path, f"its header lacks {error}") from error
     renamed = dict(zip(map(word_key, saved_words), map(word_key, adapter.words), strict=True))
     state = {renamed.get(key, key): value for key, value in read_tensors(path).items()}
-    _attach(base, adapter)
+    attach(base, adapter)
     try:
         load_adapter_state(base, adapter, state)
     except InputError as error:
@@ -186,7 +187,7 @@ def load_adapter(base: BaseModel, path: Path, name: str | None = None) -> Adapte
 def adapter_state(base: BaseModel, adapter: Adapter) -> dict[str, Tensor]:
     """A copy of all trained tensors on the CPU, fp32, under their names in the file."""
     words = dict(zip(map(word_key, adapter.words), adapter.embeddings, strict=True))
-    tensors = {**dict(_lora_parameters(base, adapter)), **words}
+    tensors = {**dict(lora_parameters(base, adapter)), **words}
     return {key: value.detach().float().cpu().clone() for key, value in tensors.items()}
 
 
@@ -197,7 +198,7 @@ def load_adapter_state(base: BaseModel, adapter: Adapter, state: dict[str, Tenso
     Raises InputError when a tensor is missing, left over, or of another shape.
     """
     words = dict(zip(map(word_key, adapter.words), adapter.embeddings, strict=True))
-    targets = {**dict(_lora_parameters(base, adapter)), **words}
+    targets = {**dict(lora_parameters(base, adapter)), **words}
     if odd := sorted(targets.keys() ^ state.keys()):
         raise InputError(f"{odd[0]} and {len(odd) - 1} more tensors are missing or unknown")
     for key, target in targets.items():
@@ -217,7 +218,7 @@ def set_active(base: BaseModel, names: Sequence[str], scale: float = 1.0) -> Non
     if unknown:
         raise InputError(f"Concept {unknown[0]!r} is not loaded on base {base.settings.name!r}.")
     active = [base.adapters[concept_key(name)].peft_name for name in names]
-    for _, layer in _lora_layers(base):
+    for _, layer in lora_layers(base):
         layer.enable_adapters(bool(active) and scale != 0)
         if active:
             layer.set_adapter(active, inference_mode=True)
@@ -225,7 +226,7 @@ def set_active(base: BaseModel, names: Sequence[str], scale: float = 1.0) -> Non
             layer.set_scale(name, scale)
     # peft changes requires_grad along with the active set.
     for adapter in base.adapters.values():
-        for _, parameter in _lora_parameters(base, adapter):
+        for _, parameter in lora_parameters(base, adapter):
             parameter.requires_grad_(adapter.trainable)
 
 
@@ -240,7 +241,7 @@ def detach(base: BaseModel, adapter: Adapter) -> None:
     set_active(base, ())
 
 
-def _attach(base: BaseModel, adapter: Adapter) -> Adapter:
+def attach(base: BaseModel, adapter: Adapter) -> Adapter:
     """Inject the LoRA, add the words to the token embedding and switch the adapter on."""
     from peft import LoraConfig
 
@@ -254,7 +255,7 @@ def _attach(base: BaseModel, adapter: Adapter) -> Adapter:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # peft warns of a second adapter
             part.module.add_adapter(config, adapter_name=adapter.peft_name)
-    for _, parameter in _lora_parameters(base, adapter):
+    for _, parameter in lora_parameters(base, adapter):
         parameter.data = parameter.data.float()  # peft follows the base, which may be half
     adapter.embeddings.requires_grad_(adapter.trainable)
     base.concepts.tables[adapter.peft_name] = adapter.embeddings
@@ -287,14 +288,14 @@ def _check_base(base: BaseModel, path: Path, made_for: dict[str, Any]) -> None:
 @torch.no_grad()
 def _initialise_lora(base: BaseModel, adapter: Adapter, generator: torch.Generator) -> None:
     """A Kaiming-uniform with a = sqrt(5), B zero, from our own generator."""
-    for key, parameter in _lora_parameters(base, adapter):
+    for key, parameter in lora_parameters(base, adapter):
         start = torch.zeros(parameter.shape)
         if ".lora_A." in key:
             nn.init.kaiming_uniform_(start, a=math.sqrt(5), generator=generator)
         parameter.copy_(start)
 
 
-def _lora_layers(base: BaseModel) -> Iterator[tuple[str, Any]]:
+def lora_layers(base: BaseModel) -> Iterator[tuple[str, Any]]:
     """All layers that carry LoRA, under the names that the file uses."""
     from peft.tuners.lora import LoraLayer
 
@@ -304,8 +305,9 @@ def _lora_layers(base: BaseModel) -> Iterator[tuple[str, Any]]:
                 yield f"{part.prefix}.{name}", layer
 
 
-def _lora_parameters(base: BaseModel, adapter: Adapter) -> Iterator[tuple[str, nn.Parameter]]:
-    for name, layer in _lora_layers(base):
+def lora_parameters(base: BaseModel, adapter: Adapter) -> Iterator[tuple[str, nn.Parameter]]:
+    """What of an adapter's LoRA learns, under its names in the file."""
+    for name, layer in lora_layers(base):
         if adapter.peft_name in layer.lora_A:
             yield f"{name}.lora_A.weight", layer.lora_A[adapter.peft_name].weight
             yield f"{name}.lora_B.weight", layer.lora_B[adapter.peft_name].weight

@@ -27,7 +27,7 @@ def merged(base: "BaseModel") -> Iterator[None]:
     are put aside and come back untouched; subtracting would leave rounding errors. So they do also
     when memory runs out before all layers are merged.
     """
-    layers = _active_layers(base)
+    layers = active_layers(base)
     own = [layer.get_base_layer().weight for layer in layers]
     try:
         for layer, weight in zip(layers, own, strict=True):
@@ -48,7 +48,7 @@ def without_adapters(base: "BaseModel") -> Iterator[None]:
     """
     # At every step of every batch: all modules are looked through only where nothing is merged, and
     # parameters change places without what torch's own assignment checks.
-    layers = list(base.own_weights) or _active_layers(base)
+    layers = list(base.own_weights) or active_layers(base)
     beside = [layer for layer in layers if not layer.merged]
     places = {layer: layer.get_base_layer()._parameters for layer in layers if layer.merged}
     exchanged = [(place, place["weight"]) for place in places.values()]
@@ -92,7 +92,7 @@ def _restore(layer: Any, own: nn.Parameter) -> None:
     layer.get_base_layer().weight = own
 
 
-def _active_layers(base: "BaseModel") -> list[Any]:
+def active_layers(base: "BaseModel") -> list[Any]:
     """The layers of the denoising network whose LoRA acts."""
     return [layer for layer in base.lora_parts()[0].module.modules() if _is_active(layer)]
 

@@ -1,0 +1,189 @@
+"""Several concepts in one picture: who is named, where each stands, what each pass says."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from drawn import change, pixels_of, record_of
+from refusals import refused
+
+from smalti.configs.mosaic import changed, mosaic_settings
+from smalti.generate.plan import plan_mosaic
+from smalti.generate.reference import reference_noise, reference_picture
+from smalti.generate.subjects import Subject
+from smalti.generate.together import Cast, mean_cost, passes
+from smalti.models.denoising import denoise, make_scheduler
+from smalti.models.edlora import set_active
+
+BOTH = "a <sylvie> and a <eileen> in a red dress"
+PAIR = {"ref_lora": ("sylvie", "eileen"), "ref_prompt": BOTH, "tile_prompt": ("a dog",)}
+
+
+@pytest.fixture
+def cast(concepts):
+    """A cast of the concepts' adapters, with regions."""
+
+    def of(*names: str, regions: tuple[str, ...] = ()) -> Cast:
+        return Cast({n: concepts / n / "edlora.safetensors" for n in names}, regions)
+
+    return of
+
+
+def test_each_pass_says_its_own(cast):
+    company = cast("sylvie", "eileen").company(BOTH)
+    sylvie, eileen = company.members
+    assert company.whole(BOTH) == "a girl and a girl in a red dress"
+    assert company.own(BOTH, sylvie) == "a <sylvie-1> <sylvie-2> in a red dress"
+    assert company.own(BOTH, eileen) == "a <eileen-1> <eileen-2> in a red dress"
+    assert company.boxes == ((0, 0, 0.5, 1), (0.5, 0, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "own"),
+    [
+        ("<eileen> with <Sylvie>", "<eileen-1> <eileen-2>"),
+        ("<eileen> in front of <sylvie>", "<eileen-1> <eileen-2> in front of girl"),
+        ("a dog, the <sylvie>, and an <eileen>", "a dog, an <eileen-1> <eileen-2>"),
+    ],
+)
+def test_names_in_a_row_make_room_for_one(cast, prompt, own):
+    company = cast("sylvie", "eileen").company(prompt)
+    eileen = next(member for member in company.members if member.name == "eileen")
+    assert company.own(prompt, eileen) == own
+
+
+def test_one_name_is_drawn_by_its_own_adapter_alone(cast):
+    known = cast("sylvie", "eileen")
+    assert known.company("a <eileen>") is None
+    assert known.show(Subject("sylvie", "a <eileen>")).concept == "eileen"
+    assert known.show(Subject("sylvie", "a <concept>")).concept == "sylvie"
+    assert known.show(Subject("sylvie", BOTH)).concept == "sylvie + eileen"
+    assert known.spoken("a <eileen>", "-") == "a <eileen-1> <eileen-2>"
+
+
+def test_regions_are_whose_they_say(cast):
+    regions = ("eileen=0,0,0.4,1", "Sylvie=0.4,0,1,0.8")
+    company = cast("sylvie", "eileen", regions=regions).company(BOTH)
+    assert company.boxes == ((0.4, 0, 1, 0.8), (0, 0, 0.4, 1))
+
+
+@pytest.mark.parametrize(
+    ("regions", "prompt", "named"),
+    [
+        ((), "<sylvie> and <harry>", "<harry>"),
+        ((), "<sylvie> and a <concept>", "<concept>"),
+        (("sylvie=0,0,0.5,1",), BOTH, "eileen"),
+        (("sylvie=0,0,0.5,1", "eileen=0.5,0,1,0.5", "harry=0.5,0.5,1,1"), BOTH, "harry"),
+        (("sylvie=0,0,0.5,1",), "a <sylvie>", "sylvie"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(cast, regions, prompt, named):
+    with refused(named):
+        cast("sylvie", "eileen", regions=regions).check([prompt])
+
+
+def test_two_of_one_name_have_to_be_told_apart(cast):
+    known = cast("sylvie", "girls/sylvie")
+    known.check(["a <concept>"])
+    with refused("<sylvie>", "girls/sylvie"):
+        known.check(["a <sylvie>"])
+    known.check(["a <girls-sylvie>"])
+
+
+def test_passes_are_counted(cast):
+    """A fifth of the steps has one picture's two passes, the others two for each region."""
+    known, mosaic = cast("sylvie", "eileen"), mosaic_settings(cfg_scale=5.0)
+    company = known.company(BOTH)
+    assert passes(None, mosaic.sampler) == 2
+    assert passes(company, mosaic.sampler) == pytest.approx(0.2 * 2 + 0.8 * 4)
+    gaps = replace(company, boxes=((0, 0, 0.5, 1), (0.5, 0, 1, 0.5)))
+    assert passes(gaps, mosaic.sampler) == pytest.approx(0.2 * 2 + 0.8 * 6)
+    half = changed(mosaic, tile_prompt=(BOTH, "a <concept>"))
+    assert mean_cost(known, half) == pytest.approx((1.8 + 1) / 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"ref_lora": ("sylvie", "eileen"), "ref_prompt": "two girls"}, "--ref-prompt"),
+        ({"ref_lora": ("sylvie",), "ref_prompt": BOTH}, "<eileen>"),
+        ({**PAIR, "region": ("sylvie=0,0,0.5,1", "harry=0.5,0,1,1")}, "eileen"),
+        ({"tile_lora": ("sylvie",), "tile_prompt": ("<sylvie> with <harry>",)}, "<harry>"),
+    ],
+)
+def test_a_plan_refuses_bad_company(small, concepts, options, named):
+    with refused(named):
+        plan_mosaic(change(small, **{"tile_prompt": ("a dog",)} | options), concepts_dir=concepts)
+
+
+def test_without_a_prompt_the_reference_shows_all(small, concepts):
+    options = {"ref_lora": ("sylvie", "eileen"), "ref_prompt": "", "tile_prompt": ()}
+    plan = plan_mosaic(change(small, **options), concepts_dir=concepts)
+    assert plan.settings.mosaic.picture.ref_prompt == "a <sylvie> and a <eileen>"
+    assert plan.settings.mosaic.picture.tile_lora == ("sylvie", "eileen")
+    assert "sylvie + eileen" in plan.facts()["together"]
+
+
+def test_one_concept_is_one_as_it_always_was(small, concepts):
+    one, named = (
+        plan_mosaic(change(small, ref_lora=name, ref_prompt=""), concepts_dir=concepts)
+        for name in ("sylvie", ("sylvie",))
+    )
+    assert one.identity == named.identity and one.identity["ref_lora"] == "sylvie"
+    assert plan_mosaic(small, concepts_dir=concepts).identity["ref_lora"] == ""
+
+
+def test_the_reference_blends_passes_with_each_adapter(engine, small, concepts):
+    """Against adapters switched on and off by peft, and x0 blended by hand."""
+    settings = change(small, **PAIR, concept_cfg_scale=2.0, cfg_scale=3.0, regions_start=0.4)
+    plan = plan_mosaic(settings, concepts_dir=concepts)
+    noise = reference_noise(engine.base, 0)
+    ours = reference_picture(engine, plan, noise)
+
+    base, paths = engine.base, [plan.adapters[name] for name in ("sylvie", "eileen")]
+    adapters = [engine.adapter(path) for path in paths]
+    said = [f"a {adapter.trigger} in a red dress" for adapter in adapters]
+    texts = [engine.encode([t], p, 1.0)[t] for t, p in zip(said, paths, strict=True)]
+    common = "a girl and a girl in a red dress"
+    whole, negative = (engine.encode([t], None, 1.0)[t] for t in (common, ""))
+    engine.activate(None, 1.0)
+    columns = (torch.arange(8) + 0.5) / 8
+    left = ((0.5 - columns) / 0.125 + 0.5).clamp(0, 1)
+
+    def clean(z, level, conditioning, scale, active):
+        set_active(base, [])
+        without = base.network(z, level.timestep, negative)
+        set_active(base, active)
+        wanted = base.network(z, level.timestep, conditioning)
+        return base.denoiser.clean(without + scale * (wanted - without), z, level)
+
+    class ByHand:
+        carry = staticmethod(base.denoiser.carry)
+
+        def __call__(self, z, level, conditioning, share):
+            if share < 0.4:
+                return clean(z, level, whole, 3.0, [])
+            one, other = (
+                clean(z, level, text, 2.0, [adapter.name])
+                for text, adapter in zip(texts, adapters, strict=True)
+            )
+            return left * one + (1 - left) * other
+
+    with torch.no_grad():
+        latents = denoise(ByHand(), make_scheduler(base, "dpm++", 3), noise[None], whole)
+        theirs = base.decode(latents)[0].clamp(0, 1)
+    engine.activate(None, 1.0)
+    assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+def test_a_tile_of_two_is_drawn_beside_tiles_of_one(make, small, concepts):
+    """Tiles of a prompt with <concept> are what they are without the others."""
+    options = {"tile_lora": ("sylvie", "eileen"), "concepts": concepts, "grid": "2x2", "steps": 2}
+    prompts = ("<eileen> with <sylvie>", "a <eileen>")
+    out = make(small, tile_prompt=prompts, **options)
+    shown = {fact["concept"] for fact in record_of(out)["tiles"].values()}
+    assert shown == {"eileen + sylvie", "eileen"}
+    again = make(small, tile_prompt=prompts, batch_size=1, **options)
+    one, other = pixels_of(out), pixels_of(again)
+    assert max(abs(one[name] - other[name]).max() for name in one) <= 1
+    assert len({pixels.tobytes() for pixels in one.values()}) == 4

@@ -83,7 +83,6 @@ def ways(
 ) -> Iterator[tuple[str, dict[str, object], list[Path]]]:
     """Each way to draw them: its name, the mosaic's settings, the adapters' files."""
     named = prompt.format(f"<{left}>", f"<{right}>")
-    places = (f"{left}=0,0,0.5,1", f"{right}=0.5,0,1,1")
     files = [find_adapter(name, folder) for name in (left, right)]
     yield "regions, two adapters", {"ref_lora": (left, right), "ref_prompt": named}, files
     for adapter in fused:
@@ -92,8 +91,8 @@ def ways(
         called = prompt.format(*(f"<{name}>" for name in told))
         options = {"ref_lora": (adapter,), "ref_prompt": called}
         yield f"{adapter}, one pass", options, [file]
-        placed = tuple(p.replace(n, t, 1) for p, n, t in zip(places, (left, right), told))
-        yield f"{adapter}, regions", {**options, "region": placed}, [file]
+        places = (f"{told[0]}=0,0,0.5,1", f"{told[1]}=0.5,0,1,1")
+        yield f"{adapter}, regions", {**options, "region": places}, [file]
 
 
 def references(

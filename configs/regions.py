@@ -9,6 +9,11 @@ from .errors import InputError
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom as shares of a picture's width and height."""
 
+SEAM = 0.125
+"""Share of a picture's side over which one region passes into the next."""
+REACH = 0.125
+"""How far beyond its region what draws it looks, as a share of a side; half a seam at least."""
+
 _NUMBER = r"\s*([0-9]*\.?[0-9]+)\s*"
 _REGION = re.compile(rf"\s*<?([^=<>]+?)>?\s*={_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}")
 
@@ -54,3 +59,16 @@ def _overlap(a: Box, b: Box) -> bool:
 def side_by_side(count: int) -> list[Box]:
     """Regions of equal width, from left to right."""
     return [(i / count, 0.0, (i + 1) / count, 1.0) for i in range(count)]
+
+
+def window(box: Box) -> Box:
+    """What is seen by the pass that draws a region: it, and REACH around it."""
+    left, top, right, bottom = box
+    near, far = (max(0.0, at - REACH) for at in (left, top)), (right + REACH, bottom + REACH)
+    return (*near, *(min(1.0, at) for at in far))
+
+
+def area(box: Box) -> float:
+    """Share of the picture that a box takes."""
+    left, top, right, bottom = box
+    return (right - left) * (bottom - top)

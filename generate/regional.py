@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ..configs.mosaic import MosaicSettings
 from ..models.denoiser import Conditioning
-from ..models.regions import RegionalDenoiser, soft_masks
+from ..models.regions import RegionalDenoiser, latent_window, soft_masks
 from .engine import Engine
 from .together import Company
 
@@ -47,4 +47,5 @@ def regional_denoiser(
     whole = engine.guided(mosaic, None, scale=scale, window=window)
     engine.activate(None, scale_of)
     masks = soft_masks(company.boxes, *size).to(engine.base.device)
-    return RegionalDenoiser(whole, tuple(guided), masks, mosaic.sampler.regions_start)
+    windows = tuple(latent_window(box, *size) for box in company.boxes)
+    return RegionalDenoiser(whole, tuple(guided), masks, windows, mosaic.sampler.regions_start)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..configs.errors import InputError
 from ..configs.mosaic import MosaicSettings, SamplerSettings
-from ..configs.regions import Box, read_regions, side_by_side
+from ..configs.regions import Box, area, read_regions, side_by_side, window
 from ..models.adapter_file import concepts_of, read_metadata
 from ..models.words import CONCEPT, concept_key, names_in, put_words
 from .subjects import Subject
@@ -156,13 +156,16 @@ def _members(given: str, path: Path) -> Iterable[tuple[Member, set[str]]]:
 
 
 def passes(company: Company | None, sampler: SamplerSettings) -> float:
-    """Passes of the network that a step of a picture takes, on average over its steps."""
+    """Passes of the network that a step of a picture takes, on average over its steps.
+
+    One of a part of the picture counts as that part.
+    """
     pair = 1 + (sampler.cfg_scale != 1)
     if company is None:
         return pair
-    covered = sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in company.boxes)
-    regions = len(company.boxes) + (covered < 1 - 1e-9)
-    return pair * (sampler.regions_start + (1 - sampler.regions_start) * regions)
+    seen = sum(area(window(box)) for box in company.boxes)
+    seen += sum(map(area, company.boxes)) < 1 - 1e-9  # gaps are drawn as the whole is
+    return pair * (sampler.regions_start + (1 - sampler.regions_start) * seen)
 
 
 def mean_cost(cast: Cast, mosaic: MosaicSettings) -> float:

@@ -7,7 +7,7 @@ AdamW, three learning rates). An adapter is attached to a base model; several ma
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..configs.train import TrainSettings
 from .adapter_file import damaged, read_metadata, read_tensors, word_key, write_adapter
 from .base import BaseModel, LoraPart
 from .class_words import initial_words
+from .orthogonal import fix_down
 from .words import concept_key, concept_token_names
 
 
@@ -42,6 +43,8 @@ class Adapter:
     metadata: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
     trainable: bool = False
+    fixed_down: bool = False
+    """Whether down projections stay as they are (orthogonal adaptation)."""
 
     @property
     def words(self) -> list[str]:
@@ -52,6 +55,10 @@ class Adapter:
     def peft_name(self) -> str:
         """Its name inside peft and among the word tables: no weight or attribute is called so."""
         return f"edlora_{self.name}"
+
+    def learns(self, key: str) -> bool:
+        """Whether training changes a LoRA tensor of this name."""
+        return not (self.fixed_down and ".lora_A." in key)
 
     @property
     def layerwise(self) -> bool:
@@ -87,11 +94,15 @@ def attach_new(base: BaseModel, name: str, class_word: str, settings: TrainSetti
             method=settings.method,
             embeddings=nn.Parameter(table.to(base.device)),
             targets=settings.targets,
-            metadata={"training": asdict(settings)},
+            metadata={"training": settings.record()},
             trainable=True,
         ),
     )
     _initialise_lora(base, adapter, generator)
+    if settings.orthogonal is not None:
+        fix_down(lora_parameters(base, adapter), settings.orthogonal)
+        adapter.fixed_down = True
+        set_active(base, [adapter.name])
     return adapter
 
 
@@ -99,7 +110,7 @@ def parameter_groups(
     base: BaseModel, adapter: Adapter, settings: TrainSettings
 ) -> list[dict[str, Any]]:
     """Optimiser groups "embedding", "text_encoder" and "unet", each with its learning rate."""
-    lora = dict(lora_parameters(base, adapter))
+    lora = {key: p for key, p in lora_parameters(base, adapter) if adapter.learns(key)}
     members = {
         "embedding": [adapter.embeddings],
         "text_encoder": [value for key, value in lora.items() if key.startswith("text_encoder.")],
@@ -226,8 +237,8 @@ def set_active(base: BaseModel, names: Sequence[str], scale: float = 1.0) -> Non
             layer.set_scale(name, scale)
     # peft changes requires_grad along with the active set.
     for adapter in base.adapters.values():
-        for _, parameter in lora_parameters(base, adapter):
-            parameter.requires_grad_(adapter.trainable)
+        for key, parameter in lora_parameters(base, adapter):
+            parameter.requires_grad_(adapter.trainable and adapter.learns(key))
 
 
 def detach(base: BaseModel, adapter: Adapter) -> None:

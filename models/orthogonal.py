@@ -8,16 +8,12 @@ rows at random; here a concept has a slot, so that two of them never share a row
 """
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .randomness import normal
-
-if TYPE_CHECKING:
-    from .base import BaseModel
-    from .edlora import Adapter
 
 ROW_NORM = 1 / math.sqrt(3)  # that of rows as they start otherwise, so that rates mean the same
 
@@ -36,11 +32,9 @@ def basis_rows(layer: str, width: int, slot: int, rank: int) -> Tensor:
 
 
 @torch.no_grad()
-def fix_down(base: "BaseModel", adapter: "Adapter", slot: int) -> None:
-    """Give an adapter's down projections the rows of a slot."""
-    from .edlora import lora_parameters
-
-    for key, parameter in lora_parameters(base, adapter):
+def fix_down(parameters: Iterable[tuple[str, nn.Parameter]], slot: int) -> None:
+    """Give the down projections among an adapter's LoRA tensors the rows of a slot."""
+    for key, parameter in parameters:
         if ".lora_A." in key:
             rows = basis_rows(key, parameter[0].numel(), slot, len(parameter))
             parameter.copy_(rows.reshape(parameter.shape))

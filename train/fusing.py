@@ -14,7 +14,7 @@ from ..configs.files import file_hash
 from ..configs.fusion import FusionSettings
 from ..configs.progress import Report, reporting
 from ..models.activations import concept_grams
-from ..models.adapter_file import concepts_of, read_metadata, word_key
+from ..models.adapter_file import concepts_of, read_metadata, read_tensors, word_key
 from ..models.bases import load_base
 from ..models.device import pick_device
 from ..models.edlora import (
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 PROMPTS = ("a photo of a {}", "a {}")
 """What is drawn of each concept to see what reaches the layers (the published two)."""
+PLAIN = (".lora_A.weight", ".lora_B.weight", ".layers")
+"""How the tensors of adapters end that can be fused."""
 ORTHOGONAL = 1e-3
 """Largest cosine between directions of adapters that count as orthogonal."""
 
@@ -102,7 +104,13 @@ def _there_already(out: Path, claim: dict[str, Any]) -> dict[str, Any]:
 
 
 def _load(base: "BaseModel", path: Path, name: str) -> Adapter:
-    """Attach an adapter under a name that is free; its words stay its own."""
+    """Attach an adapter under a name that is free; its words stay its own.
+
+    Raises InputError for one that holds more than words and LoRA.
+    """
+    odd = [key for key in read_tensors(path) if not key.endswith(PLAIN)]
+    if odd:
+        raise InputError(f"{path} holds more than words and LoRA ({odd[0]}) and cannot be fused.")
     adapter = load_adapter(base, path, name)
     adapter.trigger = adapter.metadata["trigger"]
     return adapter

@@ -1,7 +1,6 @@
 """Stage one: a concept folder becomes an adapter. The same call resumes an unfinished run."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +113,7 @@ def adapter_metadata(run: Run, concept: Concept, settings: Settings) -> dict[str
     return {
         "steps": run.step,
         "images": len(concept.images),
-        "training": asdict(settings.train),
+        "training": settings.train.record(),
         "data": run.data.digest,
     }
 

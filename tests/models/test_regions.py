@@ -1,12 +1,14 @@
 """Regions: their masks, and the blend against a computation pixel by pixel."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from smalti.configs.regions import side_by_side
+from smalti.configs.regions import REACH, SEAM, side_by_side
 from smalti.models.denoiser import Conditioning, stacked
 from smalti.models.prediction import NoiseLevel
-from smalti.models.regions import SEAM, RegionalDenoiser, soft_masks
+from smalti.models.regions import RegionalDenoiser, latent_window, soft_masks
 
 LEVEL = NoiseLevel(torch.tensor(500), 0.6, 0.8)
 
@@ -19,6 +21,7 @@ class Affine:
 
     def output(self, z, level, conditioning):
         self.calls += 1
+        self.seen, self.conditioning = z, conditioning
         return self.factor * z + conditioning.text[:, :, None, None]
 
     def clean(self, output, z, level):
@@ -65,11 +68,16 @@ def weight(box, x, y):
     return found
 
 
+def regional(whole, regions, boxes, height, width):
+    windows = tuple(latent_window(box, height, width) for box in boxes)
+    return RegionalDenoiser(whole, regions, soft_masks(boxes, height, width), windows, 0.2)
+
+
 def test_the_blend_is_that_of_every_pixel():
     height, width, generator = 8, 12, torch.Generator().manual_seed(0)
     z = torch.randn(2, 4, height, width, generator=generator)
     whole, regions = Affine(0.1), (Affine(0.5), Affine(-0.3))
-    denoiser = RegionalDenoiser(whole, regions, soft_masks(BOXES, height, width), 0.2)
+    denoiser = regional(whole, regions, BOXES, height, width)
     conditioning = stacked([shown(1.0, 2.0, 3.0), shown(-1.0, 0.5, 4.0)])
     found = denoiser(z, LEVEL, conditioning, 0.5)
     for k, y, x in ((0, 0, 0), (0, 3, 4), (1, 5, 5), (1, 7, 11), (0, 4, 6), (1, 1, 9)):
@@ -87,8 +95,22 @@ def test_the_blend_is_that_of_every_pixel():
 def test_the_whole_alone_draws_the_beginning_and_nothing_where_regions_cover_all():
     z = torch.zeros(1, 4, 8, 8)
     whole, regions = Affine(0.0), (Affine(0.0), Affine(0.0))
-    denoiser = RegionalDenoiser(whole, regions, soft_masks(side_by_side(2), 8, 8), 0.2)
+    denoiser = regional(whole, regions, side_by_side(2), 8, 8)
     first = denoiser(z, LEVEL, shown(7.0, 1.0, 2.0), 0.1)
     assert torch.allclose(first, torch.full_like(z, -0.8 * 7 / 0.6)) and regions[0].calls == 0
     denoiser(z, LEVEL, shown(7.0, 1.0, 2.0), 0.3)
     assert whole.calls == 1 and [part.calls for part in regions] == [1, 1]
+
+
+def test_a_region_is_drawn_by_what_sees_its_surroundings_alone():
+    z = torch.arange(16.0).expand(1, 4, 16, 16)
+    whole, regions = Affine(0.0), (Affine(0.0), Affine(0.0))
+    residuals = (torch.rand(1, 3, 16, 16), torch.rand(1, 3, 8, 8))
+    conditioning = replace(shown(0.0, 1.0, 2.0), residuals=residuals)
+    regional(whole, regions, side_by_side(2), 16, 16)(z, LEVEL, conditioning, 0.5)
+    reach = round(REACH * 16)
+    assert torch.equal(regions[0].seen, z[..., : 8 + reach])
+    assert torch.equal(regions[1].seen, z[..., 8 - reach :])
+    first, second = regions[1].conditioning.residuals
+    assert torch.equal(first, residuals[0][..., 8 - reach :])
+    assert torch.equal(second, residuals[1][..., 4 - reach // 2 :])

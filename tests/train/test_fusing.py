@@ -17,6 +17,8 @@ from smalti.models.edlora import (
     detach,
     load_adapter,
     load_adapter_state,
+    lora_parameters,
+    parameter_groups,
     save_adapter,
     set_active,
 )
@@ -123,3 +125,31 @@ def test_what_cannot_be_fused_is_refused(pair, tiny_settings, tmp_path):
         chosen = FusionSettings(method="orthogonal", **QUICK)
         fuse_concepts(pair, out, tiny_settings, chosen, progress=lambda *_: None)
     assert not out.exists()
+
+
+def test_orthogonal_adapters_learn_up_projections_and_are_summed(tiny_settings, tmp_path):
+    base = load_base(tiny_settings, device="cpu")
+    paths = []
+    for slot, name in enumerate(("ron", "ginny")):
+        settings = TrainSettings(seed=slot, rank=2, orthogonal=slot)
+        adapter = attach_new(base, name, "girl", settings)
+        groups = parameter_groups(base, adapter, settings)
+        learning = {id(p) for group in groups for p in group["params"]}
+        for key, parameter in lora_parameters(base, adapter):
+            assert (id(parameter) in learning) == parameter.requires_grad == (".lora_B." in key)
+            if ".lora_B." in key:
+                torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(slot))
+        paths.append(tmp_path / name / "edlora.safetensors")
+        save_adapter(base, adapter, paths[-1])
+        detach(base, adapter)
+    out = tmp_path / "both" / "edlora.safetensors"
+    facts = fuse_concepts(paths, out, tiny_settings, FusionSettings(), progress=lambda *_: None)
+    assert facts["method"] == "orthogonal" and facts["residuals"] == {}
+    tensors = read_tensors(out)
+    own = [read_tensors(path) for path in paths]
+    name = next(key for key in tensors if key.endswith("attn2.to_v.lora_A.weight"))
+    down, up = tensors[name], tensors[name.replace("_A.", "_B.")]
+    for state in own:
+        x = torch.randn(3, 2) @ state[name]
+        wanted = x @ (state[name.replace("_A.", "_B.")] @ state[name]).T
+        assert torch.allclose(x @ (up @ down).T, wanted, atol=1e-5)

@@ -29,7 +29,7 @@ from smalti.evaluate.judge import Judge
 from smalti.evaluate.likeness import likeness, photo_features
 from smalti.generate.engine import Engine, open_engine
 from smalti.generate.plan import plan_mosaic
-from smalti.generate.reference import reference_noise, reference_picture
+from smalti.generate.reference import planned_noise, reference_picture
 from smalti.models.adapter_file import concepts_of, read_metadata
 from smalti.models.concepts import find_adapter, find_concept
 from smalti.models.sheets import contact_sheet, in_rows
@@ -50,6 +50,9 @@ def main(
     prompt: Annotated[str, typer.Option(help="Prompt, in which {} stand for the two.")] = (
         "a {} and a {}"
     ),
+    grid: Annotated[str, typer.Option(help="The mosaic's grid: a reference has its aspect.")] = (
+        "8x16"
+    ),
     seeds: int = 8,
     out: Annotated[Path, typer.Option(help="Folder of the sheet and the figures.")] = Path(
         "runs/together"
@@ -66,14 +69,14 @@ def main(
     rows, pictures, names = [], [], []
     for name, options, files in ways(left, right, fused or (), prompt, folder):
         began = time.perf_counter()
-        drawn = references(engine, settings, folder, seeds, **options)
+        drawn = references(engine, settings, folder, seeds, grid=grid, **options)
         seconds = (time.perf_counter() - began) / seeds
         size = sum(file.stat().st_size for file in files) / 1e6
         rows.append([name, *verdict(judge, drawn, photos), f"{seconds:.1f}", f"{size:.1f}"])
         pictures += in_rows(drawn, seeds)
         names.append(name)
         print(rows[-1], flush=True)
-    contact_sheet(pictures, out / "together.png", names=names, side=128)
+    contact_sheet(pictures, out / "together.png", names=names, side=192)
     write_json(out / "together.json", {"prompt": prompt, "rows": rows})
     print_table(f"{left} and {right}, {seeds} references each", HEADER, rows)
 
@@ -103,7 +106,7 @@ def references(
     for seed in range(seeds):
         mosaic = changed(settings.mosaic, tile_prompt=("a dog",), seed=seed, **options)
         plan = plan_mosaic(Settings(settings.base, settings.train, mosaic), concepts_dir=folder)
-        drawn.append(reference_picture(engine, plan, reference_noise(engine.base, seed)))
+        drawn.append(reference_picture(engine, plan, planned_noise(engine.base, plan)))
     return torch.stack(drawn)
 
 

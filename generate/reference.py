@@ -13,6 +13,9 @@ from .regional import regional_denoiser, regional_texts
 from .subjects import Subject
 from .together import Cast
 
+LONGEST = 3  # longer side of a reference in shorter ones: what a small mosaic still shows
+ROUND = 8  # latent pixels that the network's levels halve without rest
+
 
 def reference_picture(engine: Engine, plan: MosaicPlan, noise: Tensor | None) -> Tensor:
     """The reference [3, H, W] in [0, 1], of any size: the photo, or drawn from `noise`."""
@@ -21,15 +24,36 @@ def reference_picture(engine: Engine, plan: MosaicPlan, noise: Tensor | None) ->
     return draw_reference(engine, plan, noise)
 
 
-def reference_noise(base: BaseModel, seed: int) -> Tensor:
-    """Initial noise [C, h, w] of a reference that smalti draws; the tiles' field comes from it."""
+def reference_noise(base: BaseModel, seed: int, size: tuple[int, int] | None = None) -> Tensor:
+    """Initial noise [C, h, w] of a reference that smalti draws; the tiles' field comes from it.
+
+    size: (h, w) in latent pixels, the base's own without it.
+    """
     side = base.resolution // base.latent_factor
-    return normal((base.latent_channels, side, side), seed, "reference")
+    return normal((base.latent_channels, *(size or (side, side))), seed, "reference")
+
+
+def planned_noise(base: BaseModel, plan: MosaicPlan) -> Tensor:
+    """The initial noise of a plan's reference.
+
+    One of several concepts has the mosaic's aspect: side by side in a wide picture, each has the
+    square that the base draws best. Any other is a square of the base's own size.
+    """
+    picture, grid = plan.settings.mosaic.picture, plan.grid
+    if Cast(plan.adapters, picture.region).company(picture.ref_prompt) is None:
+        return reference_noise(base, picture.seed)
+    side = base.resolution // base.latent_factor
+    shorter = min(grid.rows, grid.cols)
+    tall, wide = (
+        max(side, round(side * min(count / shorter, LONGEST) / ROUND) * ROUND)
+        for count in (grid.rows, grid.cols)
+    )
+    return reference_noise(base, picture.seed, (tall, wide))
 
 
 @torch.no_grad()
 def draw_reference(engine: Engine, plan: MosaicPlan, noise: Tensor) -> Tensor:
-    """Draw the reference [3, H, W] in [0, 1] at the base's own resolution."""
+    """Draw the reference [3, H, W] in [0, 1] of initial noise [C, h, w]."""
     mosaic, base = plan.settings.mosaic, engine.base
     picture, sampler = mosaic.picture, mosaic.sampler
     engine.choose_attention(mosaic)

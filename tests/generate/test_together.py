@@ -12,7 +12,7 @@ from smalti.configs.mosaic import changed, mosaic_settings
 from smalti.generate.draw import draw
 from smalti.generate.job import make_job
 from smalti.generate.plan import plan_mosaic
-from smalti.generate.reference import reference_noise, reference_picture
+from smalti.generate.reference import planned_noise, reference_noise, reference_picture
 from smalti.generate.subjects import Subject
 from smalti.generate.together import Cast, mean_cost, passes
 from smalti.models.denoising import denoise, make_scheduler
@@ -195,3 +195,14 @@ def test_a_tile_of_two_is_drawn_beside_tiles_of_one(engine, small, concepts):
         assert torch.allclose(made.image, singles[tile].image, atol=1e-4)
         same = torch.allclose(made.image, alone[tile].image, atol=1e-4)
         assert same == (made.facts["concept"] == "eileen")
+
+
+@pytest.mark.parametrize(
+    ("grid", "size"), [("4x4", (8, 8)), ("4x8", (8, 16)), ("9x2", (24, 8)), ("6x5", (8, 8))]
+)
+def test_a_reference_of_several_has_the_grids_aspect(engine, small, concepts, grid, size):
+    """In steps of 8 latent pixels, and at most three times as long; of one it is a square."""
+    several = plan_mosaic(change(small, **PAIR, grid=grid), concepts_dir=concepts)
+    assert planned_noise(engine.base, several).shape == (4, *size)
+    one = plan_mosaic(change(small, grid=grid), concepts_dir=concepts)
+    assert torch.equal(planned_noise(engine.base, one), reference_noise(engine.base, 0))

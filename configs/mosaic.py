@@ -38,13 +38,18 @@ class PictureSettings(Group):
     the point that is to lie in the middle, as shares of width and height such as "0.5,0.3"."""
     ref_lora: tuple[str, ...] = setting((), replaces=("ref",))
     """Concepts drawn in the reference, several together; one name alone is a list of one."""
+    ref_trigger: str = ""
+    """Words that call the reference's LoRA where that is another trainer's."""
     ref_prompt: str = setting("", replaces=("ref",))
     """Prompt of the reference; <concept> stands for its concept, and <NAME> for one of several."""
     tile_lora: tuple[str, ...] = setting((), replaces=("pool",))
-    """Concepts drawn in the tiles."""
+    """Concepts drawn in the tiles: names, or files of LoRA, others' too."""
     tile_prompt: tuple[str, ...] = setting((), replaces=("pool",))
     """Prompts of the tiles; <concept> stands for each concept in turn, <NAME> for that one, of
     which a prompt may hold several; <color> is the block's."""
+    tile_trigger: tuple[str, ...] = ()
+    """Words that call a LoRA of another trainer where <concept> stands, one for each such
+    --tile-lora; those that its file names are taken without."""
     region: tuple[str, ...] = ()
     """Where a concept of several stands, NAME=X0,Y0,X1,Y1 as shares of width and height, such as
     "pim=0,0,0.5,1"; without it they stand side by side, in the prompt's order."""

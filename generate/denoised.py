@@ -16,6 +16,7 @@ from .job import Job
 from .methods.base import Made, Recipe
 from .noise import tile_noise
 from .regional import regional_denoiser, regional_texts
+from .subjects import words_of
 from .together import Cast, Company
 
 
@@ -39,7 +40,8 @@ class DenoisedTiles:
         own = [s.prompt for s in self.job.subjects.values() if s.concept == concept]
         if company := self._company(concept):
             return regional_texts(self.engine, company, own, picture.lora_scale)
-        words = self.engine.adapter(path).trigger if path else ""
+        own_words = self.engine.adapter(path).trigger if path else ""
+        words = words_of(picture, concept) or own_words
         spoken = {prompt: self.cast.spoken(prompt, words) for prompt in own}
         texts = self.engine.encode(spoken.values(), path, picture.lora_scale)
         return {prompt: texts[said] for prompt, said in spoken.items()}

@@ -65,7 +65,7 @@ def draw_reference(engine: Engine, plan: MosaicPlan, noise: Tensor) -> Tensor:
     else:
         subject = cast.show(Subject("".join(picture.ref_lora[:1]), prompt))
         path = plan.adapters.get(subject.concept)
-        words = engine.adapter(path).trigger if path else ""
+        words = picture.ref_trigger or (engine.adapter(path).trigger if path else "")
         said = cast.spoken(prompt, words)
         guided = engine.guided(mosaic, path, scale=scale)
         shown = engine.encode([said], path, picture.lora_scale)[said]

@@ -13,6 +13,7 @@ from ..configs.errors import InputError
 from ..configs.mosaic import MosaicSettings, SamplerSettings
 from ..configs.regions import Box, area, read_regions, side_by_side, window
 from ..models.adapter_file import concepts_of, read_metadata
+from ..models.exchange.header import is_own
 from ..models.words import CONCEPT, concept_key, names_in, put_words
 from .subjects import Subject
 
@@ -146,7 +147,9 @@ class Cast:
 
 
 def _members(given: str, path: Path) -> Iterable[tuple[Member, set[str]]]:
-    """The concepts of an adapter's file with the names that each goes by."""
+    """The concepts of an adapter's file with the names that each goes by; others' have none."""
+    if not is_own(path):
+        return
     told = concepts_of(read_metadata(path))
     for own in told:
         names = {own.name}

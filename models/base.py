@@ -66,6 +66,9 @@ class BaseModel(ABC):
     weights_hashed: ClassVar[tuple[str, ...]] = ("unet", "text_encoder")
     """Parts whose weights the fingerprint depends on."""
 
+    family: ClassVar[str] = "sd"
+    """Its table of names in other trainers' files (`exchange/names.py`)."""
+
     settings: BaseSettings
     folder: Path
     vae: nn.Module

@@ -93,6 +93,7 @@ def _concept_ids(base: "StableDiffusion", adapters: Sequence["Adapter"]) -> dict
     return {
         word: ids.expand(base.layers)
         for adapter in adapters
+        if adapter.words
         for word, ids in zip(adapter.words, base.concepts.ids(adapter.peft_name), strict=True)
     }
 

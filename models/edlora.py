@@ -245,10 +245,14 @@ def detach(base: BaseModel, adapter: Adapter) -> None:
     """Remove an adapter from the base; the others stay attached, switched off."""
     set_active(base, [name for name in base.adapters if name != adapter.name])
     for part in base.lora_parts():
+        if adapter.peft_name not in getattr(part.module, "peft_config", ()):
+            continue  # others' files may have layers of one part only
         # diffusers' models and transformers' ones call it differently
         delete = getattr(part.module, "delete_adapters", None) or part.module.delete_adapter
         delete(adapter.peft_name)
-    del base.concepts.tables[adapter.peft_name], base.adapters[adapter.name]
+    if adapter.peft_name in base.concepts.tables:
+        del base.concepts.tables[adapter.peft_name]
+    del base.adapters[adapter.name]
     set_active(base, ())
 
 

@@ -28,6 +28,10 @@ EPILOG = examples(
         "a photo in 16 x 16 tiles of both",
     ),
     (
+        'mosaic-gen --ref-lora pim --ref-lora bolt --ref-prompt "<pim> and <bolt> in a garden"',
+        "both in the reference, each in its half",
+    ),
+    (
         'mosaic-gen --tile-prompt "a cup of coffee" --ref-prompt "a castle on a hill"',
         "no concept at all",
     ),
@@ -85,7 +89,7 @@ app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_c
 @guarded(LESS_MEMORY)
 @with_settings(
     "mosaic", "tile_lora", "tile_trigger", "tile_prompt", "ref", "ref_lora", "ref_trigger",
-    "ref_prompt", "negative_prompt",
+    "ref_prompt", "region", "negative_prompt",
     "crop", "level", "grid", "tile_size", "seed", "steps", "scheduler", "cfg_scale", "lora_scale",
     "tile_photos", "photo_share", "photos_in", "photo_places", "photo_mode",
     "method", "noise", "color", "guidance", "guide", "low_pass_cells",
@@ -219,7 +223,7 @@ def default_out(settings: MosaicSettings) -> Path:
     tiles = "-".join(picture.tile_lora or picture.tile_prompt)
     if settings.own_pictures:
         tiles = Path(settings.method.pool).name
-    reference = picture.ref_lora or Path(picture.ref).stem or picture.ref_prompt
+    reference = "-".join(picture.ref_lora) or Path(picture.ref).stem or picture.ref_prompt
     method = "" if isinstance(settings.method, SmaltiSettings) else settings.method.name
     photos = Path(settings.photos.tile_photos or settings.photos.photo_places).stem
     parts = (tiles, reference, method, photos)

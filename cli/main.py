@@ -5,7 +5,7 @@ import typer
 from ..configs.base import BaseSettings
 from ..configs.presets import load_base_preset, preset_names
 from . import compare as comparison
-from . import data, export, gen, orders, press, screen, train
+from . import data, export, fuse, gen, orders, press, screen, train
 from . import eval as evaluation
 from .boundary import guarded
 from .concepts import app as concepts
@@ -36,6 +36,7 @@ app.command("gen", epilog=gen.EPILOG)(gen.gen)
 app.command("compare", epilog=comparison.EPILOG)(comparison.compare)
 app.add_typer(concepts, name="concepts")
 app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluation)
+app.command("fuse", epilog=fuse.EPILOG)(fuse.fuse)
 app.command("export", epilog=export.EPILOG)(export.export)
 app.add_typer(data.app, name="concept")
 app.command("print", epilog=press.EPILOG)(press.print_)

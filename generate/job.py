@@ -19,6 +19,7 @@ from .plan import MosaicPlan
 from .pull import is_measured
 from .spread import assign_subjects
 from .subjects import Subject
+from .together import Cast
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -116,11 +117,18 @@ def make_job(
         reference=reference,
         blocks=dict(zip(grid.tiles, (block.clone() for block in blocks), strict=True)),
         field=_field(engine, plan, noise),
-        subjects=assign_subjects(mosaic.picture, grid, blocks),
+        subjects=_subjects(plan, grid, blocks),
         adapters=plan.adapters,
         latent_factor=base.latent_factor,
         is_measured=measured,
     )
+
+
+def _subjects(plan: MosaicPlan, grid: Grid, blocks: Tensor) -> dict[Tile, Subject]:
+    """What each tile shows, with the concepts that its prompt names."""
+    picture = plan.settings.mosaic.picture
+    cast = Cast(plan.adapters, picture.region)
+    return {tile: cast.show(s) for tile, s in assign_subjects(picture, grid, blocks).items()}
 
 
 def _field(engine: "Engine", plan: MosaicPlan, noise: Tensor | None) -> torch.Tensor:

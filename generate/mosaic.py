@@ -20,7 +20,7 @@ from .methods import method_of
 from .photo_places import place_photos
 from .plan import MosaicPlan, plan_mosaic
 from .pull import parts
-from .reference import reference_noise, reference_picture
+from .reference import planned_noise, reference_picture
 from .retile import plan_retile
 from .store import UNFINISHED, Store
 
@@ -121,7 +121,7 @@ def prepare_job(engine: Engine, plan: MosaicPlan, store: Store, report: Report) 
     """The job of a plan, its reference kept in the store, and what is known of it recorded."""
     base, picture = engine.base, plan.settings.mosaic.picture
     store.check_base(base.fingerprint)
-    noise = None if picture.ref else reference_noise(base, picture.seed)
+    noise = None if picture.ref else planned_noise(base, plan)
     if (reference := store.reference()) is None:
         report(0, 1, "reading the reference" if noise is None else "drawing the reference")
         store.save_reference(fit_reference(reference_picture(engine, plan, noise), plan.grid))

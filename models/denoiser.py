@@ -27,6 +27,8 @@ class Conditioning:
     """Sizes and crops [K, 6], of families whose networks take them."""
     residuals: tuple[Tensor, ...] = ()
     """What a T2I-Adapter adds at the UNet's levels, from [K, C, h, w] down."""
+    parts: tuple["Conditioning", ...] = ()
+    """What each region should show, of a picture of several concepts (`regions.py`)."""
 
     def before(self, other: "Conditioning") -> "Conditioning":
         """This batch and then another one; what only the other has counts for both."""
@@ -52,6 +54,7 @@ def stacked(samples: Sequence[Conditioning]) -> Conditioning:
         text=torch.cat([sample.text for sample in samples]),
         pooled=_all([sample.pooled for sample in samples]),
         time_ids=_all([sample.time_ids for sample in samples]),
+        parts=tuple(stacked(part) for part in zip(*(s.parts for s in samples), strict=True)),
     )
 
 

@@ -174,7 +174,7 @@ def structural_base(name: str, dtype: torch.dtype = torch.bfloat16) -> StableDif
         module.to(dtype).requires_grad_(False).eval()
     text_encoder = parts["text_encoder"]
     text_encoder.set_input_embeddings(ConceptEmbedding(text_encoder.get_input_embeddings()))
-    parts["vae"].to(safe_dtype(parts["vae"].config, dtype))
+    parts["vae"].to(safe_dtype(sizes.vae, dtype))
     base = StableDiffusion(
         settings=resolve(base=name).base, folder=Path(), scheduler_config=sizes.scheduler,
         device=META, dtype=dtype, tokenizer=tokenizer, **parts,

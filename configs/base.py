@@ -31,6 +31,18 @@ class BaseSettings(Group):
     """A small autoencoder for the same latents, for proofs: hub id or local folder."""
     color_adapter: str = ""
     """A T2I-Adapter for colours, for --method color-adapter: hub id or local folder."""
+    vae: str = ""
+    """An autoencoder for the same latents in place of the base's own, such as one that is made for
+    fp16: hub id or local folder."""
+    distilled_lora: str = ""
+    """A LoRA that lets the base draw in few steps (LCM, Lightning, Hyper), fused into its UNet: hub
+    id, hub id with a file's name behind it (owner/model/file.safetensors), or local file. Its own
+    licence holds for what is drawn."""
+    distilled_lora_scale: float = setting(1.0, above=0, at_most=10)
+    """Strength of the distilled LoRA."""
+    original_size: int | None = setting(None, at_least=64, at_most=65_536, none="auto")
+    """What networks of SDXL's family are told of the original's side in pixels; small ones look
+    coarse. "auto" is the picture's own, but no less than base.resolution."""
 
     def __post_init__(self) -> None:
         """Check values; raises InputError."""

@@ -11,8 +11,9 @@ from .tables import Tables, checked_tables, nearest, read_settings_file
 KINDS = ("base", "train", "mosaic", "product")
 STANDS = "stands_on_every_base"
 """What a preset's file says if it is a method of its own: no base changes anything of it."""
-KIN = {768: "sd15", 1024: "sd21"}
+KIN = {768: "sd15", 1024: "sd21", 2048: "sdxl"}
 """Whose settings a model in a folder takes, by the width of the text that its network reads."""
+WEIGHED = ("unet", "vae", "text_encoder", "text_encoder_2")
 PRESETS = Path(__file__).parent / "presets"
 
 
@@ -92,7 +93,7 @@ def _folder_facts(folder: Path) -> dict[str, Any]:
         "name": folder.resolve().name,
         "source": str(folder.resolve()),
         "resolution": side * 2 ** (len(channels) - 1),
-        "size_gb": sum(_largest(folder / part) for part in ("unet", "vae", "text_encoder")) / 1e9,
+        "size_gb": sum(_largest(folder / part) for part in WEIGHED) / 1e9,
     }
 
 

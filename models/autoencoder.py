@@ -12,12 +12,10 @@ from ..configs.progress import say
 def safe_dtype(config: Mapping[str, Any], dtype: torch.dtype) -> torch.dtype:
     """What an autoencoder computes in where the rest does in `dtype`: fp32 if it asks for that.
 
-    Asking is `force_upcast` in its own file; diffusers' default for files that do not say is no
-    fact about their weights.
+    config: its own file, which asks with `force_upcast`; diffusers' default for files that do not
+    say is no fact about their weights.
     """
-    said = "force_upcast" not in config.get("_use_default_values", ())
-    wants = dtype == torch.float16 and said and config.get("force_upcast")
-    return torch.float32 if wants else dtype
+    return torch.float32 if dtype == torch.float16 and config.get("force_upcast") else dtype
 
 
 def in_range(vae: nn.Module, run: Callable[[Tensor], Tensor], given: Tensor) -> Tensor:

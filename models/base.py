@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -24,14 +24,14 @@ from .autoencoder import in_range
 from .color_adapter import load_color_adapter
 from .denoiser import Conditioning, Denoiser
 from .linear_decoder import LinearDecoder, linear_decoder
-from .locate import weights_file
+from .locate import distilled_lora, network_parts, vae_weights, weights_file
 from .merging import without_adapters
 from .prediction import prediction_of
 from .tiny_decoder import TinyDecoder, load_tiny_decoder
 
 if TYPE_CHECKING:
     from .attention import AttentionRecorder
-    from .conditioning import ConceptEmbedding
+    from .conditioning import ConceptEmbedding, Reader
     from .edlora import Adapter
 
 SCHEDULER_CLASSES = dict(
@@ -64,9 +64,6 @@ class BaseModel(ABC):
     `edlora.py`).
     """
 
-    weights_hashed: ClassVar[tuple[str, ...]] = ("unet", "text_encoder")
-    """Parts whose weights the fingerprint depends on."""
-
     settings: BaseSettings
     folder: Path
     vae: nn.Module
@@ -80,7 +77,7 @@ class BaseModel(ABC):
     @property
     @abstractmethod
     def layers(self) -> int:
-        """Texts that the network takes, one for each cross-attention layer."""
+        """Texts that the network takes, one for each block of cross-attention."""
 
     @property
     @abstractmethod
@@ -94,8 +91,8 @@ class BaseModel(ABC):
 
     @property
     @abstractmethod
-    def concepts(self) -> "ConceptEmbedding":
-        """The token embedding that concept words are added to."""
+    def readers(self) -> tuple["Reader", ...]:
+        """What reads prompts; a word's vector is as wide as all of them together."""
 
     @abstractmethod
     def network(self, z: Tensor, timestep: int | Tensor, conditioning: Conditioning) -> Tensor:
@@ -124,6 +121,24 @@ class BaseModel(ABC):
     @abstractmethod
     def enable_gradient_checkpointing(self) -> None:
         """Recompute activations in backward passes: less memory, slower."""
+
+    def framed(self, shown: Conditioning, frames: Tensor | None) -> Conditioning:
+        """The same, told what each picture shows of its original, where the network asks for it.
+
+        frames: [B, 4], the original's height and width, and in pixels of the original as it was
+        resized the top and left of what is shown; None where that is not known.
+        """
+        return shown
+
+    @property
+    def concepts(self) -> "ConceptEmbedding":
+        """The token embedding of the first reader, whose ids stand for words in all of them."""
+        return self.readers[0].concepts
+
+    @property
+    def word_width(self) -> int:
+        """Values of a concept word's vector."""
+        return sum(reader.concepts.embedding_dim for reader in self.readers)
 
     @property
     def latent_factor(self) -> int:
@@ -195,13 +210,18 @@ class BaseModel(ABC):
 
     @cached_property
     def fingerprint(self) -> str:
-        """What tells this model's weights from others', see `weights_fingerprint`."""
-        return weights_fingerprint(self.folder, self.settings.variant, self.weights_hashed)
+        """What tells this model from others, see `base_fingerprint`."""
+        return base_fingerprint(self.settings, self.folder, self.own_fingerprint)
+
+    @cached_property
+    def own_fingerprint(self) -> str:
+        """What tells the weights in its folder from others', see `weights_fingerprint`."""
+        return weights_fingerprint(self.folder, self.settings.variant)
 
     @cached_property
     def vae_fingerprint(self) -> str:
         """16 hex digits of the autoencoder's weights file."""
-        return file_hash(weights_file(self.folder, "vae", self.settings.variant))[:16]
+        return file_hash(vae_weights(self.settings, self.folder))[:16]
 
     def freeze(self) -> None:
         """Let nothing learn, attached adapters included."""
@@ -248,7 +268,7 @@ class BaseModel(ABC):
         """A new diffusers scheduler ("ddim", "dpm++", "unipc" or "lcm") with the base's betas.
 
         With zero-terminal SNR, sampling must start at the very last timestep, where there is
-        noise only (Lin et al. 2024), hence trailing spacing.
+        noise only (Lin et al. 2024), hence trailing spacing; so were distilled LoRAs made.
         """
         import diffusers
 
@@ -259,20 +279,33 @@ class BaseModel(ABC):
         config = {key: value for key, value in self.scheduler_config.items() if key in accepted}
         if "clip_sample" in accepted:
             config["clip_sample"] = False  # it is meant for pixel models; latents exceed [-1, 1]
-        if config.get("rescale_betas_zero_snr"):
+        if config.get("rescale_betas_zero_snr") or self.settings.distilled_lora:
             config["timestep_spacing"] = "trailing"
         return cls.from_config(config)
 
 
-def weights_fingerprint(
-    folder: Path, variant: str = "", parts: Sequence[str] = BaseModel.weights_hashed
-) -> str:
-    """16 hex digits that depend on the weights of a model's parts, and on nothing else.
+def base_fingerprint(settings: BaseSettings, folder: Path, own: str = "") -> str:
+    """16 hex digits that tell a base from others: its weights, and what settings make of them.
+
+    own: `weights_fingerprint` of the folder where it is known. It is the whole where settings
+    neither fuse a LoRA, nor exchange the autoencoder, nor tell the network an original's size.
+    """
+    own = own or weights_fingerprint(folder, settings.variant)
+    changes: list[Any] = [settings.original_size] if settings.original_size else []
+    if settings.distilled_lora:
+        changes += [file_hash(distilled_lora(settings)), settings.distilled_lora_scale]
+    if settings.vae:
+        changes.append(file_hash(vae_weights(settings, folder)))
+    return hashlib.sha256(repr([own, *changes]).encode()).hexdigest()[:16] if changes else own
+
+
+def weights_fingerprint(folder: Path, variant: str = "") -> str:
+    """16 hex digits that depend on the weights of a model's network and text encoders alone.
 
     Values are hashed in half precision, so that a model's fp16 and fp32 files agree.
     """
     digest = hashlib.sha256()
-    for part in parts:
+    for part in network_parts(folder):
         for name, value in _weights(weights_file(folder, part, variant)):
             digest.update(f"{part}.{name} {tuple(value.shape)};".encode())
             digest.update(value.half().contiguous().numpy().tobytes())

@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from ..configs.errors import InputError
 
 if TYPE_CHECKING:
     from .base import BaseModel
+    from .conditioning import Reader
 
 NORM_SHARE = 0.9
 """Expected norm of a new first word, in median norms of the base's words.
@@ -22,27 +23,36 @@ The original draws from N(0, 0.013^2) at width 768, norm 0.36, where words of SD
 def initial_words(
     base: "BaseModel", class_word: str, layers: int, generator: torch.Generator
 ) -> Tensor:
-    """Words [2, layers, D]: Gaussian, and the class word; every layer starts the same."""
-    norm = NORM_SHARE * base.concepts.weight.float().norm(dim=1).median().item()
-    noise = torch.randn(base.concepts.embedding_dim, generator=generator)
-    first = noise * norm / math.sqrt(base.concepts.embedding_dim)
-    second = _class_embedding(base, class_word)
-    return torch.stack([first, second])[:, None].repeat(1, layers, 1)
+    """Words [2, layers, W]: Gaussian, and the class word; every layer starts the same."""
+    parts = [_reader_words(base, reader, class_word, generator) for reader in base.readers]
+    return torch.cat(parts, dim=1)[:, None].repeat(1, layers, 1)
 
 
-def _class_embedding(base: "BaseModel", class_word: str) -> Tensor:
+def _reader_words(
+    base: "BaseModel", reader: "Reader", class_word: str, generator: torch.Generator
+) -> Tensor:
+    """The columns [2, D] of both words that one text encoder reads."""
+    width = reader.concepts.embedding_dim
+    norm = NORM_SHARE * reader.concepts.weight.float().norm(dim=1).median().item()
+    noise = torch.randn(width, generator=generator)
+    first = noise * norm / math.sqrt(width)
+    return torch.stack([first, _class_embedding(base, reader, class_word)])
+
+
+def _class_embedding(base: "BaseModel", reader: "Reader", class_word: str) -> Tensor:
     """Embedding [D] of a class word, the mean of its tokens when it has several."""
+    tokenizer = reader.tokenizer
     for word in class_word.split() or [""]:
-        pieces = base.tokenizer.tokenize(word)
+        pieces = tokenizer.tokenize(word)
         # A word that falls into single letters was not in the tokenizer's training text.
         if not pieces or (len(pieces) > 1 and 2 * len(pieces) > len(word)):
-            raise InputError(_unknown_word(base, class_word, word))
-    ids = base.tokenizer(class_word, add_special_tokens=False).input_ids
-    return base.concepts.weight[ids].detach().float().mean(dim=0).cpu()
+            raise InputError(_unknown_word(base, tokenizer, class_word, word))
+    ids = tokenizer(class_word, add_special_tokens=False).input_ids
+    return reader.concepts.weight[ids].detach().float().mean(dim=0).cpu()
 
 
-def _unknown_word(base: "BaseModel", class_word: str, word: str) -> str:
-    tokens = (token.removesuffix("</w>") for token in base.tokenizer.get_vocab() if "</w>" in token)
+def _unknown_word(base: "BaseModel", tokenizer: Any, class_word: str, word: str) -> str:
+    tokens = (token.removesuffix("</w>") for token in tokenizer.get_vocab() if "</w>" in token)
     known = sorted({token for token in tokens if len(token) > 2 and token.isalpha()})
     near = difflib.get_close_matches(word.lower(), known, n=3) or ["person", "dog", "thing"]
     return (

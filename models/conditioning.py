@@ -1,8 +1,9 @@
-"""Concept words, and prompts encoded with one text per cross-attention layer (ED-LoRA 3.1)."""
+"""Concept words, and prompts encoded with one text per block of cross-attention (ED-LoRA 3.1)."""
 
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -11,20 +12,21 @@ from torch import Tensor, nn
 from .attention import TEXT_LENGTH
 
 if TYPE_CHECKING:
-    from .bases.sd import StableDiffusion
+    from .base import BaseModel
     from .edlora import Adapter
 
 
 class ConceptEmbedding(nn.Module):
     """A frozen token embedding of V rows, followed by small trainable tables of concept words.
 
-    `tables[key]` is [words, layers, D]; ids >= V address their rows in the order in which the
-    tables were added. Nothing is resized and no frozen row is ever written.
+    `tables[key]` is [words, layers, W]; ids >= V address their rows in the order in which the
+    tables were added. Nothing is resized and no frozen row is ever written. W is D, or where
+    several text encoders share a table, D of its columns from `first` on are this one's.
     """
 
-    def __init__(self, base: nn.Embedding) -> None:
+    def __init__(self, base: nn.Embedding, first: int = 0) -> None:
         super().__init__()
-        self.base = base
+        self.base, self.first = base, first
         self.tables = nn.ParameterDict()
 
     @property
@@ -58,58 +60,94 @@ class ConceptEmbedding(nn.Module):
         if not self.tables:
             return frozen
         rows = torch.cat([table.flatten(0, 1) for table in self.tables.values()])
+        if rows.shape[1] > self.embedding_dim:
+            rows = rows[:, self.first : self.first + self.embedding_dim]
         learned = F.embedding((ids - self.num_embeddings).clamp(min=0), rows)
         concept = (ids >= self.num_embeddings)[..., None]
         return torch.where(concept, learned.to(frozen.dtype), frozen)
 
 
+@dataclass(frozen=True)
+class Reader:
+    """A text encoder, in whose embedding concept words stand, and its tokenizer."""
+
+    encoder: nn.Module
+    tokenizer: Any
+
+    @property
+    def concepts(self) -> ConceptEmbedding:
+        """Its token embedding."""
+        return self.encoder.get_input_embeddings()
+
+
 def encode_prompts(
-    base: "StableDiffusion", prompts: Sequence[str], adapters: Sequence["Adapter"] = ()
+    base: "BaseModel", prompts: Sequence[str], adapters: Sequence["Adapter"] = ()
 ) -> Tensor:
-    """Prompts -> text [B, L, 77, D], one encoding per cross-attention layer.
+    """Prompts -> text [B, L, 77, D], one encoding per block of cross-attention.
 
     Words of `adapters` (such as "<pim-1> <pim-2>", in any case) become their layers'
     vectors; "<concept>" must have been replaced before. What all layers share is encoded once.
     The text is CLIP's last hidden state after the final norm, in the text encoder's data type.
     """
+    (reader,) = base.readers
     ids = prompt_ids(base, prompts, adapters)
+    return encoded(ids, base.device, lambda rows: (reader.encoder(rows).last_hidden_state,))[0]
+
+
+def encoded(
+    ids: Tensor, device: torch.device, encode: Callable[[Tensor], tuple[Tensor, ...]]
+) -> tuple[Tensor, ...]:
+    """What `encode` makes of ids [N, 77], each [N, ...], for ids [B, L, 77]: each [B, L, ...].
+
+    Equal rows are encoded once.
+    """
     distinct, origin = torch.unique(ids.flatten(0, 1), dim=0, return_inverse=True)
-    hidden = base.text_encoder(distinct.to(base.device)).last_hidden_state
+    origin = origin.to(device)
     # index_select, unlike indexing, sums gradients in a fixed order on the CPU.
-    text = hidden.index_select(0, origin.to(base.device))
-    return text.unflatten(0, ids.shape[:2])
+    made = (part.index_select(0, origin) for part in encode(distinct.to(device)))
+    return tuple(part.unflatten(0, ids.shape[:2]) for part in made)
 
 
 def prompt_ids(
-    base: "StableDiffusion", prompts: Sequence[str], adapters: Sequence["Adapter"] = ()
+    base: "BaseModel",
+    prompts: Sequence[str],
+    adapters: Sequence["Adapter"] = (),
+    reader: Reader | None = None,
 ) -> Tensor:
-    """Token ids [B, L, 77] of prompts, begin and end tokens and padding included."""
-    words = _concept_ids(base, adapters)
-    return torch.stack([_ids_of(base, prompt, words) for prompt in prompts])
+    """Token ids [B, L, 77] of prompts, begin and end tokens and padding included.
+
+    They are those of `reader`, the base's first one if not given.
+    """
+    reader = reader or base.readers[0]
+    words = _concept_ids(reader, base.layers, adapters)
+    ids = [_ids_of(reader.tokenizer, base.layers, prompt, words) for prompt in prompts]
+    return torch.stack(ids)
 
 
-def _concept_ids(base: "StableDiffusion", adapters: Sequence["Adapter"]) -> dict[str, Tensor]:
+def _concept_ids(
+    reader: Reader, layers: int, adapters: Sequence["Adapter"]
+) -> dict[str, Tensor]:
     """Ids [L] of every concept word; one that all layers share repeats its id."""
     return {
-        word: ids.expand(base.layers)
+        word: ids.expand(layers)
         for adapter in adapters
-        for word, ids in zip(adapter.words, base.concepts.ids(adapter.peft_name), strict=True)
+        for word, ids in zip(adapter.words, reader.concepts.ids(adapter.peft_name), strict=True)
     }
 
 
-def _ids_of(base: "StableDiffusion", prompt: str, words: dict[str, Tensor]) -> Tensor:
+def _ids_of(tokenizer: Any, layers: int, prompt: str, words: dict[str, Tensor]) -> Tensor:
     """Ids [L, 77] of one prompt, tokenised around its concept words.
 
     A prompt that is too long loses its end, but keeps the end token, as in CLIP.
     """
-    tokenizer, columns = base.tokenizer, []
+    columns = []
     for piece in _split(prompt, words):
         if (layered := words.get(piece.lower())) is not None:
             columns.append(layered)
         else:
             plain = tokenizer(piece, add_special_tokens=False).input_ids
-            columns += [torch.tensor(token).expand(base.layers) for token in plain]
-    ids = torch.full((base.layers, TEXT_LENGTH), tokenizer.pad_token_id)
+            columns += [torch.tensor(token).expand(layers) for token in plain]
+    ids = torch.full((layers, TEXT_LENGTH), tokenizer.pad_token_id)
     body = columns[: TEXT_LENGTH - 2]
     ids[:, 0] = tokenizer.bos_token_id
     ids[:, len(body) + 1] = tokenizer.eos_token_id

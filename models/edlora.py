@@ -27,7 +27,8 @@ class Adapter:
     """A concept's adapter, attached to a base model.
 
     `name` is the concept's key (lower case), `trigger` its words as they stand in prompts,
-    `embeddings` [words, L, D] (L = 1 for method "lora"). LoRA scale 1 is alpha / rank.
+    `embeddings` [words, L, W] (L = 1 for method "lora"), W being the widths of the base's text
+    encoders one after the other. LoRA scale 1 is alpha / rank.
     """
 
     name: str
@@ -54,14 +55,14 @@ class Adapter:
 
     @property
     def layerwise(self) -> bool:
-        """Whether every cross-attention layer has vectors of its own for the words."""
+        """Whether every block of cross-attention has vectors of its own for the words."""
         return self.embeddings.shape[1] > 1
 
 
 def word_layers(base: BaseModel, method: str) -> int:
     """How many vectors L a word has: what the training methods differ in, and asked nowhere else.
 
-    One for each cross-attention layer (ED-LoRA), or one for all of them ("lora").
+    One for each block of cross-attention (ED-LoRA), or one for all of them ("lora").
     """
     return base.layers if method == "edlora" else 1
 
@@ -101,7 +102,7 @@ def parameter_groups(
     lora = dict(_lora_parameters(base, adapter))
     members = {
         "embedding": [adapter.embeddings],
-        "text_encoder": [value for key, value in lora.items() if key.startswith("text_encoder.")],
+        "text_encoder": [value for key, value in lora.items() if key.startswith("text_encoder")],
         "unet": [value for key, value in lora.items() if key.startswith("unet.")],
     }
     return [
@@ -136,7 +137,7 @@ def save_adapter(
         "base": {
             "name": base.settings.name,
             "source": base.settings.source,
-            "fingerprint": base.fingerprint,
+            "fingerprint": _trained_on(base),
         },
     }
     adapter.metadata = {**adapter.metadata, **(metadata or {}), **facts}
@@ -157,7 +158,7 @@ def load_adapter(base: BaseModel, path: Path, name: str | None = None) -> Adapte
         saved_words, method = list(metadata["tokens"]), metadata["method"]
         _check_base(base, path, metadata["base"])
         key = concept_key(name or metadata["name"])
-        shape = (len(saved_words), word_layers(base, method), base.concepts.embedding_dim)
+        shape = (len(saved_words), word_layers(base, method), base.word_width)
         adapter = Adapter(
             name=key,
             class_word=metadata["class_word"],
@@ -236,7 +237,9 @@ def detach(base: BaseModel, adapter: Adapter) -> None:
         # diffusers' models and transformers' ones call it differently
         delete = getattr(part.module, "delete_adapters", None) or part.module.delete_adapter
         delete(adapter.peft_name)
-    del base.concepts.tables[adapter.peft_name], base.adapters[adapter.name]
+    for reader in base.readers:
+        del reader.concepts.tables[adapter.peft_name]
+    del base.adapters[adapter.name]
     set_active(base, ())
 
 
@@ -257,7 +260,8 @@ def _attach(base: BaseModel, adapter: Adapter) -> Adapter:
     for _, parameter in _lora_parameters(base, adapter):
         parameter.data = parameter.data.float()  # peft follows the base, which may be half
     adapter.embeddings.requires_grad_(adapter.trainable)
-    base.concepts.tables[adapter.peft_name] = adapter.embeddings
+    for reader in base.readers:
+        reader.concepts.tables[adapter.peft_name] = adapter.embeddings
     base.adapters[adapter.name] = adapter
     set_active(base, [adapter.name])
     return adapter
@@ -269,8 +273,14 @@ def _peft_settings(adapter: Adapter, part: LoraPart) -> dict[str, Any]:
     return {"r": adapter.rank, "lora_alpha": adapter.alpha, "target_modules": targets}
 
 
+def _trained_on(base: BaseModel) -> str:
+    """The fingerprint of what an adapter's training depends on."""
+    return base.fingerprint if base.settings.distilled_lora else base.own_fingerprint
+
+
 def _check_base(base: BaseModel, path: Path, made_for: dict[str, Any]) -> None:
-    if made_for["fingerprint"] == base.fingerprint:
+    # What learned from the base as it is also serves it with a distilled LoRA.
+    if made_for["fingerprint"] in (base.own_fingerprint, _trained_on(base)):
         return
     theirs, ours = made_for["name"], base.settings.name
     if theirs != ours:
@@ -280,7 +290,7 @@ def _check_base(base: BaseModel, path: Path, made_for: dict[str, Any]) -> None:
         )
     raise InputError(
         f"{path} was trained for other weights of base {ours!r} ({made_for['fingerprint']}, here "
-        f"{base.fingerprint}). Train the concept again with mosaic-train."
+        f"{_trained_on(base)}). Train the concept again with mosaic-train."
     )
 
 

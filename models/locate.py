@@ -1,10 +1,11 @@
 """Find a base model's files: inside the package, in a local folder, in the hub's cache, online."""
 
 from pathlib import Path
+from typing import Any
 
 from ..configs.base import BaseSettings
 from ..configs.errors import InputError
-from ..configs.files import user_path
+from ..configs.files import read_json, user_path
 
 PACKAGE = Path(__file__).resolve().parents[1]
 WEIGHTS = {
@@ -12,6 +13,8 @@ WEIGHTS = {
     "text_encoder": "model",
     "vae": "diffusion_pytorch_model",
 }
+SECOND = {"text_encoder_2": "model"}
+"""What SDXL's family has beside them."""
 NEEDED = (
     "unet/config.json",
     "text_encoder/config.json",
@@ -19,6 +22,9 @@ NEEDED = (
     "tokenizer/tokenizer_config.json",
     "scheduler/scheduler_config.json",
 )
+SECOND_NEEDED = ("text_encoder_2/config.json", "tokenizer_2/tokenizer_config.json")
+LORA_FILE = "pytorch_lora_weights.safetensors"
+"""What a repository that holds one LoRA calls it."""
 
 
 def locate(settings: BaseSettings) -> Path:
@@ -42,12 +48,36 @@ def locate(settings: BaseSettings) -> Path:
     return folder
 
 
+def reads_twice(folder: Path) -> bool:
+    """Whether the model in `folder` is of SDXL's family: two text encoders, sizes, pooled text."""
+    config = read_json(folder / "unet" / "config.json") or {}
+    return config.get("addition_embed_type") == "text_time"
+
+
+def network_parts(folder: Path) -> tuple[str, ...]:
+    """The parts that adapters change, by the folders in which they lie."""
+    return ("unet", "text_encoder", *(SECOND if reads_twice(folder) else ()))
+
+
 def is_present(settings: BaseSettings) -> bool:
     """Whether the base model is complete on this machine, so that no download is needed."""
     folder = local_folder(settings.source)
     if folder is None:
-        return _is_hub_id(settings.source) and _cached(settings) is not None
-    return not missing_files(folder, settings.variant)
+        whole = _is_hub_id(settings.source) and _cached(settings) is not None
+    else:
+        whole = not missing_files(folder, settings.variant)
+    return whole and _additions_are_present(settings)
+
+
+def _additions_are_present(settings: BaseSettings) -> bool:
+    try:
+        if settings.vae:
+            vae_weights(settings, Path(), local_files_only=True)
+        if settings.distilled_lora:
+            distilled_lora(settings, local_files_only=True)
+    except InputError:
+        return False
+    return True
 
 
 def local_folder(source: str) -> Path | None:
@@ -72,15 +102,70 @@ def weights_file(folder: Path, part: str, variant: str = "") -> Path:
 
     Returns the wanted path when none of them is there.
     """
-    stem = folder / part / WEIGHTS[part]
+    return _weights_in(folder / part, (WEIGHTS | SECOND)[part], variant)
+
+
+def _weights_in(folder: Path, stem: str, variant: str) -> Path:
     names = [f"{stem}{'.' * bool(kind)}{kind}.safetensors" for kind in (variant, "", "fp16")]
-    return next((Path(name) for name in names if Path(name).is_file()), Path(names[0]))
+    found = (folder / name for name in names if (folder / name).is_file())
+    return next(found, folder / names[0])
 
 
 def missing_files(folder: Path, variant: str = "") -> list[str]:
     """Files, relative to `folder`, that a complete base model would have and this one lacks."""
-    weights = [weights_file(folder, part, variant).relative_to(folder) for part in WEIGHTS]
-    return [str(name) for name in (*NEEDED, *weights) if not (folder / name).is_file()]
+    second = reads_twice(folder)
+    needed = (*NEEDED, *(SECOND_NEEDED if second else ()))
+    parts = (*WEIGHTS, *(SECOND if second else ()))
+    weights = [weights_file(folder, part, variant).relative_to(folder) for part in parts]
+    return [str(name) for name in (*needed, *weights) if not (folder / name).is_file()]
+
+
+def vae_weights(settings: BaseSettings, folder: Path, **options: Any) -> Path:
+    """Path of the autoencoder's weights: in the base's folder, or where `base.vae` says.
+
+    `options` are those of `snapshot_download`. Raises InputError when it cannot be had.
+    """
+    if not settings.vae:
+        return weights_file(folder, "vae", settings.variant)
+    stem = WEIGHTS["vae"]
+    which = {"allow_patterns": ["config.json", f"{stem}.safetensors"], **options}
+    there = local_folder(settings.vae) or _fetched(settings.vae, "base.vae", **which)
+    return _weights_in(there, stem, settings.variant)
+
+
+def distilled_lora(settings: BaseSettings, **options: Any) -> Path:
+    """The file that `base.distilled_lora` names; raises InputError when it cannot be had.
+
+    `options` are those of `snapshot_download`.
+    """
+    source = settings.distilled_lora
+    path = user_path(source)
+    if path.is_dir():
+        path = path / LORA_FILE
+    if path.is_file():
+        return path
+    parts = source.split("/")
+    name = "/".join(parts[2:]) or LORA_FILE
+    which = {"allow_patterns": [name], **options}
+    found = _fetched("/".join(parts[:2]), "base.distilled_lora", **which) / name
+    if not found.is_file():
+        raise InputError(f"base.distilled_lora names {source!r}, but there is no {name} in it.")
+    return found
+
+
+def _fetched(source: str, setting: str, **options: Any) -> Path:
+    """Folder of a hub repository's files, from the cache where they are there."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        if not _is_hub_id(source):
+            raise ValueError(source)
+        return Path(snapshot_download(source, **options))
+    except Exception as error:  # the hub's client raises its own, httpx's and the system's errors
+        raise InputError(
+            f"{setting} names {source!r}, which is neither on this machine nor could be downloaded "
+            f"({type(error).__name__}). Give a local one, or repeat with a network connection."
+        ) from error
 
 
 def _is_hub_id(source: str) -> bool:
@@ -91,8 +176,11 @@ def _is_hub_id(source: str) -> bool:
 def _patterns(variant: str) -> list[str]:
     """What to fetch: one variant of the weights, and no copy in another format."""
     ending = f".{variant}.safetensors" if variant else ".safetensors"
-    weights = [f"{part}/{stem}{ending}" for part, stem in WEIGHTS.items()]
-    return [*weights, *(f"{part}/config.json" for part in WEIGHTS), "tokenizer/*", "scheduler/*"]
+    parts = WEIGHTS | SECOND
+    weights = [f"{part}/{stem}{ending}" for part, stem in parts.items()]
+    configs = [f"{part}/config.json" for part in parts]
+    folders = ["tokenizer/*", "tokenizer_2/*", "scheduler/*"]
+    return [*weights, *configs, *folders, "model_index.json"]
 
 
 def _cached(settings: BaseSettings) -> Path | None:

@@ -22,6 +22,8 @@ class Batch:
     padding: Tensor
     has_mask: Tensor
     prompts: list[str]
+    frames: Tensor | None = None
+    """[B, 4], what each crop shows of its original, where that is known."""
 
 
 def make_batch(run: Run, micro: int) -> Batch:
@@ -40,6 +42,7 @@ def make_batch(run: Run, micro: int) -> Batch:
         padding=data.padding[images, crops].to(device),
         has_mask=data.has_mask[images].to(device),
         prompts=prompts_of(run, samples, relit=relit),
+        frames=None if data.frames is None else data.frames[images, crops].to(device),
     )
 
 

@@ -29,6 +29,9 @@ class Crop:
     """[1, R, R], share of the subject in each pixel; ones without a mask."""
     padding: torch.Tensor
     """[1, R, R], 1 where the picture has real pixels, 0 on the padded canvas."""
+    frame: torch.Tensor
+    """[4], what it shows of its original: the original's height and width, and the crop's top and
+    left in pixels of the original resized to the crop's scale; 0 of a whole view."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +66,31 @@ def make_crop(
     else:
         mask = mask.convert("L")
         anchor = find_anchor(mask, class_word)
+    window = None
     if is_whole(index):
         layers = _whole_view(rng, image, mask, resolution)
     else:
         drawn = rng if index else None
         window = choose_window(drawn, image.size, anchor, class_word, resolution)
         layers = _window_view(image, mask, window, resolution)
-    if flip and rng.random() < 0.5:
+    mirrored = flip and rng.random() < 0.5
+    if mirrored:
         layers = [np.ascontiguousarray(layer[:, ::-1]) for layer in layers]
-    return Crop(*(_to_tensor(layer) for layer in layers))
+    frame = _frame(image.size, window, resolution, mirrored)
+    return Crop(*(_to_tensor(layer) for layer in layers), frame=frame)
+
+
+def _frame(
+    size: tuple[int, int], window: tuple[float, ...] | None, resolution: int, mirrored: bool
+) -> torch.Tensor:
+    """What a window of an image of (width, height), or a whole view, shows: see `Crop.frame`."""
+    width, height = size
+    if window is None:
+        return torch.tensor([height, width, 0, 0]).float()
+    left, top, right, _ = window
+    scale = resolution / (right - left)
+    left = width - right if mirrored else left
+    return torch.tensor([height, width, top * scale, left * scale]).round()
 
 
 def is_whole(index: int) -> bool:

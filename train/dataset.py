@@ -49,6 +49,9 @@ class LatentSet:
     """Own caption of each image, None where templates are used."""
     digest: str
     """Key of everything the set depends on (see `latents_digest`)."""
+    frames: torch.Tensor | None = None
+    """[N, K, 4], what each crop shows of its original (see `Crop.frame`); None where it is not
+    known, as an earlier smalti did not keep it."""
 
     @property
     def images(self) -> int:
@@ -162,6 +165,7 @@ def _encode_crops(
         "latents": latents,
         "subject": F.adaptive_avg_pool2d(torch.stack([crop.subject for crop in crops]), size),
         "padding": F.adaptive_avg_pool2d(torch.stack([crop.padding for crop in crops]), size),
+        "frames": torch.stack([crop.frame for crop in crops]),
     }
 
 

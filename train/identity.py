@@ -56,10 +56,10 @@ def check_goes_on(work: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) 
 
 def present_fingerprint(base: BaseSettings) -> str | None:
     """Fingerprint of a base's weights; None where they are still to be fetched."""
-    from ..models.base import weights_fingerprint
+    from ..models.base import base_fingerprint
     from ..models.locate import is_present, locate
 
-    return weights_fingerprint(locate(base), base.variant) if is_present(base) else None
+    return base_fingerprint(base, locate(base)) if is_present(base) else None
 
 
 def with_class_word(settings: Settings, concept: Concept) -> Settings:

@@ -57,7 +57,7 @@ def denoising_loss(run: Run, batch: Batch) -> Tensor:
     """Return the masked mean square error of the prediction, a scalar; records attention maps."""
     settings, base = run.settings, run.base
     level = base.denoiser.level(batch.timesteps)
-    shown = base.encode_text(batch.prompts, [run.adapter])
+    shown = base.framed(base.encode_text(batch.prompts, [run.adapter]), batch.frames)
     output = predict(run, level.noised(batch.latents, batch.noise), level, shown)
     target = base.denoiser.target(batch.latents, batch.noise, level)
     weight = loss_weights(batch.subject, batch.padding, settings.background_weight)

@@ -1,26 +1,22 @@
 """Stable Diffusion 1.x and 2.x, and everything in their layout: one UNet, one CLIP text encoder."""
 
 import importlib.util
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from ...configs.base import BaseSettings
 from ...configs.errors import InputError
 from ...configs.machine import ATTENTIONS
-from ..attention import AttentionRecorder, cross_attention_names, install_layerwise_attention
-from ..autoencoder import safe_dtype
+from ..attention import AttentionRecorder, cross_attention_blocks, install_layerwise_attention
 from ..base import BaseModel, LoraPart
-from ..conditioning import ConceptEmbedding, encode_prompts
+from ..conditioning import Reader, encode_prompts
 from ..denoiser import Conditioning
-from ..locate import weights_file
+from .parts import Parts
 
 if TYPE_CHECKING:
     from ..edlora import Adapter
@@ -50,8 +46,8 @@ class StableDiffusion(BaseModel):
 
     @cached_property
     def layers(self) -> int:
-        """Cross-attention layers: 16 on Stable Diffusion 1.x and 2.x."""
-        return len(cross_attention_names(self.unet))
+        """Blocks of cross-attention: 16 on Stable Diffusion 1.x and 2.x."""
+        return len(cross_attention_blocks(self.unet))
 
     @property
     def latent_channels(self) -> int:
@@ -69,9 +65,9 @@ class StableDiffusion(BaseModel):
         return USUAL_GUIDANCE if self.unet.config.get("time_cond_proj_dim") else None
 
     @property
-    def concepts(self) -> ConceptEmbedding:
-        """The token embedding that concept words are added to."""
-        return self.text_encoder.get_input_embeddings()
+    def readers(self) -> tuple[Reader, ...]:
+        """The one text encoder."""
+        return (Reader(self.text_encoder, self.tokenizer),)
 
     def network(self, z: Tensor, timestep: int | Tensor, conditioning: Conditioning) -> Tensor:
         """The UNet's output for z [K, C, h, w], in z's data type."""
@@ -82,6 +78,7 @@ class StableDiffusion(BaseModel):
             timestep_cond=self._guidance(conditioning.guidance, len(z)),
             # The UNet empties the list.
             down_intrablock_additional_residuals=list(conditioning.residuals) or None,
+            added_cond_kwargs=self._added(z, conditioning),
         ).sample.to(z.dtype)
 
     def _guidance(self, scale: float | None, count: int) -> Tensor | None:
@@ -91,6 +88,10 @@ class StableDiffusion(BaseModel):
             return None
         embedded = guidance_embedding(scale, width).to(self.device, self.dtype)
         return embedded.expand(count, -1)
+
+    def _added(self, z: Tensor, conditioning: Conditioning) -> dict[str, Tensor] | None:
+        """What the UNet takes beside text."""
+        return None
 
     def _cast(self, text: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
         if isinstance(text, Tensor):
@@ -136,60 +137,16 @@ def guidance_embedding(scale: float, width: int) -> Tensor:
     return torch.nn.functional.pad(torch.cat([angles.sin(), angles.cos()]), (0, width % 2))[None]
 
 
-def load(
-    settings: BaseSettings, folder: Path, device: torch.device, dtype: torch.dtype, attention: str
-) -> StableDiffusion:
-    """Load the model in `folder`; raises InputError for parts of another kind."""
-    check_attention(attention)
-    unet, text_encoder, vae, tokenizer = _load_parts(folder, settings, dtype, device)
-    text_encoder.set_input_embeddings(ConceptEmbedding(text_encoder.get_input_embeddings()))
-    vae.to(safe_dtype(vae.config, dtype))
-    for module in (unet, text_encoder, vae):
-        module.to(device).requires_grad_(False).eval()
+def load(parts: Parts, attention: str) -> StableDiffusion:
+    """Load a model; raises InputError for parts of another kind."""
     return StableDiffusion(
-        settings=settings,
-        folder=folder,
-        vae=vae,
-        scheduler_config=json.loads((folder / "scheduler/scheduler_config.json").read_text()),
-        device=device,
-        dtype=dtype,
-        unet=unet,
-        text_encoder=text_encoder,
-        tokenizer=tokenizer,
+        **parts.facts(),
+        vae=parts.vae(),
+        unet=parts.unet(),
+        text_encoder=parts.text_encoder("CLIPTextModel", "text_encoder"),
+        tokenizer=parts.tokenizer("tokenizer"),
         attention=attention,
     )
-
-
-def _load_parts(
-    folder: Path, settings: BaseSettings, dtype: torch.dtype, device: torch.device
-) -> tuple[Any, ...]:
-    """UNet, text encoder, VAE and tokenizer from a folder in Stable Diffusion's layout."""
-    import diffusers
-    import transformers
-
-    for library in (diffusers, transformers):
-        library.utils.logging.disable_progress_bar()
-        library.utils.logging.set_verbosity_error()  # e.g. AutoencoderTiny's own config keys
-
-    def load(cls: Any, part: str, **options: Any) -> Any:
-        name = weights_file(folder, part, settings.variant).name
-        variant = name.split(".")[1] if name.count(".") == 2 else None
-        return cls.from_pretrained(folder / part, variant=variant, use_safetensors=True, **options)
-
-    vae_class = json.loads((folder / "vae/config.json").read_text())["_class_name"]
-    if vae_class not in ("AutoencoderKL", "AutoencoderTiny"):
-        raise InputError(
-            f"The base model in {folder} has a {vae_class}; smalti reads AutoencoderKL and "
-            "AutoencoderTiny."
-        )
-    unet = load(diffusers.UNet2DConditionModel, "unet", torch_dtype=dtype)
-    # As in the UNet: torch's fused attention is slow backwards on a CPU.
-    kernel = "eager" if device.type == "cpu" else "sdpa"
-    text_encoder = load(
-        transformers.CLIPTextModel, "text_encoder", dtype=dtype, attn_implementation=kernel
-    )
-    vae = load(getattr(diffusers, vae_class), "vae", torch_dtype=dtype)
-    return unet, text_encoder, vae, transformers.CLIPTokenizer.from_pretrained(folder / "tokenizer")
 
 
 def check_attention(attention: str) -> None:

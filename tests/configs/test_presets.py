@@ -167,7 +167,7 @@ def test_a_local_folder_stands_for_a_base_preset(tmp_path, vae):
     assert resolve(config=tmp_path / "run.toml").base == base
 
 
-@pytest.mark.parametrize(("width", "kin"), [(768, "sd15"), (1024, "sd21")])
+@pytest.mark.parametrize(("width", "kin"), [(768, "sd15"), (1024, "sd21"), (2048, "sdxl")])
 @pytest.mark.parametrize("mosaic", [None, "draft", "fine", "paper"])
 def test_a_folder_takes_the_settings_of_its_kin(tmp_path, width, kin, mosaic):
     """Not the starter's: a fine-tuned Stable Diffusion draws and trains as its preset does."""
@@ -177,7 +177,7 @@ def test_a_folder_takes_the_settings_of_its_kin(tmp_path, width, kin, mosaic):
     assert (found.base.name, found.base.source) == ("tuned", str(folder))
 
 
-@pytest.mark.parametrize("width", [32, 2048, [768, 768], None])
+@pytest.mark.parametrize("width", [32, 1280, [768, 768], None])
 def test_a_folder_of_another_kind_has_no_kin(tmp_path, width):
     folder = make_folder(tmp_path / "other", {}, cross_attention_dim=width)
     assert resolve(base=str(folder)).mosaic == Settings().mosaic

@@ -3,7 +3,7 @@
 A model of full width is built on torch's meta device, where tensors have everything but values, and
 takes the steps of the real code: a training step with the regulariser, or a guided drawing step.
 `Watch` sees every operation below autograd: it refuses operands on different devices and data types
-that nobody asked for, and adds up what lives at once. Two things are as on a GPU and not as on meta:
+that nobody asked for, and adds up what lives at once. Two things are as on a GPU, not as on meta:
 autocast, which meta tensors know nothing of, and attention, which keeps no maps there.
 """
 

@@ -10,7 +10,7 @@ from ..configs.loading import resolve
 from ..configs.presets import preset_names
 from ..models.concepts import find_concept
 from .boundary import forget_option, guarded
-from .console import console, print_facts, print_settings
+from .console import console, print_facts, print_settings, say_licence
 from .options import Base, ConceptsDir, Config, DryRun, Overrides, Version, examples, with_settings
 
 EPILOG = examples(
@@ -73,6 +73,7 @@ def train(
         options=options,
         overrides=overrides or (),
     )
+    say_licence(settings.base)
     if dry_run:
         from ..train.dry_run import dry_run as describe
 

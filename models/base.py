@@ -257,8 +257,8 @@ class BaseModel(ABC):
 
         Values lie nominally in [0, 1] and are not clamped, so that gradients do not vanish.
         """
-        raw = latents / self.vae.config.scaling_factor + self._shift
-        return in_range(self.vae, lambda z: self.vae.decode(z).sample, raw.to(self.device)) / 2 + 0.5
+        raw = (latents / self.vae.config.scaling_factor + self._shift).to(self.device)
+        return in_range(self.vae, lambda z: self.vae.decode(z).sample, raw) / 2 + 0.5
 
     @property
     def _shift(self) -> float:

@@ -79,6 +79,14 @@ class CardFacts(NamedTuple):
     tiles: int
     """Tiles drawn at once."""
 
+    def training(self) -> str:
+        """What training it holds, in words."""
+        if not self.checkpointed:
+            return f"{self.card} GB: none"
+        if not self.batch:
+            return f"{self.card} GB: batch {self.checkpointed} with --gradient-checkpointing"
+        return f"{self.card} GB: batch {self.batch}, checkpointed {self.checkpointed}"
+
 
 def known_footprints() -> dict[str, Footprint]:
     """The counted bases by name."""

@@ -12,11 +12,13 @@ memory grows linearly. What is not: a library's workspaces and gaps between allo
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
+from unittest.mock import patch
 
 import tomli_w
 import typer
 from architectures import ARCHITECTURES
-from structure import Watch, drawing_step, structural_base, training_step, weights
+from peft.tuners.lora import LoraLayer
+from structure import Watch, drawing_step, no_words, structural_base, training_step, weights
 
 from smalti.cli.boundary import guarded
 from smalti.cli.console import console
@@ -59,7 +61,7 @@ def counted(base: StableDiffusion) -> dict[str, Any]:
     side = base.resolution
     return {
         "values": sum(weights(base).values()),
-        "adapter": adapter_values(base),
+        **adapter_values(base),
         "training": growth(side, lambda s, n: training_step(base, s, n)),
         "checkpointed": growth(side, lambda s, n: training_step(base, s, n, checkpointing=True)),
         "drawing": growth(side, lambda s, n: drawing_step(base, s, n, guide="projection")),
@@ -75,19 +77,17 @@ def growth(side: int, step: Callable[[int, int], Watch]) -> list[int]:
     return [round(one - (two - one)), round(sample), round(pixel)]
 
 
-def adapter_values(base: StableDiffusion) -> int:
-    """Trained values of an adapter by the base's training preset."""
-    from unittest.mock import patch
-
-    from structure import no_words
-
+def adapter_values(base: StableDiffusion) -> dict[str, int]:
+    """Trained values of an adapter by the base's training preset, and those it is merged into."""
     settings = resolve(base=base.settings.name).train
     with patch("smalti.models.edlora.initial_words", no_words):
         adapter = attach_new(base, "rex", "dog", settings)
     groups = parameter_groups(base, adapter, settings)
-    count = sum(value.numel() for group in groups for value in group["params"])
+    trained = sum(value.numel() for group in groups for value in group["params"])
+    changed = (layer for layer in base.unet.modules() if isinstance(layer, LoraLayer))
+    merged = sum(layer.get_base_layer().weight.numel() for layer in changed)
     detach(base, adapter)
-    return count
+    return {"adapter": trained, "merged": merged}
 
 
 def _plain(one: Any) -> dict[str, Any]:

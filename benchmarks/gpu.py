@@ -8,8 +8,8 @@ Pieces, each in a process of its own so that its peak of memory is its own: the 
 call and a decoding in 16 bits beside fp32; a training on a copy of a sample concept, and a few
 steps of one with gradient checkpointing; a guided mosaic of the concept; one tile of the paper's
 exact guide. A finished piece is not done again: an interrupted run goes on with the same command,
-and the training and the mosaic inside a piece go on too. `OUT/report` holds what to keep, below 16 MiB:
-gpu.json, gpu.md and sheet.png; peaks stand beside what `models/footprint.py` predicts.
+and the training and the mosaic inside a piece go on too. `OUT/report` holds what to keep, below
+16 MiB: gpu.json, gpu.md and sheet.png; peaks stand beside what `models/footprint.py` predicts.
 """
 
 import shutil

@@ -43,6 +43,8 @@ class Footprint:
     """Values of all weights: UNet, text encoder, VAE."""
     adapter: int
     """Trained values at the training preset's rank."""
+    merged: int
+    """Values of the UNet's weights that stand aside while an adapter is merged into copies."""
     training: Growth
     """A training step with the attention regulariser, every sample with a caption of its own."""
     checkpointed: Growth
@@ -63,8 +65,8 @@ class Footprint:
         return self.weights + 12 * self.adapter + step.bytes(side, batch)
 
     def drawing_bytes(self, side: int, batch: int, *, gradients: bool = False) -> float:
-        """Weights and the peak of a step that draws `batch` tiles."""
-        return self.weights + (self.exact if gradients else self.drawing).bytes(side, batch)
+        """Weights, an adapter merged, and the peak of a step that draws `batch` tiles."""
+        return self.weights + 2 * self.merged + (self.exact if gradients else self.drawing).bytes(side, batch)
 
 
 class CardFacts(NamedTuple):
@@ -108,7 +110,7 @@ def _counted() -> dict[str, dict]:
 
 
 def _footprint(facts: dict) -> Footprint:
-    whole = {name: facts[name] for name in ("values", "adapter")}
+    whole = {name: facts[name] for name in ("values", "adapter", "merged")}
     kinds = ("training", "checkpointed", "drawing", "exact")
     return Footprint(**whole, **{name: Growth(*facts[name]) for name in kinds})
 

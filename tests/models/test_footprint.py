@@ -26,6 +26,7 @@ from smalti.models.footprint import (
 MADE_UP = Footprint(
     values=10**9,
     adapter=10**6,
+    merged=10**7,
     training=Growth(1e8, 2e8, 3e3),
     checkpointed=Growth(1e8, 1e8, 1e3),
     drawing=Growth(1e8, 0, 1e3),
@@ -37,8 +38,8 @@ def test_bytes_are_weights_adapter_and_what_grows():
     """2 bytes a weight; an adapter's value and its two moments in fp32 are 12."""
     assert MADE_UP.training_bytes(100, 3) == 2e9 + 12e6 + 1e8 + 3 * (2e8 + 3e3 * 1e4)
     assert MADE_UP.training_bytes(100, 3, checkpointing=True) == 2e9 + 12e6 + 1e8 + 3 * 1.1e8
-    assert MADE_UP.drawing_bytes(100, 2) == 2e9 + 1e8 + 2 * 1e7
-    assert MADE_UP.drawing_bytes(100, 2, gradients=True) == 2e9 + 1e8 + 2 * 1e8
+    assert MADE_UP.drawing_bytes(100, 2) == 2e9 + 2e7 + 1e8 + 2 * 1e7
+    assert MADE_UP.drawing_bytes(100, 2, gradients=True) == 2e9 + 2e7 + 1e8 + 2 * 1e8
 
 
 def test_the_largest_batch_that_fits_is_found():

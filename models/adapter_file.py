@@ -1,7 +1,8 @@
 """The adapter file: one safetensors that smalti reads whole and stock diffusers reads as a LoRA.
 
-Tensors: `unet.*` and `text_encoder.text_model.*` (`.lora_A.weight` [rank, in], `.lora_B.weight`
-[out, rank]) and `edlora.<WORD>.layers` [L, D], every one fp32. Header: `lora_adapter_metadata`
+Tensors: `unet.*`, `text_encoder.text_model.*` and for SDXL's family `text_encoder_2.text_model.*`
+(`.lora_A.weight` [rank, in], `.lora_B.weight` [out, rank]) and `edlora.<WORD>.layers` [L, W], W the
+widths of the text encoders one after the other, every one fp32. Header: `lora_adapter_metadata`
 for diffusers and `edlora`, a JSON object, for smalti. Stock loaders skip the words' tensors
 because they filter by prefix. torch is imported only where tensors are read or written.
 """
@@ -97,7 +98,7 @@ def write_adapter(
 ) -> None:
     """Write an adapter file, whole or not at all.
 
-    `lora_configs` holds peft's settings for "unet" and "text_encoder". Without them, diffusers
+    `lora_configs` holds peft's settings for every part. Without them, diffusers
     takes alpha to be the rank. Raises as `replacing` does when the file cannot be written.
     """
     from safetensors.torch import save

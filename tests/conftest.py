@@ -67,6 +67,25 @@ def tiny_base(tiny_settings):
     return load_base(tiny_settings, device="cpu")
 
 
+@pytest.fixture(scope="session")
+def xl_settings(tmp_path_factory: pytest.TempPathFactory):
+    """Base settings that point at a tiny model in SDXL's layout."""
+    from tiny_xl import make_tiny_sdxl
+
+    from smalti.configs.base import BaseSettings
+
+    folder = make_tiny_sdxl(tmp_path_factory.mktemp("bases") / "xl")
+    return BaseSettings(name="xl", source=str(folder), resolution=64)
+
+
+@pytest.fixture(scope="session")
+def xl_base(xl_settings):
+    """That model, loaded once. Tests that attach adapters detach them."""
+    from smalti.models.bases import load_base
+
+    return load_base(xl_settings, device="cpu")
+
+
 @pytest.fixture(scope="session", params=["epsilon", "v_prediction"])
 def any_base(request, tiny_base, tmp_path_factory):
     """A tiny base that predicts eps, and one that predicts v with zero-terminal SNR."""

@@ -142,6 +142,12 @@ def save_concept(base, folder: Path, name: str, seed: int) -> Path:
 
 
 @pytest.fixture(scope="session")
+def saved_concept() -> Callable[..., Path]:
+    """`save_concept`, for tests of a base of their own."""
+    return save_concept
+
+
+@pytest.fixture(scope="session")
 def concepts(tiny_settings, tmp_path_factory) -> Path:
     """Three adapters for the tiny base, two of them called sylvie, and an untrained concept."""
     from smalti.models.bases import load_base

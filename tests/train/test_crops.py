@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from training import marked
 
-from smalti.train.crops import choose_window, find_anchor, make_crop
+from smalti.train.crops import WHOLE_EVERY, choose_window, find_anchor, make_crop
 
 
 @pytest.mark.parametrize("word", ["girl", "mug"])
@@ -91,3 +92,29 @@ def test_whole_views_show_the_whole_image_with_its_padding_marked():
     assert 0.69 * 64 < columns <= 64 and rows == pytest.approx(columns / 2, abs=1)
     assert crop.padding.sum() == rows * columns
     assert torch.equal(crop.subject > 0.5, crop.padding > 0.5)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("index", [0, 1, 2, 4])
+def test_a_frame_says_what_a_crop_shows(flip, index):
+    """Read off the pixels: their red is the column that they come from, their green the row."""
+    width, height, side = 240, 160, 32
+    across, down = np.meshgrid(np.arange(width), np.arange(height))
+    image = Image.fromarray(np.stack([across, down, down], -1).astype(np.uint8))
+    crop = make_crop(image, None, "mug", side, index, flip, (5, 6))
+    red, green = (crop.image[:2] * 255).unbind()
+    mirrored = bool(red[0, 0] > red[0, -1])
+    assert not mirrored or flip
+    step = float(green[-1, 0] - green[0, 0]) / (side - 1)  # pixels of the original
+    first = float(red[0, -1] if mirrored else red[0, 0]) - (step - 1) / 2
+    left = width - (first + step * side) if mirrored else first
+    top = float(green[0, 0]) - (step - 1) / 2
+    assert crop.frame[:2].tolist() == [height, width]
+    assert crop.frame[2].item() == pytest.approx(top / step, abs=1)
+    assert crop.frame[3].item() == pytest.approx(left / step, abs=1)
+
+
+def test_a_whole_view_is_cropped_nowhere():
+    image, _ = marked((60, 40), (0, 0, 5, 5))
+    crop = make_crop(image, None, "mug", 32, WHOLE_EVERY - 1, True, (5, 6))
+    assert crop.frame.tolist() == [40, 60, 0, 0]

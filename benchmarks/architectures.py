@@ -32,6 +32,8 @@ class Architecture:
     """Of AutoencoderKL."""
     text_encoder: dict[str, Any]
     """Of CLIPTextConfig."""
+    text_encoder_2: dict[str, Any] = field(default_factory=dict)
+    """Of the CLIPTextConfig of SDXL's second one; empty where there is none."""
     scheduler: dict[str, Any] = field(default_factory=dict)
     """Of the scheduler that its class names; empty takes the starter's."""
 
@@ -52,16 +54,20 @@ ARCHITECTURES = published()
 def modules(sizes: Architecture, tokenizer: Any) -> dict[str, nn.Module]:
     """UNet, VAE and text encoder on the device that is the default."""
     from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     tokens = {f"{kind}_token_id": getattr(tokenizer, f"{kind}_token_id")
               for kind in ("bos", "eos", "pad")}  # fmt: skip
     config = {"vocab_size": len(tokenizer), **sizes.text_encoder, **tokens}
-    return {
+    found = {
         "unet": UNet2DConditionModel(**sizes.unet),
         "vae": AutoencoderKL(**sizes.vae),
         "text_encoder": CLIPTextModel(CLIPTextConfig(**config)),
     }
+    if second := sizes.text_encoder_2:
+        config = CLIPTextConfig(**{**second, **tokens})
+        found["text_encoder_2"] = CLIPTextModelWithProjection(config)
+    return found
 
 
 def random_base(name: str, root: Path) -> Path:
@@ -91,8 +97,8 @@ def _write(sizes: Architecture, folder: Path) -> None:
         parts = modules(sizes, starter_tokenizer())
     for part, module in parts.items():
         module.half().save_pretrained(folder / part)
-    for part in ("tokenizer", "scheduler"):
-        shutil.copytree(STARTER / part, folder / part)
+    for part in ("tokenizer", "scheduler", *(["tokenizer_2"] * bool(sizes.text_encoder_2))):
+        shutil.copytree(STARTER / part.removesuffix("_2"), folder / part)
     if sizes.scheduler:
         text = json.dumps(sizes.scheduler, indent=2)
         (folder / "scheduler/scheduler_config.json").write_text(text + "\n")

@@ -1,7 +1,7 @@
 """Counts what memory the published bases take on a GPU, without their weights and without one.
 
-    python benchmarks/footprints.py             writes configs/footprints.toml
-    python benchmarks/footprints.py --base sd15  counts one, and keeps the others
+    python benchmarks/footprints.py                      writes configs/footprints.toml
+    python benchmarks/footprints.py --bases sd15,sd21    counts two, and keeps the others
 
 What is counted: peaks of what lives at once in a training step and in a guided drawing step of
 models of full width on torch's meta device (`structure.py`), at three sizes each, between which
@@ -43,17 +43,20 @@ app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 @guarded("")
 def main(
     *,
-    base: Annotated[str, typer.Option(help="Names of bases, comma-separated.")] = "all",
+    bases: Annotated[str, typer.Option(help="Names of bases, comma-separated.")] = "all",
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where the figures go.")] = COUNTED,
 ) -> None:
     """Count, and write what was counted."""
     found = {name: _plain(one) for name, one in known_footprints().items()} if out.exists() else {}
-    for name in choose_names(base, ARCHITECTURES, "base"):
+    for name in choose_names(bases, ARCHITECTURES, "base"):
         console().print(f"{name} ...", style="dim")
         found[name] = counted(structural_base(name))
-    with replacing(out) as temporary:
-        ordered = {name: found[name] for name in ARCHITECTURES if name in found}
-        temporary.write_text(HEAD + tomli_w.dumps(ordered), encoding="utf-8")
+        _write(out, {name: found[name] for name in ARCHITECTURES if name in found})
+
+
+def _write(path: Path, found: dict[str, Any]) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(HEAD + tomli_w.dumps(found), encoding="utf-8")
 
 
 def counted(base: StableDiffusion) -> dict[str, Any]:

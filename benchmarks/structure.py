@@ -32,6 +32,7 @@ from smalti.generate.guidance.projection import ProjectionGuide
 from smalti.models.autoencoder import safe_dtype
 from smalti.models.band import LowPass
 from smalti.models.bases.sd import StableDiffusion
+from smalti.models.bases.sdxl import StableDiffusionXL
 from smalti.models.conditioning import ConceptEmbedding
 from smalti.models.denoiser import with_cfg
 from smalti.models.denoising import Guide, denoise, make_scheduler
@@ -172,15 +173,24 @@ def structural_base(name: str, dtype: torch.dtype = torch.bfloat16) -> StableDif
         parts = modules(sizes, tokenizer)
     for module in parts.values():
         module.to(dtype).requires_grad_(False).eval()
-    text_encoder = parts["text_encoder"]
-    text_encoder.set_input_embeddings(ConceptEmbedding(text_encoder.get_input_embeddings()))
+    _make_room_for_words(parts)
     parts["vae"].to(safe_dtype(sizes.vae, dtype))
-    base = StableDiffusion(
+    second = {"tokenizer_2": tokenizer} if sizes.text_encoder_2 else {}
+    base = (StableDiffusionXL if second else StableDiffusion)(
         settings=resolve(base=name).base, folder=Path(), scheduler_config=sizes.scheduler,
-        device=META, dtype=dtype, tokenizer=tokenizer, **parts,
+        device=META, dtype=dtype, tokenizer=tokenizer, **parts, **second,
     )  # fmt: skip
     base.set_attention(gradients=True)
     return base
+
+
+def _make_room_for_words(parts: dict[str, Any]) -> None:
+    first = 0  # column of a word's vector at which a reader's part begins
+    for name in ("text_encoder", "text_encoder_2"):
+        if name in parts:
+            table = parts[name].get_input_embeddings()
+            parts[name].set_input_embeddings(ConceptEmbedding(table, first))
+            first += table.embedding_dim
 
 
 def training_step(
@@ -210,7 +220,7 @@ def training_step(
 
 def no_words(base: StableDiffusion, word: str, layers: int, generator: Any) -> Tensor:
     """Words [2, layers, D] that need no weights to begin from."""
-    return torch.zeros(2, layers, base.concepts.embedding_dim)
+    return torch.zeros(2, layers, base.word_width)
 
 
 def _run(base: StableDiffusion, settings: TrainSettings, side: int) -> Run:
@@ -273,7 +283,7 @@ def _guide(base: StableDiffusion, blocks: Tensor, name: str) -> Guide:
 
 def weights(base: StableDiffusion) -> dict[str, int]:
     """How many values the weights of each part are."""
-    parts = {"unet": base.unet, "text_encoder": base.text_encoder, "vae": base.vae}
+    parts = {part.name: part.module for part in base.lora_parts()} | {"vae": base.vae}
     return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
 
 

@@ -66,7 +66,8 @@ class Footprint:
 
     def drawing_bytes(self, side: int, batch: int, *, gradients: bool = False) -> float:
         """Weights, an adapter merged, and the peak of a step that draws `batch` tiles."""
-        return self.weights + 2 * self.merged + (self.exact if gradients else self.drawing).bytes(side, batch)
+        step = self.exact if gradients else self.drawing
+        return self.weights + 2 * self.merged + step.bytes(side, batch)
 
 
 class CardFacts(NamedTuple):

@@ -11,8 +11,6 @@ from smalti.configs.loading import resolve
 from smalti.configs.presets import preset_names
 from smalti.models.footprint import known_footprints
 
-XL = {"sdxl", "ssd-1b", "segmind-vega", "sdxl-lcm-lora"}
-"""Their own tests look at them."""
 # Alike in all that a training step meets: turbo is 2.1, and the LoRA of LCM is fused into 1.5.
 TRAINED = ("sd21", "sd15-lcm")
 
@@ -25,7 +23,7 @@ def bases():
 
 
 def test_every_preset_of_the_hub_has_its_sizes_here():
-    assert set(ARCHITECTURES) == set(preset_names("base")) - {"starter"} - XL
+    assert set(ARCHITECTURES) == set(preset_names("base")) - {"starter"}
 
 
 def test_presets_agree_with_the_published_sizes():

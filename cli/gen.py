@@ -35,6 +35,10 @@ EPILOG = examples(
     ("mosaic-gen --tile-lora pim --ref photo.jpg --preset draft", "a proof in seconds"),
     ("mosaic-gen --tile-lora pim --ref photo.jpg --preset paper", "the paper's method"),
     ('mosaic-gen --tile-prompt "a red flower" --ref photo.jpg --method quilt', "to compare with"),
+    (
+        'mosaic-gen --tile-lora cat.safetensors --tile-trigger "a sks cat" --ref photo.jpg',
+        "a LoRA that another trainer made",
+    ),
     ("mosaic-gen --tile-lora sylvie --ref photo.jpg --print 60x40cm", "a grid for a print"),
     ("mosaic-gen --out mosaics/mine --retile 3,5 --seed 7", "row 3, column 5 drawn anew"),
 )
@@ -79,7 +83,8 @@ app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_c
 @app.command(epilog=EPILOG)
 @guarded(LESS_MEMORY)
 @with_settings(
-    "mosaic", "tile_lora", "tile_prompt", "ref", "ref_lora", "ref_prompt", "negative_prompt",
+    "mosaic", "tile_lora", "tile_trigger", "tile_prompt", "ref", "ref_lora", "ref_trigger",
+    "ref_prompt", "negative_prompt",
     "crop", "level", "grid", "tile_size", "seed", "steps", "scheduler", "cfg_scale", "lora_scale",
     "method", "noise", "color", "guidance", "guide", "low_pass_cells",
     "guidance_strength", "target_ssim", "tint", "compile", "mixed_precision", "batch_size",

@@ -7,8 +7,8 @@ import typer
 from ..configs.base import BaseSettings
 from ..configs.presets import load_base_preset, preset_names
 from ..models.concepts import concept_folders
+from . import data, export, gen, press, screen, train
 from . import eval as evaluation
-from . import gen, press, screen, train
 from .boundary import guarded
 from .concepts import describe_concept
 from .console import console, print_table
@@ -19,6 +19,8 @@ EPILOG = examples(
     ("mosaic gen --tile-lora pim --ref photo.jpg", "same as mosaic-gen"),
     ("mosaic eval --presets draft --grid 4x4", "the paper's evaluation"),
     ("mosaic print mosaics/mine --size 60x60cm", "what a lab prints"),
+    ("mosaic concept check concepts/pim", "what is wrong with the photos"),
+    ("mosaic export pim --to kohya", "a file that other programs read"),
     ("mosaic doctor", "what is installed, what is missing, what to type"),
 )
 
@@ -33,6 +35,8 @@ app = typer.Typer(
 app.command("train", epilog=train.EPILOG)(train.train)
 app.command("gen", epilog=gen.EPILOG)(gen.gen)
 app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluation)
+app.command("export", epilog=export.EPILOG)(export.export)
+app.add_typer(data.app, name="concept")
 app.command("print", epilog=press.EPILOG)(press.print_)
 app.command()(press.products)
 app.command()(press.proof)

@@ -38,12 +38,17 @@ class PictureSettings(Group):
     the point that is to lie in the middle, as shares of width and height such as "0.5,0.3"."""
     ref_lora: str = setting("", replaces=("ref",))
     """Concept drawn in the reference."""
+    ref_trigger: str = ""
+    """Words that call the reference's LoRA where that is another trainer's."""
     ref_prompt: str = setting("", replaces=("ref",))
     """Prompt of the reference; with a concept, <concept> stands for it."""
     tile_lora: tuple[str, ...] = setting((), replaces=("pool",))
-    """Concepts drawn in the tiles."""
+    """Concepts drawn in the tiles: names, or files of LoRA, others' too."""
     tile_prompt: tuple[str, ...] = setting((), replaces=("pool",))
     """Prompts of the tiles; with a concept, <concept> stands for it; <color> is the block's."""
+    tile_trigger: tuple[str, ...] = ()
+    """Words that call a LoRA of another trainer where <concept> stands, one for each such
+    --tile-lora; those that its file names are taken without."""
     negative_prompt: str = ""
     """What tiles and reference should not show."""
     lora_scale: float = setting(1.0, at_least=0, at_most=10)

@@ -16,6 +16,7 @@ from .grid import Tile
 from .job import Job
 from .methods.base import Made, Recipe
 from .noise import tile_noise
+from .subjects import words_of
 
 
 class DenoisedTiles:
@@ -34,7 +35,8 @@ class DenoisedTiles:
     def _texts(self, concept: str) -> dict[str, Conditioning]:
         """What the prompts of a concept's tiles condition with."""
         path = self.job.adapters.get(concept)
-        words = self.engine.adapter(path).trigger if path else ""
+        own_words = self.engine.adapter(path).trigger if path else ""
+        words = words_of(self.job.mosaic.picture, concept) or own_words
         own = [s.prompt for s in self.job.subjects.values() if s.concept == concept]
         spoken = {prompt: prompt.replace(CONCEPT, words) for prompt in own}
         texts = self.engine.encode(spoken.values(), path, self.job.mosaic.picture.lora_scale)

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterable
 from contextlib import ExitStack
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import finalize
@@ -19,7 +19,9 @@ from ..models.base import BaseModel
 from ..models.bases import load_base
 from ..models.denoiser import Conditioning, Denoises, with_cfg
 from ..models.device import DTYPES, pick_device, resolve_precision
-from ..models.edlora import Adapter, detach, load_adapter, read_metadata, set_active
+from ..models.edlora import Adapter, detach, set_active
+from ..models.exchange.foreign import attach_file
+from ..models.exchange.header import name_in
 from ..models.lpips import Lpips
 from ..models.merging import merged
 from ..models.words import concept_key, concept_token_names
@@ -76,19 +78,17 @@ class Engine:
         self._active = None  # attaching and detaching switch adapters on and off
         while len(self._attached) >= MAX_ADAPTERS:
             detach(self.base, self._attached.popitem(last=False)[1])
-        adapter = load_adapter(self.base, path, self._free_name(path))
+        adapter = attach_file(self.base, path, self._free_name(path))
         # Whatever it is called here, prompts say its own words: they are encoded with it alone.
         own = adapter.metadata["name"]
         adapter.trigger = " ".join(concept_token_names(own, len(adapter.words)))
         self.base.freeze()
         return adapter
 
-    def _free_name(self, path: Path) -> str | None:
-        """A name for an adapter whose own is taken by another one, None where it is not."""
-        own = concept_key(read_metadata(path).get("name", ""))
-        if own not in self.base.adapters:
-            return None
-        names = (concept_key(f"{own}-{n}") for n in count(2))
+    def _free_name(self, path: Path) -> str:
+        """The adapter's own name, or one like it where another one has taken that."""
+        own = concept_key(name_in(path))
+        names = chain([own], (concept_key(f"{own}-{n}") for n in count(2)))
         return next(name for name in names if name not in self.base.adapters)
 
     def activate(self, path: Path | None, scale: float) -> list[Adapter]:

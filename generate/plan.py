@@ -1,6 +1,6 @@
 """What a mosaic will be, before anything is drawn or torch is loaded: sizes and an estimate."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from .grid import Grid, Tile, make_grid
 from .methods import method_of
 from .methods.pictures import picture_files
 from .subjects import fill_defaults
+from .triggers import with_picture, with_triggers
 
 MAX_LCM_STEPS = 50
 
@@ -102,7 +103,7 @@ def plan_mosaic(
     Raises InputError for a bad grid or tile size, contradicting options, an unknown or untrained
     concept, a reference that cannot be read, or what this machine has no memory for.
     """
-    settings = _completed(settings)
+    given, settings = settings, _completed(settings)
     mosaic, grid = settings.mosaic, make_grid(settings)
     _check_steps(mosaic)
     method_of(mosaic).check(settings, grid)
@@ -111,6 +112,7 @@ def plan_mosaic(
     picture = mosaic.picture
     names = dict.fromkeys(filter(None, (picture.ref_lora, *picture.tile_lora)))
     adapters = {name: find_adapter(name, concepts_dir) for name in names}
+    settings = with_triggers(given, settings, adapters)
     return MosaicPlan(
         settings=settings,
         grid=grid,
@@ -124,8 +126,7 @@ def plan_mosaic(
 
 def _completed(settings: Settings) -> Settings:
     mosaic = settings.mosaic
-    picture = fill_defaults(mosaic.picture, pool=mosaic.own_pictures)
-    return replace(settings, mosaic=replace(mosaic, picture=picture))
+    return with_picture(settings, fill_defaults(mosaic.picture, pool=mosaic.own_pictures))
 
 
 def _check_steps(mosaic: MosaicSettings) -> None:

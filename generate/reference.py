@@ -32,7 +32,7 @@ def draw_reference(engine: Engine, plan: MosaicPlan, noise: Tensor) -> Tensor:
     picture, sampler = mosaic.picture, mosaic.sampler
     engine.choose_attention(mosaic)
     path = plan.adapters.get(picture.ref_lora)
-    words = engine.adapter(path).trigger if path else ""
+    words = picture.ref_trigger or (engine.adapter(path).trigger if path else "")
     prompt = picture.ref_prompt.replace(CONCEPT, words)
     guided = engine.guided(mosaic, path, scale=picture.reference_cfg_scale)
     shown = engine.encode([prompt], path, picture.lora_scale)[prompt]

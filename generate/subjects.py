@@ -22,11 +22,13 @@ class Subject:
     """The prompt, in which `<concept>` still stands for the concept's words."""
 
 
-def fill_defaults(picture: PictureSettings, *, pool: bool = False) -> PictureSettings:
+def fill_defaults(
+    picture: PictureSettings, *, pool: bool = False, silent: frozenset[str] = frozenset()
+) -> PictureSettings:
     """Complete what a user left out: reference from tiles, tiles from reference, prompts.
 
-    pool: a folder of the user's gives the tiles' pictures. Raises InputError when there is nothing
-    to draw or the options contradict each other.
+    pool: a folder of the user's gives the tiles' pictures. silent: concepts that no word calls.
+    Raises InputError when there is nothing to draw or the options contradict each other.
     """
     if picture.ref and (picture.ref_lora or picture.ref_prompt):
         raise InputError(
@@ -38,10 +40,11 @@ def fill_defaults(picture: PictureSettings, *, pool: bool = False) -> PictureSet
     else:
         picture = _fill_tiles(picture)
     picture = _fill_reference(picture)
-    prompts = tuple(_with_concept(p, bool(picture.tile_lora)) for p in picture.tile_prompt)
+    prompts = tuple(_with_concept(p, picture.tile_lora, silent) for p in picture.tile_prompt)
     reference = picture.ref_prompt
     if not picture.ref:
-        reference = _with_concept(reference, bool(picture.ref_lora))
+        concepts = (picture.ref_lora,) if picture.ref_lora else ()
+        reference = _with_concept(reference, concepts, silent)
     return replace(picture, tile_prompt=prompts, ref_prompt=reference)
 
 
@@ -85,16 +88,27 @@ def _fill_reference(picture: PictureSettings) -> PictureSettings:
     return picture
 
 
-def _with_concept(prompt: str, has_concept: bool) -> str:
-    """A prompt that names the concept where there is one, and does not where there is none."""
-    if has_concept and CONCEPT not in prompt:
-        return f"a {CONCEPT}, {prompt}"
-    if not has_concept and CONCEPT in prompt:
+def _with_concept(prompt: str, concepts: tuple[str, ...], silent: frozenset[str]) -> str:
+    """A prompt that names the concept where one can be, and does not where there is none."""
+    if CONCEPT not in prompt and not silent.issuperset(concepts):
+        prompt = f"a {CONCEPT}, {prompt}"
+    if CONCEPT in prompt and not concepts:
         raise InputError(
             f"The prompt {prompt!r} says {CONCEPT}, but no concept is given for it; add "
             "--tile-lora NAME or --ref-lora NAME."
         )
+    if CONCEPT in prompt and (mute := [name for name in concepts if name in silent]):
+        raise InputError(
+            f"{mute[0]} does not say which words call it, and {prompt!r} needs them. Give "
+            '--tile-trigger (or --ref-trigger) "words", or --tile-prompt (--ref-prompt) without '
+            f"{CONCEPT}."
+        )
     return prompt
+
+
+def words_of(picture: PictureSettings, concept: str) -> str:
+    """The words that call a tile's LoRA that others trained; empty for smalti's own adapters."""
+    return dict(zip(picture.tile_lora, picture.tile_trigger, strict=False)).get(concept, "")
 
 
 def _without_color(prompt: str) -> str:

@@ -35,7 +35,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     Raises InputError when the file is missing, damaged, truncated, not smalti's or too new.
     """
     path = Path(path)
-    header = _read_header(path)
+    header = read_header(path)
     try:
         metadata = json.loads(header["__metadata__"]["edlora"])
         version = int(metadata["format"])
@@ -52,8 +52,11 @@ def read_metadata(path: Path) -> dict[str, Any]:
     return metadata
 
 
-def _read_header(path: Path) -> dict[str, Any]:
-    """Header of a safetensors file; its length must agree with the file's."""
+def read_header(path: Path) -> dict[str, Any]:
+    """Header of a safetensors file, read without torch; its length must agree with the file's.
+
+    Raises InputError when the file is missing, damaged or cut off.
+    """
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
@@ -114,10 +117,10 @@ def write_adapter(
         "edlora": json.dumps({**metadata, "format": FORMAT}, sort_keys=True),
     }
     with replacing(path) as temporary:
-        temporary.write_bytes(_reproducible(save(tensors, metadata=header)))
+        temporary.write_bytes(with_sorted_header(save(tensors, metadata=header)))
 
 
-def _reproducible(data: bytes) -> bytes:
+def with_sorted_header(data: bytes) -> bytes:
     """The same safetensors file with a sorted header; the library shuffles its metadata."""
     length = int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True).encode()

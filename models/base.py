@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +63,9 @@ class BaseModel(ABC):
     Latents are scaled as its network expects them. `adapters` holds what is attached, by key (see
     `edlora.py`).
     """
+
+    family: ClassVar[str] = "sd"
+    """Its table of names in other trainers' files (`exchange/names.py`)."""
 
     settings: BaseSettings
     folder: Path
@@ -139,6 +142,11 @@ class BaseModel(ABC):
     def word_width(self) -> int:
         """Values of a concept word's vector."""
         return sum(reader.concepts.embedding_dim for reader in self.readers)
+
+    @property
+    def family_facts(self) -> dict[str, Any]:
+        """What an adapter's file says of its base's family, where it is not Stable Diffusion's."""
+        return {}
 
     @property
     def latent_factor(self) -> int:

@@ -21,7 +21,8 @@ SURE_MASKS = (".mask", "-masklabel")
 MASK_ENDINGS = (*SURE_MASKS, "_masklabel", "_mask", "-mask")
 MASK_FOLDERS = ("mask", "masks")
 # What smalti itself writes into the folder, and texts that are no captions.
-OUTPUT_IMAGES = frozenset({"validation.png"})
+CHECK_SHEET = "check-sheet.png"
+OUTPUT_IMAGES = frozenset({"validation.png", CHECK_SHEET})
 OTHER_TEXTS = ("readme", "license", "licence", "copying", "notice", "attribution")
 
 ByStem = Mapping[str, tuple[Path, ...]]

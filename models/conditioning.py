@@ -124,13 +124,12 @@ def prompt_ids(
     return torch.stack(ids)
 
 
-def _concept_ids(
-    reader: Reader, layers: int, adapters: Sequence["Adapter"]
-) -> dict[str, Tensor]:
+def _concept_ids(reader: Reader, layers: int, adapters: Sequence["Adapter"]) -> dict[str, Tensor]:
     """Ids [L] of every concept word; one that all layers share repeats its id."""
     return {
         word: ids.expand(layers)
         for adapter in adapters
+        if adapter.words
         for word, ids in zip(adapter.words, reader.concepts.ids(adapter.peft_name), strict=True)
     }
 

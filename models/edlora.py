@@ -138,6 +138,7 @@ def save_adapter(
             "name": base.settings.name,
             "source": base.settings.source,
             "fingerprint": _trained_on(base),
+            **base.family_facts,
         },
     }
     adapter.metadata = {**adapter.metadata, **(metadata or {}), **facts}
@@ -234,11 +235,14 @@ def detach(base: BaseModel, adapter: Adapter) -> None:
     """Remove an adapter from the base; the others stay attached, switched off."""
     set_active(base, [name for name in base.adapters if name != adapter.name])
     for part in base.lora_parts():
+        if adapter.peft_name not in getattr(part.module, "peft_config", ()):
+            continue  # others' files may have layers of one part only
         # diffusers' models and transformers' ones call it differently
         delete = getattr(part.module, "delete_adapters", None) or part.module.delete_adapter
         delete(adapter.peft_name)
     for reader in base.readers:
-        del reader.concepts.tables[adapter.peft_name]
+        if adapter.peft_name in reader.concepts.tables:
+            del reader.concepts.tables[adapter.peft_name]
     del base.adapters[adapter.name]
     set_active(base, ())
 

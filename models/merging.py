@@ -98,4 +98,7 @@ def _active_layers(base: "BaseModel") -> list[Any]:
 
 
 def _is_active(layer: nn.Module) -> bool:
-    return hasattr(layer, "merge") and not layer.disable_adapters and bool(layer.active_adapters)
+    if not hasattr(layer, "merge") or layer.disable_adapters:
+        return False
+    # An adapter need not have all layers that another one has.
+    return any(name in layer.lora_A for name in layer.active_adapters)

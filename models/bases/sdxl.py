@@ -8,7 +8,7 @@ told the second one's pooled text and each picture's size and crop (section 2.2)
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,8 @@ PENULTIMATE = -2
 class StableDiffusionXL(StableDiffusion):
     """Stable Diffusion with a second text encoder, pooled text and time ids."""
 
+    family: ClassVar[str] = "sdxl"
+
     text_encoder_2: nn.Module | None = None
     tokenizer_2: Any = None
 
@@ -38,6 +40,12 @@ class StableDiffusionXL(StableDiffusion):
         """CLIP ViT-L's and OpenCLIP ViT-bigG's text encoders."""
         first = Reader(self.text_encoder, self.tokenizer)
         return (first, Reader(self.text_encoder_2, self.tokenizer_2))
+
+    @property
+    def family_facts(self) -> dict[str, Any]:
+        """Its name, and how wide the two parts of a word's vector are."""
+        widths = [reader.concepts.embedding_dim for reader in self.readers]
+        return {"family": self.family, "widths": widths}
 
     def encode_text(
         self, prompts: Sequence[str], adapters: Sequence["Adapter"] = ()

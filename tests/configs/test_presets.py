@@ -15,6 +15,7 @@ from smalti.configs.tables import save_settings, settings_toml
 
 FOLDER = Path(presets.__file__).parent / "presets"
 FILES = sorted(FOLDER.rglob("*.toml"))
+XL = ("sdxl", "ssd-1b", "segmind-vega")
 CHOICES = [
     (base, {kind: name})
     for base in preset_names("base") for kind in ("train", "mosaic") for name in preset_names(kind)
@@ -82,7 +83,7 @@ def missed(path: Path, settings) -> dict:
     return {}
 
 
-@pytest.mark.parametrize("base", ["sd15", "sd21"])
+@pytest.mark.parametrize("base", ["sd15", "sd21", *XL])
 def test_stable_diffusion_has_a_sampler_of_its_own(base):
     """What it takes by default it takes for `fast`; a proof takes fewer steps, `fine` more."""
     taken = {name: resolve(base=base, mosaic=name).mosaic.sampler for name in ("draft", "fine")}
@@ -93,11 +94,12 @@ def test_stable_diffusion_has_a_sampler_of_its_own(base):
     assert {one.cfg_scale for one in (sampler, *taken.values())} == {own["cfg_scale"]}
 
 
-@pytest.mark.parametrize("base", ["sd15", "sd21", "sd-turbo", "sd15-lcm"])
+@pytest.mark.parametrize("base", ["sd15", "sd21", "sd-turbo", "sd15-lcm", *XL])
 def test_a_concept_of_fifteen_photos_takes_about_what_the_original_takes(base):
     """Mix-of-Show: each image 500 times, 4 at a step."""
     train = resolve(base=base).train
-    assert train.steps * train.batch_size == pytest.approx(15 * 500, rel=0.15)
+    step = train.batch_size * train.gradient_accumulation
+    assert train.steps * step == pytest.approx(15 * 500, rel=0.15)
 
 
 @pytest.mark.parametrize("base", preset_names("base"))

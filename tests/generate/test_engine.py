@@ -137,7 +137,7 @@ def test_an_adapter_that_cannot_be_attached_leaves_no_trace(fresh, small, paths,
 
 def test_the_oldest_adapters_are_detached_and_attached_again(fresh, paths, monkeypatch):
     monkeypatch.setattr(engine_module, "MAX_ADAPTERS", 2)
-    load = spied(monkeypatch, "load_adapter")
+    load = spied(monkeypatch, "attach_file")
     for name in ("sylvie", "eileen", "sylvie", "girl"):
         fresh.adapter(paths[name])
     assert set(fresh.base.adapters) == {"sylvie", "sylvie-2"}  # eileen was used longest ago
@@ -184,7 +184,7 @@ def job_of(engine: Engine, settings, concepts: Path, **options) -> Job:
 
 def test_what_tiles_share_is_done_once(fresh, small, concepts, monkeypatch):
     """Six tiles of two concepts in batches of one: two adapters, and no prompt twice."""
-    load, merged = spied(monkeypatch, "load_adapter"), spied(monkeypatch, "merged")
+    load, merged = spied(monkeypatch, "attach_file"), spied(monkeypatch, "merged")
     encode = Mock(wraps=fresh.base.encode_text)
     monkeypatch.setattr(fresh.base, "encode_text", encode)
     options = {"tile_lora": ("sylvie", "eileen"), "tile_prompt": ("a <concept>", "red <concept>")}

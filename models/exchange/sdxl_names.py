@@ -1,11 +1,9 @@
-"""What layers of SDXL's family are called in kohya's files, which other programs read.
+"""What the original code calls the layers of SDXL's UNet: kohya's files go by it.
 
-UNet layers have the names of the original code there (input_blocks, middle_block, output_blocks),
-text encoders those of transformers before version 5, each behind a prefix of its own; dots become
-underscores. Names are built from literals, as those of a loaded model depend on the library.
+Its blocks are input_blocks, middle_block and output_blocks, numbered through. User interfaces name
+blocks after them: IN4 is input_blocks.4, OUT5 output_blocks.5.
 """
 
-PREFIXES = {"unet": "lora_unet", "text_encoder": "lora_te1", "text_encoder_2": "lora_te2"}
 LEVELS, DOWN, UP = 3, 2, 3
 """Levels of the UNet, and its residual blocks on the way down and up, per level."""
 RESIDUAL = {
@@ -51,24 +49,15 @@ BLOCKS = (
 )
 
 
-def kohya_name(layer: str) -> str:
-    """Kohya's name of a layer that an adapter's file calls `layer`, part prefix included.
+def original_name(path: str) -> str:
+    """The original code's name of a UNet layer, itself where SDXL's family has no such layer.
 
-    "unet.mid_block.attentions.0.proj_in" is "lora_unet_middle_block_1_proj_in". Raises KeyError for
-    one that SDXL's family does not have.
+    "mid_block.attentions.0.proj_in" is "middle_block.1.proj_in".
     """
-    part, _, path = layer.partition(".")
-    path = _original(path) if part == "unet" else path
-    return f"{PREFIXES[part]}_{path.replace('.', '_')}"
-
-
-def _original(path: str) -> str:
-    """The original code's name of a UNet layer."""
     if path in SINGLE:
         return SINGLE[path]
     block = next((name for name in BLOCKS if f"{path}.".startswith(f"{name}.")), None)
     if block is None:
-        raise KeyError(path)
+        return path
     inner = path[len(block) + 1 :]
-    inner = RESIDUAL[inner] if ".resnets." in block else inner
-    return ".".join(filter(None, (BLOCKS[block], inner)))
+    return ".".join(filter(None, (BLOCKS[block], RESIDUAL.get(inner, inner))))

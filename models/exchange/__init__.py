@@ -1,0 +1,1 @@
+"""Files of concepts that others read, and files of others that smalti reads; a format per file."""

@@ -40,9 +40,10 @@ EPILOG = examples(
         "a LoRA that another trainer made",
     ),
     ("mosaic-gen --tile-lora sylvie --ref photo.jpg --print 60x40cm", "a grid for a print"),
+    ("mosaic-gen --tile-lora pim --ref photo.jpg --tile-photos guests", "real photos among them"),
     ("mosaic-gen --out mosaics/mine --retile 3,5 --seed 7", "row 3, column 5 drawn anew"),
 )
-SLUG_BYTES = 60  # three of them and a method stay below the 255 that file systems allow
+SLUG_BYTES = 60  # four of them stay below the 255 that file systems allow
 LESS_MEMORY = "Take --batch-size 1, a smaller --tile-size, or on a GPU --mixed-precision bf16."
 
 Out = Annotated[
@@ -86,6 +87,7 @@ app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_c
     "mosaic", "tile_lora", "tile_trigger", "tile_prompt", "ref", "ref_lora", "ref_trigger",
     "ref_prompt", "negative_prompt",
     "crop", "level", "grid", "tile_size", "seed", "steps", "scheduler", "cfg_scale", "lora_scale",
+    "tile_photos", "photo_share", "photos_in", "photo_places", "photo_mode",
     "method", "noise", "color", "guidance", "guide", "low_pass_cells",
     "guidance_strength", "target_ssim", "tint", "compile", "mixed_precision", "batch_size",
 )  # fmt: skip
@@ -199,7 +201,9 @@ def outcome(folder: Path) -> str:
         return ""
     seen = f"PSNR {metrics['psnr_64']:.1f} dB and SSIM {metrics['ssim_64']:.2f} at 64 px"
     pull = record.get("guidance_strength")
-    return seen + (f", guidance strength {pull:g}" if pull else "")
+    repeats = metrics.get("near_repeats")
+    twins = f", {repeats} pairs of neighbours that look alike" if repeats else ""
+    return seen + (f", guidance strength {pull:g}" if pull else "") + twins
 
 
 def parse_tile(text: str, option: str = "--retile") -> tuple[int, int]:
@@ -211,14 +215,15 @@ def parse_tile(text: str, option: str = "--retile") -> tuple[int, int]:
 
 
 def default_out(settings: MosaicSettings) -> Path:
-    """Return mosaics/TILES-REFERENCE[-METHOD], so that the same command finds its folder again."""
+    """Return mosaics/TILES-REFERENCE[-METHOD][-PHOTOS], which the same command finds again."""
     picture = settings.picture
     tiles = "-".join(picture.tile_lora or picture.tile_prompt)
     if settings.own_pictures:
         tiles = Path(settings.method.pool).name
     reference = picture.ref_lora or Path(picture.ref).stem or picture.ref_prompt
     method = "" if isinstance(settings.method, SmaltiSettings) else settings.method.name
-    parts = (tiles, reference, method)
+    photos = Path(settings.photos.tile_photos or settings.photos.photo_places).stem
+    parts = (tiles, reference, method, photos)
     return Path("mosaics") / ("-".join(slug(text) for text in parts if text) or "mosaic")
 
 

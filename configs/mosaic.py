@@ -13,6 +13,7 @@ from .fields import MAX_SEED, Facts, Group, facts_of, require_one_of, setting
 from .guides import GUIDES, GuideSettings, ProjectionSettings
 from .machine import MachineSettings
 from .methods import METHODS, MethodSettings, PoolSettings, SmaltiSettings
+from .photos import PhotoSettings
 
 SCHEDULERS = ("ddim", "dpm++", "unipc", "lcm")
 MAX_STEPS = 1000  # timesteps that the models were trained at
@@ -112,13 +113,14 @@ class MosaicSettings:
     sampler: SamplerSettings = SamplerSettings()
     guide: GuideSettings = ProjectionSettings()
     method: MethodSettings = SmaltiSettings()
+    photos: PhotoSettings = PhotoSettings()
     machine: MachineSettings = MachineSettings()
 
     def flat(self) -> dict[str, Any]:
         """Every setting by its own name, `guide` and `method` by theirs."""
         values = {"guide": self.guide.name, "method": self.method.name}
-        for group in (self.picture, self.sampler, self.guide, self.method, self.machine):
-            values.update(vars(group))
+        for entry in fields(self):
+            values.update(vars(getattr(self, entry.name)))
         return values
 
     @property
@@ -128,10 +130,16 @@ class MosaicSettings:
 
     @property
     def idle(self) -> set[str]:
-        """The guide's settings that have no effect: the method follows none, or guidance is off.
+        """Settings that have no effect.
 
-        To say that there is no guidance is never idle.
+        The guide's, where the method follows none or guidance is off; what is said of photos where
+        there are none. To say that there is no guidance is never idle.
         """
+        usual = vars(PhotoSettings())
+        said = {name for name, value in vars(self.photos).items() if value != usual[name]}
+        return self._idle_guide() | (set() if self.photos.wanted else said)
+
+    def _idle_guide(self) -> set[str]:
         if self.method.guided and self.guide.guidance:
             return set()
         spared = () if self.guide.guidance else ("guidance", "guide" * self.method.guided)
@@ -144,13 +152,16 @@ class MosaicSettings:
         if self.method.guided:
             named["guide"] = self.guide.name
             groups.append(self.guide)
+        if self.photos.wanted:
+            groups.append(self.photos)
         return named | {name: v for group in groups for name, v in group.identity().items()}
 
 
 CHOSEN: dict[str, dict[str, type]] = {"guide": GUIDES, "method": METHODS}
 """Groups whose settings depend on a name, which TOML calls `name` and the options the group's."""
 _PLAIN: dict[str, type] = {
-    "picture": PictureSettings, "sampler": SamplerSettings, "machine": MachineSettings,
+    "picture": PictureSettings, "sampler": SamplerSettings, "photos": PhotoSettings,
+    "machine": MachineSettings,
 }  # fmt: skip
 
 
@@ -234,6 +245,8 @@ def _unread(name: str, groups: dict[str, Any]) -> str:
 
 
 def _idle(name: str, mosaic: MosaicSettings) -> str:
+    if name in vars(mosaic.photos):
+        return f"mosaic.{name} has no effect: there are no photos. Add --tile-photos FOLDER."
     unguided = f"--method {mosaic.method.name} follows no guide"
     why = "guidance is off" if mosaic.method.guided else unguided
     return f"mosaic.{name} has no effect: {why}. Leave out one of the two."

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from .job import Job
 from .memory import in_batches
 from .methods import method_of
 from .methods.base import Maker
+from .photo_tiles import photo_groups
 from .tint import correction_energy, tint
 
 
@@ -25,7 +27,8 @@ class Drawn:
     image: Tensor
     """[3, H, H] in [0, 1], on the CPU."""
     facts: dict[str, Any]
-    """What its file says of it: seed, correction energy, concept, prompt, for a pool its source."""
+    """What its file says of it: seed, correction energy, concept, prompt; for a pool its source,
+    for a photo its name and how it was made."""
 
 
 def draw(
@@ -41,12 +44,13 @@ def draw(
     """
     engine.prepare_for(job)
     maker, wanted, batch = method_of(job.mosaic).prepare(engine, job), set(tiles), job.batch
+    groups = [(maker, group) for _, group in job.groups()] + photo_groups(engine, job)
 
-    def make(part: Sequence[Tile]) -> Iterator[Drawn]:
+    def make(maker: Maker, part: Sequence[Tile]) -> Iterator[Drawn]:
         return draw_batch(engine, job, maker, part, on_step)
 
-    for _, group in job.groups():
-        batch = yield from in_batches(group, batch, make, wanted)
+    for maker, group in groups:
+        batch = yield from in_batches(group, batch, partial(make, maker), wanted)
 
 
 def draw_batch(

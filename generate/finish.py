@@ -11,7 +11,9 @@ from ..configs.settings import Settings, as_tables
 from ..models.metrics import psnr, pyramid_errors, ssim
 from ..models.pixels import to_image, write_png
 from .large import MOSAIC_TIFF, is_large, small_canvas, write_tiff
+from .locator import write_locator
 from .metadata import parameters_text, versions, xmp_packet
+from .repeats import near_repeats
 from .store import FINISHED, MOSAIC, Store
 
 METRIC_SIDE = 1024  # px; metrics are taken at 64 px
@@ -42,8 +44,10 @@ def finish(store: Store, settings: Settings, prompts: Iterable[str]) -> None:
             "pyramid": [round(error, 5) for error in pyramid_errors(image, reference)],
             # Mean square change of values after drawing: 0 without tint and classical methods.
             "correction_energy": round(fmean(energies), 6),
+            "near_repeats": near_repeats(canvas, store.grid),
         },
     )
+    write_locator(store.folder, tiles)
 
 
 def mosaic_file(store: Store) -> Path:

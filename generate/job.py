@@ -1,7 +1,7 @@
 """A job: everything that one mosaic needs, and nothing that a process owns."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from .subjects import Subject
 if TYPE_CHECKING:
     from .engine import Engine
     from .methods.pictures import Source
+    from .photos import Photo
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Job:
     """Pixels per latent pixel and axis."""
     is_measured: bool = False
     """Whether the store measures how strongly tiles are pulled, see `pull`."""
+    photos: "dict[Tile, Photo]" = field(default_factory=dict)
+    """The user's photo that a tile is, or is drawn over."""
     sources: "dict[Tile, Source] | None" = None
     """The pool's picture for each tile, for methods that place pictures."""
 
@@ -80,8 +83,9 @@ class Job:
 
     def groups(self) -> Iterator[tuple[str, list[Tile]]]:
         """The tiles of each concept, which share adapters and so can be drawn together."""
-        for concept in dict.fromkeys(self.subjects[tile].concept for tile in self.tiles):
-            yield concept, [t for t in self.tiles if self.subjects[t].concept == concept]
+        drawn = [tile for tile in self.tiles if tile not in self.photos]
+        for concept in dict.fromkeys(self.subjects[tile].concept for tile in drawn):
+            yield concept, [t for t in drawn if self.subjects[t].concept == concept]
 
 
 def make_job(

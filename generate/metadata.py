@@ -43,11 +43,11 @@ def versions() -> dict[str, str]:
 def xmp_packet(mosaic: MosaicSettings) -> str:
     """XMP that marks the picture as made by a trained algorithm (IPTC DigitalSourceType).
 
-    A photo as the reference makes it a composite with such media; tiles of a user's own pictures
-    make it a composite of whatever they are.
+    A photo as the reference or among the tiles makes it a composite with such media; tiles that are
+    all a user's own pictures make it a composite of whatever they are.
     """
     kind = "trainedAlgorithmicMedia"
-    if mosaic.picture.ref:
+    if mosaic.picture.ref or mosaic.photos.wanted:
         kind = "compositeWithTrainedAlgorithmicMedia"
     if mosaic.own_pictures:
         kind = "composite"
@@ -55,9 +55,15 @@ def xmp_packet(mosaic: MosaicSettings) -> str:
     return XMP.format(source_type=f"{SOURCE_TYPES}/{kind}", tool=tool)
 
 
-def parameters_text(settings: Settings, prompt: str, seed: int, size: tuple[int, int]) -> str:
-    """The `parameters` text chunk that the usual UIs write and read; size is (height, width)."""
+def parameters_text(
+    settings: Settings, prompt: str, seed: int, size: tuple[int, int], *, is_photo: bool = False
+) -> str:
+    """The `parameters` text chunk that the usual UIs write and read; size is (height, width).
+
+    is_photo: whether it is a picture of the user's that nothing was drawn into.
+    """
     mosaic, method = settings.mosaic, settings.mosaic.method.name
+    own = mosaic.own_pictures or is_photo
     drawn = {
         "Steps": mosaic.sampler.steps,
         "Sampler": SAMPLERS[mosaic.sampler.scheduler],
@@ -65,14 +71,14 @@ def parameters_text(settings: Settings, prompt: str, seed: int, size: tuple[int,
         "Seed": seed,
     }
     facts = {
-        **({} if mosaic.own_pictures else drawn),
+        **({} if own else drawn),
         "Size": f"{size[1]}x{size[0]}",
-        **({} if mosaic.own_pictures else {"Model": settings.base.name}),
+        **({} if own else {"Model": settings.base.name}),
         **({} if method == DEFAULT_METHOD else {"Mosaic method": method}),
         "Version": f"smalti {versions()['smalti']}",
     }
     lines = [prompt]
-    if mosaic.picture.negative_prompt:
+    if mosaic.picture.negative_prompt and not is_photo:
         lines.append(f"Negative prompt: {mosaic.picture.negative_prompt}")
     return "\n".join([*lines, ", ".join(f"{key}: {value}" for key, value in facts.items())])
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..configs.errors import InputError
+from ..configs.photos import PLACED
 from ..configs.progress import Report, reporting, say
 from ..configs.settings import Settings
 from ..models.device import pick_device, resolve_precision
@@ -16,6 +17,7 @@ from .guidance.fit import poor_fit, rests_on_map
 from .job import Job, make_job
 from .metadata import adapter_record, parameters_text
 from .methods import method_of
+from .photo_places import place_photos
 from .plan import MosaicPlan, plan_mosaic
 from .pull import parts
 from .reference import reference_noise, reference_picture
@@ -99,6 +101,8 @@ def make_tiles(
 ) -> None:
     """Draw what is missing of a plan and put it into the store."""
     job = prepare_job(engine, plan, store, report)
+    if plan.settings.mosaic.photos.wanted:
+        job = place_photos(plan.photos, job, store, report)
     there = sorted(set(job.grid.tiles).difference(store.missing()))
     facts = store.facts(there).values()
     shown = {t: fact["source"] for t, fact in zip(there, facts, strict=True) if "source" in fact}
@@ -169,5 +173,8 @@ def store_tiles(
 def save_tile(store: Store, job: Job, drawn: Drawn) -> None:
     """Put a finished tile into the store, with the parameters that UIs read."""
     size = (job.grid.tile, job.grid.tile)
-    text = parameters_text(job.settings, drawn.facts["prompt"], job.seed, size)
+    is_photo = drawn.facts.get("how") == PLACED
+    text = parameters_text(
+        job.settings, drawn.facts["prompt"], job.seed, size, is_photo=is_photo
+    )
     store.save(drawn.tile, drawn.image, drawn.facts, text)

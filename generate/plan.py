@@ -14,10 +14,12 @@ from ..models.cost import expected_device, seconds_of
 from ..models.footprint import footprint_of
 from ..models.locate import is_present
 from ..models.photos import check_photo, photo_path
+from .alternatives import check_kinds
 from .footprint import HOST, check_memory, expected_bytes, in_units
 from .grid import Grid, Tile, make_grid
 from .methods import method_of
 from .methods.pictures import picture_files
+from .photos import PhotoPlan, photo_identity, plan_photos
 from .subjects import fill_defaults
 from .triggers import with_picture, with_triggers
 
@@ -44,6 +46,8 @@ class MosaicPlan:
     """Seed of the tiles that are to be drawn: the mosaic's, but for single tiles drawn anew."""
     retile: tuple[Tile, ...] = ()
     """Tiles to draw anew; without any, the whole mosaic is drawn."""
+    photos: PhotoPlan = PhotoPlan()
+    """The user's photos among the tiles."""
 
     def _models_own(self) -> str:
         """What the base itself takes, as far as that is known."""
@@ -66,6 +70,7 @@ class MosaicPlan:
             "mosaic": f"{wide} x {tall} px",
             "reference": f"{reference}, {broad} x {high} px, blocks of {grid.block} px",
             "tiles": _tiles_shown(mosaic),
+            **({"photos": self.photos.sentence(len(grid.tiles))} if mosaic.photos.wanted else {}),
             "method": mosaic.method.name,
             "base": self.settings.base.name + cached,
             "guide": _guide_shown(mosaic),
@@ -106,10 +111,11 @@ def plan_mosaic(
     given, settings = settings, _completed(settings)
     mosaic, grid = settings.mosaic, make_grid(settings)
     _check_steps(mosaic)
+    check_kinds(mosaic.picture.tile_prompt, len(mosaic.picture.tile_lora))
     method_of(mosaic).check(settings, grid)
     device = expected_device()
     check_memory(settings, grid, device)
-    picture = mosaic.picture
+    picture, photos = mosaic.picture, plan_photos(mosaic, grid)
     names = dict.fromkeys(filter(None, (picture.ref_lora, *picture.tile_lora)))
     adapters = {name: find_adapter(name, concepts_dir) for name in names}
     settings = with_triggers(given, settings, adapters)
@@ -119,8 +125,9 @@ def plan_mosaic(
         identity=_identity(settings, adapters, photo_hash),
         adapters=adapters,
         device=device,
-        seconds=estimate_seconds(settings, grid, device),
+        seconds=estimate_seconds(settings, grid, device, photos),
         seed=picture.seed,
+        photos=photos,
     )
 
 
@@ -139,7 +146,7 @@ def _identity(
 ) -> dict[str, Any]:
     """Settings and hashes of files that a tile's picture depends on."""
     mosaic = settings.mosaic
-    facts = mosaic.identity() | method_of(mosaic).identity(settings)
+    facts = mosaic.identity() | method_of(mosaic).identity(settings) | photo_identity(mosaic.photos)
     if mosaic.picture.ref:
         facts["reference"] = photo_hash or _hash_of_photo(photo_path(mosaic.picture.ref))
     for name, path in adapters.items():
@@ -152,9 +159,12 @@ def _hash_of_photo(path: Path) -> str:
     return file_hash(path)[:16]
 
 
-def estimate_seconds(settings: Settings, grid: Grid, device: str) -> float:
+def estimate_seconds(
+    settings: Settings, grid: Grid, device: str, photos: PhotoPlan | None = None
+) -> float:
     """Rough time of drawing all tiles, from the size of the model and the kind of device."""
     mosaic = settings.mosaic
     method = method_of(mosaic)
-    calls = method.pictures(mosaic, grid) * method.calls(mosaic)
+    spared = photos.spared(mosaic.photos.photo_strength) if photos else 0.0
+    calls = (method.pictures(mosaic, grid) - spared) * method.calls(mosaic)
     return seconds_of(calls, settings.base, grid.tile, device)

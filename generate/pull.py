@@ -58,7 +58,7 @@ def parts(
         yield (pulled(job, begun, job.tiles) if begun else job), list(todo)
         return
     measuring = Measuring(job, store)
-    for number, tiles in enumerate(waves(job.grid)):
+    for number, tiles in enumerate(waves(job.grid, job.photos)):
         wanted = [tile for tile in todo if tile in tiles]
         if number == 0 and not measuring.strengths:
             yield pulled(job, START, tiles), wanted
@@ -75,13 +75,17 @@ def pulled(job: "Job", strength: float, tiles: Collection[Tile]) -> "Job":
     return replace(job, settings=replace(job.settings, mosaic=mosaic), tiles=own)
 
 
-def waves(grid: Grid) -> list[frozenset[Tile]]:
-    """The parts in which tiles are drawn: a handful, the rest of a quarter, all others."""
+def waves(grid: Grid, photos: Collection[Tile] = ()) -> list[frozenset[Tile]]:
+    """The parts in which tiles are drawn: a handful, the rest of a quarter, all others.
+
+    photos: tiles that answer to no pull or to a shorter one; nothing is learned from them.
+    """
     few, quarter = (
         min(max(least, int(share * len(grid.tiles))), most)
         for share, (least, most) in ((SHARE, HANDFUL), (QUARTER, QUARTERS))
     )
-    order = scattered(grid, quarter)
+    order = dict.fromkeys([*scattered(grid, quarter), *grid.tiles])
+    order = [tile for tile in order if tile not in photos][:quarter]
     found = order[:few], order[few:], set(grid.tiles).difference(order)
     return [frozenset(part) for part in found if part]
 
@@ -92,7 +96,7 @@ class Measuring:
     def __init__(self, job: "Job", store: "Store"):
         """Go on with what `store` has recorded for `job`."""
         self.job, self.store = job, store
-        self.waves = waves(job.grid)
+        self.waves = waves(job.grid, job.photos)
         self.record: dict[str, Any] = store.recorded(PULL) or {"strengths": []}
 
     @property

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..configs.errors import InputError
 from ..configs.mosaic import changed
+from ..configs.photos import PLACED
 from ..configs.settings import Settings
 from ..configs.tables import Tables, checked_tables
 from .grid import Tile, make_grid
@@ -44,6 +45,7 @@ def plan_retile(
     known = store.recorded("identity").get("reference") if kept else None
     plan = plan_mosaic(settings, concepts_dir=concepts_dir, photo_hash=known)
     _check_tiles(store, tiles)
+    _check_placed(store, tiles)
     _check_seed(store, tiles, seed, made["seed"])
     tiles = tuple(dict.fromkeys(tiles))
     seconds = plan.seconds * len(tiles) / len(plan.grid.tiles)
@@ -64,6 +66,17 @@ def _check_tiles(store: Store, tiles: Sequence[Tile]) -> None:
             f"The tile {row},{col} is missing in {store.folder} or damaged. First draw it again: "
             "repeat the command that made the mosaic, without --retile."
         )
+
+
+def _check_placed(store: Store, tiles: Sequence[Tile]) -> None:
+    """A photo as it is knows no seed."""
+    missing = store.missing()
+    for name, told in store.facts(tile for tile in tiles if tile not in missing).items():
+        if told.get("how") == PLACED:
+            raise InputError(
+                f"The tile {name} is {told['photo']} as it is, and no seed changes that. Give it "
+                "another place, or how = drawn, with --photo-places and a new --out."
+            )
 
 
 def _check_seed(store: Store, tiles: Sequence[Tile], seed: int, old_seed: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from ..configs.errors import InputError
 from ..configs.mosaic import PictureSettings
 from ..models.words import CONCEPT
+from .alternatives import choices, spoken
 
 COLOR = "<color>"
 CONCEPT_TILE_PROMPTS = ("a <concept> on a <color> background", "a <concept>")
@@ -81,7 +82,8 @@ def _fill_reference(picture: PictureSettings) -> PictureSettings:
     if not picture.ref_lora and not picture.ref_prompt:
         lora = picture.tile_lora[:1]
         if not lora:
-            return replace(picture, ref_prompt=_without_color(picture.tile_prompt[0]))
+            first = picture.tile_prompt[0]
+            return replace(picture, ref_prompt=_without_color(spoken(first, choices(first)[0])))
         picture = replace(picture, ref_lora=lora[0])
     if picture.ref_lora and not picture.ref_prompt:
         picture = replace(picture, ref_prompt=CONCEPT_REFERENCE_PROMPT)

@@ -3,7 +3,7 @@
 As mosaics have been made since AndreaMosaic, and as the paper's "Match & Tone" is (section 4.1).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -40,10 +40,15 @@ def choose_nearest(
     return {tile: pool[index] for tile, index in placed.items()}
 
 
-def color_features(images: Tensor, cells: int) -> Tensor:
-    """Mean CIELAB of cells x cells equal parts of images [K, 3, H, H] in [0, 1]: [K, 3*cells^2]."""
-    lab = cielab(images.movedim(1, -1)).movedim(-1, 1)
-    return along_both(area_matrix(images.shape[-1], cells), lab).flatten(1)
+def color_features(
+    images: Tensor, cells: int, space: Callable[[Tensor], Tensor] = cielab
+) -> Tensor:
+    """Mean colours of cells x cells equal parts of images [K, 3, H, H] in [0, 1]: [K, 3*cells^2].
+
+    space: sRGB [..., 3] in [0, 1] to the space of the means, CIELAB or Oklab.
+    """
+    colors = space(images.movedim(1, -1)).movedim(-1, 1)
+    return along_both(area_matrix(images.shape[-1], cells), colors).flatten(1)
 
 
 def nearest_sources(blocks: Tensor, pool: Tensor, grid: Grid, distance: int) -> dict[Tile, int]:

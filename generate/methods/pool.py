@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from ...configs.mosaic import MosaicSettings, changed
 from ...configs.settings import Settings
+from ..alternatives import choices, spoken
 from ..grid import Grid, Tile
 from ..subjects import Subject, name_color
 from .base import DrawInto, Made, Maker, Method
-from .pictures import Source, check_pictures, folder_sources, pictures_hash
+from .pictures import Source, check_pictures, folder_sources, picture_files, pictures_hash
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +40,7 @@ class PoolMethod(Method):
     def identity(self, settings: Settings) -> dict[str, Any]:
         """Names and contents of the user's pictures."""
         folder = settings.mosaic.method.pool
-        return {"pool": pictures_hash(folder)} if folder else {}
+        return {"pool": pictures_hash(picture_files(folder))} if folder else {}
 
     def pictures(self, mosaic: MosaicSettings, grid: Grid) -> int:
         """Only a pool without a folder is drawn."""
@@ -118,6 +119,7 @@ def pool_subjects(mosaic: MosaicSettings) -> list[Subject]:
     from ..palette import COLORS
 
     picture = mosaic.picture
-    known = product(COLORS, picture.tile_prompt, picture.tile_lora or ("",))
+    prompts = [spoken(prompt, words) for prompt in picture.tile_prompt for words in choices(prompt)]
+    known = product(COLORS, prompts, picture.tile_lora or ("",))
     subjects = [Subject(concept, name_color(prompt, color)) for color, prompt, concept in known]
     return list(islice(cycle(subjects), mosaic.method.pool_size))

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ...configs.files import write_text
 from ...configs.product import ProductSettings
+from ...generate.locator import COLUMNS, as_csv, photo_rows
 from .finished import Finished
-from .geometry import Page
+from .geometry import Axis, Page
 from .paper import A4, DPI, Paper, write_papers
 from .proof import shrunk
 from .sizes import MM_PER_INCH, pixels, size_text
@@ -37,6 +39,27 @@ def write_locator(
     for line in _lines(product, pages):
         y = paper.text(line, MARGIN, y, width=A4[0] - 2 * MARGIN)
     return write_papers([paper], path, mosaic.xmp, f"{mosaic.name}, panels")
+
+
+def write_places(mosaic: Finished, pages: Sequence[Page], path: Path) -> Path:
+    """Write a CSV of where each photo lies, with the panel that it is printed on."""
+    rows = [(*found, panel_of(pages, found[2] - 1, found[3] - 1))
+            for found in photo_rows(mosaic.tiles)]  # fmt: skip
+    write_text(path, as_csv((*COLUMNS, "panel"), rows))
+    return path
+
+
+def panel_of(pages: Sequence[Page], row: int, col: int) -> str:
+    """The panel on which a tile's middle is printed, "" where it is cut off."""
+    return next(
+        (p.name for p in pages if _shows(p.rows, row) and _shows(p.cols, col)), ""
+    )
+
+
+def _shows(axis: Axis, tile: int) -> bool:
+    first, last = axis.trim
+    middle = (axis.edges[tile] + axis.edges[tile + 1]) // 2
+    return bool((axis.places[first:last] == middle).any())
 
 
 def _trimmed(mosaic: Finished, product: ProductSettings) -> np.ndarray:

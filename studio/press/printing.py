@@ -9,7 +9,7 @@ from ..extra import require
 from .files import SUFFIXES, make_order, write_page
 from .finished import Finished
 from .geometry import panels, product_page
-from .locator import write_locator
+from .locator import write_locator, write_places
 from .provenance import Signer
 from .sizes import Layout, turned
 
@@ -70,6 +70,8 @@ def print_mosaic(
     if len(pages) > 1:
         name = f"{product.name}-locator.pdf"
         paths.append(write_locator(mosaic, product, pages, paths[0].with_name(name)))
+        if any("photo" in facts for facts in mosaic.tiles.values()):
+            paths.append(write_places(mosaic, pages, paths[-1].with_suffix(".csv")))
     return paths
 
 

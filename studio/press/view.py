@@ -11,6 +11,7 @@ from PIL import Image
 from ...configs.errors import InputError
 from ...configs.files import replacing, sweep
 from ...configs.progress import Report, reporting
+from ...generate.locator import photo_rows
 from ..extra import require
 from .canvas import strips
 from .files import tagged
@@ -93,12 +94,12 @@ def _write_page(mosaic: Finished, folder: Path) -> None:
 
 
 def page_data(mosaic: Finished) -> dict[str, Any]:
-    """What the page knows: sizes, and of each tile subject, prompt and seed."""
+    """What the page knows: sizes, tiles with subject, prompt and seed, and where photos lie."""
     subjects, prompts = Numbered(), Numbered()
     tiles = []
     for tile in mosaic.grid.tiles:
         facts = tile_facts(mosaic, tile)
-        subject = Path(facts.get("concept") or facts.get("source") or "").name
+        subject = Path(facts.get("concept") or facts.get("source") or facts.get("photo") or "").name
         seed = facts.get("seed")
         tiles.append([subjects[subject], prompts[facts.get("prompt", "")], seed])
     high, wide = mosaic.grid.canvas_size
@@ -114,6 +115,10 @@ def page_data(mosaic: Finished) -> dict[str, Any]:
         "subjects": list(subjects),
         "prompts": list(prompts),
         "tiles": tiles,
+        "photos": [
+            [name or Path(file).stem, file, row - 1, col - 1]
+            for file, name, row, col, _ in photo_rows(mosaic.tiles)
+        ],
     }
 
 

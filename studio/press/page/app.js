@@ -57,7 +57,7 @@
     const next = mosaic.command
       .replace("{tile}", row + "," + col)
       .replace("{seed}", Number.isInteger(seed) ? seed + 1 : 1);
-    at("where").textContent = "Row " + row + ", column " + col;
+    at("where").textContent = "Row " + (row + 1) + ", column " + (col + 1);
     at("subject").textContent = mosaic.subjects[subject] || "–";
     at("prompt").textContent = mosaic.prompts[prompt] || "–";
     at("seed").textContent = seed === null ? "–" : seed;
@@ -94,6 +94,56 @@
     else show(row, col);
   });
 
+  // Letters without accents and case, so that "jose" finds José.
+  function plain(text) {
+    return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+  }
+
+  function find() {
+    const wanted = plain(at("who").value.trim());
+    const hits = wanted ? mosaic.photos.filter((one) => plain(one[0] + " " + one[1]).includes(wanted)) : [];
+    at("found").replaceChildren(...hits.slice(0, 50).map(entry));
+    at("count").textContent = !wanted ? "" : hits.length > 50 ? hits.length + " found, 50 shown"
+      : hits.length ? "" : "No photo of that name";
+  }
+
+  function entry([name, file, row, col]) {
+    const item = document.createElement("li"), button = document.createElement("button");
+    const where = document.createElement("span");
+    button.append(name, where);  // as text: names are whatever people write
+    button.title = file;
+    where.textContent = "row " + (row + 1) + ", column " + (col + 1);
+    button.addEventListener("click", function () {
+      at("who").value = name;
+      at("found").replaceChildren();
+      at("count").textContent = where.textContent;
+      close();
+      mark(row, col);
+      viewer.viewport.fitBoundsWithConstraints(around(row, col));
+    });
+    item.append(button);
+    return item;
+  }
+
+  // A tile with its neighbours, so that one sees where one is.
+  function around(row, col) {
+    const { x, y, width } = place(row, col);
+    return new OpenSeadragon.Rect(x - width, y - width, 3 * width, 3 * width);
+  }
+
+  // Arrow keys walk from the box through the list; Enter takes the first.
+  function walk(event) {
+    const stops = [at("who"), ...at("found").querySelectorAll("button")];
+    const next = stops.indexOf(document.activeElement) + { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (event.key === "Enter" && event.target === at("who") && stops[1]) stops[1].click();
+    else if (stops[next]) stops[next].focus();
+    else return;
+    event.preventDefault();
+  }
+
+  at("find").hidden = !mosaic.photos.length;
+  at("who").addEventListener("input", find);
+  at("find").addEventListener("keydown", walk);
   at("fade").addEventListener("input", fade);
   at("close").addEventListener("click", close);
   at("in").addEventListener("click", () => viewer.viewport.zoomBy(1.8));

@@ -18,11 +18,15 @@ def test_only_pictures_count(pool):
 def test_the_hash_is_of_names_and_contents_not_of_the_place(pool, tmp_path):
     copy = tmp_path / "pictures"
     shutil.copytree(pool, copy)
-    assert pictures_hash(str(copy)) == pictures_hash(str(pool))
+
+    def hashed(folder) -> str:
+        return pictures_hash(picture_files(str(folder)))
+
+    assert hashed(copy) == hashed(pool)
     (copy / "00.png").rename(copy / "99.png")
-    renamed = pictures_hash(str(copy))
+    renamed = hashed(copy)
     Image.new("RGB", (64, 64)).save(copy / "99.png")
-    assert len({pictures_hash(str(pool)), renamed, pictures_hash(str(copy))}) == 3
+    assert len({hashed(pool), renamed, hashed(copy)}) == 3
 
 
 def test_what_cannot_serve_is_named(tmp_path):

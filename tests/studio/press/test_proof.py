@@ -1,6 +1,8 @@
 """Proofs and sheets: what they show, at which scale, and the panels' locator."""
 
+import csv
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from PIL import Image
 from smalti.configs.product import ProductSettings, with_changes
 from smalti.studio.press.finished import open_finished
 from smalti.studio.press.geometry import panels, product_page
-from smalti.studio.press.locator import write_locator
+from smalti.studio.press.locator import panel_of, write_locator, write_places
 from smalti.studio.press.paper import DPI, Paper
 from smalti.studio.press.proof import (
     at_print_scale,
@@ -87,3 +89,26 @@ def test_the_locator_names_every_panel(mosaic, tmp_path, monkeypatch):
     if not subprocess.run(["which", "pdftoppm"], capture_output=True).returncode:
         subprocess.run(["pdftoppm", "-r", "20", path, tmp_path / "page"], check=True)
         assert list(tmp_path.glob("page*"))
+
+
+def test_each_tile_is_on_the_panel_that_shows_its_middle(mosaic):
+    """By hand: 3 x 4 tiles on 2 x 2 panels, whose cuts run at row 1.5 and column 2."""
+    product = with_changes(PRODUCT, width=80, height=60, panels="2x2", dpi=50)
+    pages = panels(product_page(product, mosaic.grid), product)
+    assert [panel_of(pages, row, 1) for row in (0, 2)] == ["A1", "B1"]
+    assert [panel_of(pages, 0, col) for col in range(4)] == ["A1", "A1", "A2", "A2"]
+    cut = with_changes(product, height=20, panels="1x2")
+    assert panel_of(panels(product_page(cut, mosaic.grid), cut), 0, 0) == "", "cut off"
+
+
+def test_photos_are_listed_with_their_panels(mosaic, tmp_path):
+    product = with_changes(PRODUCT, panels="2x2", dpi=50)
+    tiles = mosaic.tiles | {"r02_c03": {"photo": "=a, b.jpg", "how": "drawn", "name": "Ann"}}
+    path = write_places(
+        replace(mosaic, tiles=tiles),
+        panels(product_page(product, mosaic.grid), product),
+        tmp_path / "list.csv",
+    )
+    (row,) = csv.DictReader(path.read_text().splitlines())
+    assert row == {"file": "=a, b.jpg", "name": "Ann", "row": "3", "col": "4", "how": "drawn",
+                   "panel": "B2"}  # fmt: skip

@@ -156,3 +156,66 @@ def test_a_click_opens_a_tile_and_the_slider_fades(opened):
         box = opened.locator(name).bounding_box()
         assert box["height"] >= 44 and box["x"] >= 0
         assert box["x"] + box["width"] <= size["width"]
+
+
+# --- where photos lie -------------------------------------------------------------------------
+
+EVIL = "<img src=x onerror=alert(1)> & \"Sons\""
+
+
+@pytest.fixture(scope="module")
+def with_photos(tmp_path_factory):
+    """Three photos among the tiles, one of a guest with a name that is markup."""
+    folder = made_mosaic(tmp_path_factory.mktemp("view") / "photos", 9, 12, 96)
+    record = json.loads((folder / "mosaic.json").read_text())
+    for tile, photo, name in (("r08_c11", "José.jpg", ""), ("r02_c03", "b.jpg", EVIL),
+                              ("r04_c00", "José.jpg", "")):  # fmt: skip
+        record["tiles"][tile] |= {"photo": photo, "how": "placed", "concept": ""}
+        record["tiles"][tile] |= {"name": name} if name else {}
+    (folder / "mosaic.json").write_text(json.dumps(record))
+    return open_finished(folder)
+
+
+def test_the_page_knows_where_photos_lie(with_photos, wide):
+    data = page_data(with_photos)
+    assert data["photos"] == [[EVIL, "b.jpg", 2, 3], ["José", "José.jpg", 4, 0],
+                              ["José", "José.jpg", 8, 11]]  # fmt: skip
+    assert data["subjects"][data["tiles"][2 * 12 + 3][0]] == "b.jpg"
+    assert page_data(wide)["photos"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES, ids=["desk", "phone"])
+def test_a_name_flies_to_its_tile(browser, with_photos, wide, page, tmp_path, size):
+    window = browser.new_page(viewport=size)
+    window.set_default_timeout(20_000)
+    said = []
+    for event in ("console", "pageerror", "dialog"):
+        window.on(event, lambda found: said.append(str(found)))
+    window.goto(write_view(with_photos, tmp_path / "page", **QUIET).as_uri())
+    window.wait_for_function(READY)
+    for name in ("#who", "#fade", "#home"):
+        box = window.locator(name).bounding_box()
+        assert box["height"] >= 44 and box["x"] >= 0 and box["x"] + box["width"] <= size["width"]
+    window.fill("#who", "JOSE")
+    assert window.locator("#found button").count() == 2
+    window.keyboard.press("ArrowDown")
+    window.keyboard.press("ArrowDown")
+    window.keyboard.press("Enter")
+    assert window.inner_text("#count") == "row 9, column 12"
+    window.wait_for_function("smaltiViewer.viewport.getZoom(true) > 2")
+    assert window.locator(".chosen").count() == 1
+    window.fill("#who", "sons")
+    assert window.inner_text("#found button").startswith(EVIL)
+    assert window.locator("#found img").count() == 0
+    window.focus("#who")
+    window.keyboard.press("Enter")
+    assert window.inner_text("#count") == "row 3, column 4"
+    window.fill("#who", "nobody")
+    assert window.locator("#found button").count() == 0 and window.inner_text("#count")
+    assert window.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    window.goto(page.as_uri())
+    window.wait_for_function(READY)
+    assert window.is_hidden("#find"), "a mosaic without photos"
+    assert not said, said
+    window.close()

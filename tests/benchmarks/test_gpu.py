@@ -84,3 +84,18 @@ def test_a_concepts_earlier_training_is_not_copied(plan, monkeypatch):
         gpu.train(plan)
     left = {"0.png", "1.png", "2.png", "concept.toml"}
     assert {path.name for path in plan.copy.iterdir()} == left
+
+
+@pytest.mark.slow
+def test_every_piece_works_on_a_tiny_base(concept, tiny_sd, tmp_path, monkeypatch):
+    """Here in one process, so that peaks mean nothing."""
+    monkeypatch.setattr(gpu, "run_in_subprocess", lambda piece, plan: piece(plan))
+    plan = gpu.plan_of(str(tiny_sd), concept, tmp_path / "out", quick=True)
+    found = gpu.measured(plan)
+    assert found["fetch"]["gigabytes"] >= 0 and found["fetch"]["card"]
+    assert 0 < found["precision"]["unet_bfloat16"] < 0.1 > found["precision"]["vae_bfloat16"] > 0
+    assert found["train"]["adapter"] != found["checkpointed"]["adapter"]
+    assert found["draw"]["psnr_64"] > 0 and 0 < found["draw"]["pull"] < 1
+    assert found["exact"]["seconds"] > 0
+    folder = gpu.report(plan, found)
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 16 * 2**20

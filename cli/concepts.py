@@ -1,11 +1,52 @@
-"""What `mosaic concepts` tells about a concept folder."""
+"""`mosaic concepts`: which there are, and another of a concept's judged checkpoints."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from ..configs.errors import InputError
 from ..models.concept_files import concept_files
-from ..models.concepts import ADAPTER_FILE, WORK_FOLDER
+from ..models.concepts import ADAPTER_FILE, WORK_FOLDER, concept_folders, find_concept
+from .boundary import guarded
+from .console import console, print_table
+from .options import ConceptsDir
+
+app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
+
+
+@app.callback(invoke_without_command=True)
+@guarded()
+def concepts(context: typer.Context, concepts_dir: ConceptsDir = "concepts") -> None:
+    """List the concepts: trained or not, with which base, how long, how large."""
+    if context.invoked_subcommand:
+        return
+    folder = Path(concepts_dir)
+    found = [describe_concept(path) for path in concept_folders(folder)]
+    if not found:
+        console().print(
+            f"No concepts in {folder}/. Put at least 3 images into {folder}/NAME/ and type: "
+            f"mosaic-train {folder}/NAME",
+            soft_wrap=True,
+        )
+        return
+    columns = ("name", "images", "trained", "base", "method", "rank", "steps", "size")
+    rows = [[str(facts.get(column, "")) for column in columns] for facts in found]
+    print_table(f"Concepts in {folder}/", columns, rows)
+
+
+@app.command()
+@guarded()
+def pick(
+    concept: Annotated[str, typer.Argument(help="Name of a concept, or its folder.")],
+    step: Annotated[int, typer.Argument(help="A judged step; .training/judged.png shows them.")],
+    concepts_dir: ConceptsDir = "concepts",
+) -> None:
+    """Make another judged checkpoint a concept's adapter."""
+    from ..train.judged import pick as choose
+
+    adapter = choose(find_concept(concept, Path(concepts_dir)), step)
+    console().print(f"The adapter: {adapter}, of step {step}", soft_wrap=True, markup=False)
 
 
 def describe_concept(folder: Path) -> dict[str, Any]:

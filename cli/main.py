@@ -1,24 +1,23 @@
 """`mosaic`: every command under one name, and three that tell what is there."""
 
-from pathlib import Path
-
 import typer
 
 from ..configs.base import BaseSettings
 from ..configs.presets import load_base_preset, preset_names
-from ..models.concepts import concept_folders
-from . import data, export, gen, press, screen, train
+from . import compare as comparison
+from . import data, export, gen, orders, press, screen, train
 from . import eval as evaluation
 from .boundary import guarded
-from .concepts import describe_concept
+from .concepts import app as concepts
 from .console import console, print_table
-from .options import ConceptsDir, Version, examples
+from .options import Version, examples
 
 EPILOG = examples(
     ("mosaic train concepts/pim", "same as mosaic-train"),
     ("mosaic gen --tile-lora pim --ref photo.jpg", "same as mosaic-gen"),
     ("mosaic eval --presets draft --grid 4x4", "the paper's evaluation"),
     ("mosaic print mosaics/mine --size 60x60cm", "what a lab prints"),
+    ("mosaic orders run orders.csv", "a studio's day"),
     ("mosaic concept check concepts/pim", "what is wrong with the photos"),
     ("mosaic export pim --to kohya", "a file that other programs read"),
     ("mosaic doctor", "what is installed, what is missing, what to type"),
@@ -34,6 +33,8 @@ app = typer.Typer(
 )
 app.command("train", epilog=train.EPILOG)(train.train)
 app.command("gen", epilog=gen.EPILOG)(gen.gen)
+app.command("compare", epilog=comparison.EPILOG)(comparison.compare)
+app.add_typer(concepts, name="concepts")
 app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluation)
 app.command("export", epilog=export.EPILOG)(export.export)
 app.add_typer(data.app, name="concept")
@@ -43,6 +44,7 @@ app.command()(press.proof)
 app.command("view", epilog=screen.VIEW)(screen.view)
 app.command("clip", epilog=screen.CLIP)(screen.clip)
 app.command()(press.verify)
+app.add_typer(orders.app, name="orders")
 
 
 @app.command()
@@ -85,24 +87,6 @@ def bases() -> None:
         rows.append((name, f"{settings.resolution} px", state, settings.source, licence))
     print_table("Base models", ("name", "tile", "state", "source", "licence"), rows)
     console().print("\nAny folder in diffusers' layout works too: --base FOLDER")
-
-
-@app.command()
-@guarded()
-def concepts(concepts_dir: ConceptsDir = "concepts") -> None:
-    """List the concepts: trained or not, with which base, how long, how large."""
-    folder = Path(concepts_dir)
-    found = [describe_concept(path) for path in concept_folders(folder)]
-    if not found:
-        console().print(
-            f"No concepts in {folder}/. Put at least 3 images into {folder}/NAME/ and type: "
-            f"mosaic-train {folder}/NAME",
-            soft_wrap=True,
-        )
-        return
-    columns = ("name", "images", "trained", "base", "method", "rank", "steps", "size")
-    rows = [[str(facts.get(column, "")) for column in columns] for facts in found]
-    print_table(f"Concepts in {folder}/", columns, rows)
 
 
 @app.callback(invoke_without_command=True)

@@ -33,6 +33,10 @@ class Facts:
     """What a user writes for None, "auto" or "off"; empty where the setting always has a value."""
     identity: bool = True
     """Whether the result depends on it, so that unfinished work goes on only with the same."""
+    methods: tuple[str, ...] = ()
+    """The training methods that read it, where not all do."""
+    later: bool = False
+    """Whether it came after the first adapters: at its default their files do not mention it."""
     replaces: tuple[str, ...] = ()
     """Settings that say the same in another way: those of an earlier source give way to this."""
 
@@ -67,6 +71,12 @@ class Group:
         """The settings that a result depends on, by name."""
         kept = [e.name for e in fields(self) if facts_of(e).identity]  # type: ignore[arg-type]
         return {name: getattr(self, name) for name in kept}
+
+    def record(self) -> dict[str, Any]:
+        """All settings by name, for a file; later ones only where they have another value."""
+        entries = fields(self)  # type: ignore[arg-type]
+        kept = [e for e in entries if not facts_of(e).later or getattr(self, e.name) != e.default]
+        return {entry.name: getattr(self, entry.name) for entry in kept}
 
 
 def check(name: str, value: Any, facts: Facts) -> None:

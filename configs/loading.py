@@ -5,7 +5,7 @@ says in another way what an earlier source said takes its place (`Facts.replaces
 
 A preset that says how much work to do (`fast`, `edlora`) yields to the base, which knows what it
 needs: its own steps, rates, scale. What such a preset means on one base beside these stands in
-`presets/KIND/BASE/NAME.toml`. A preset that is a method of its own (`paper`, `lora`) says so in its
+`presets/KIND/BASE/NAME.toml`. A preset that is a method of its own (`paper`) says so in its
 file (`stands_on_every_base`) and wins over the base: whoever names it gets its numbers.
 """
 
@@ -48,24 +48,39 @@ def resolve(
     takes what the config file names, else the starter), what these presets mean on this base
     (`presets/train/starter/edlora-fast.toml`), those presets that stand on every base; or in place
     of all these the complete settings of an earlier run (`recorded`), with what is named anew over
-    them; then `concept_toml`, a concept's own file, which may give training settings without the
-    [train] line; `config`, a TOML file or a mosaic.json; `options` (dotted name to value; None is
-    skipped); `overrides` ("train.rank=8").
+    them. A training method that is named without a preset brings its own. Then `concept_toml`, a
+    concept's own file, which may give training settings without the [train] line; `config`, a TOML
+    file or a mosaic.json; `options` (dotted name to value; None is skipped); `overrides`
+    ("train.rank=8").
 
     Raises InputError for an unknown preset, file or key, or a value that does not fit.
     """
     given = read_tables(config) if config else {}
     if base is not None:
         given.pop("base", None)
+    typed = _typed(options or {}, overrides)
+    own = read_tables(concept_toml, default_section="train") if _is_there(concept_toml) else {}
+    train = train or _method_of(typed, given, own)
     presets = {kind: name for kind, name in (("train", train), ("mosaic", mosaic)) if name}
     if recorded is None:
         sources = list(_preset_sources(presets, base or _base_of(given)))
     else:
         sources = [recorded, *_given_anew(presets, base, recorded)]
-    if concept_toml is not None and concept_toml.is_file():
-        sources.append(read_tables(concept_toml, default_section="train"))
-    typed = _typed(options or {}, overrides)
-    return _settings(_merged([*sources, given, typed]), frozenset(typed.get("mosaic", {})))
+    return _settings(_merged([*sources, own, given, typed]), typed)
+
+
+def _is_there(path: Path | None) -> bool:
+    return path is not None and path.is_file()
+
+
+def _method_of(*sources: Tables) -> str | None:
+    """The training method that is named first: without a preset its own says what it begins with.
+
+    ED-LoRA's is what every base says anyway.
+    """
+    named = [tables["train"]["method"] for tables in sources if "method" in tables.get("train", {})]
+    known = bool(named) and named[0] in preset_names("train") and named[0] != "edlora"
+    return named[0] if known else None
 
 
 def _preset_sources(presets: Mapping[str, str], base: str) -> Iterator[Tables]:
@@ -124,9 +139,11 @@ def _typed(options: Mapping[str, Any], overrides: Sequence[str]) -> Tables:
     return tables
 
 
-def _settings(tables: Tables, wanted: frozenset[str]) -> Settings:
+def _settings(tables: Tables, typed: Tables) -> Settings:
+    """The settings; raises InputError for a typed one that has no effect."""
     base, train = BaseSettings(**tables["base"]), TrainSettings(**tables["train"])
-    return Settings(base, train, build_mosaic(tables["mosaic"], wanted))
+    train.check_read(typed.get("train", {}))
+    return Settings(base, train, build_mosaic(tables["mosaic"], frozenset(typed.get("mosaic", {}))))
 
 
 def _base_of(given: Tables) -> str:

@@ -24,7 +24,7 @@ from ..models.exchange.foreign import attach_file
 from ..models.exchange.header import name_in
 from ..models.lpips import Lpips
 from ..models.merging import merged
-from ..models.words import concept_key, concept_token_names
+from ..models.words import concept_key
 from .guidance.cost import needs_gradients
 
 if TYPE_CHECKING:
@@ -80,8 +80,7 @@ class Engine:
             detach(self.base, self._attached.popitem(last=False)[1])
         adapter = attach_file(self.base, path, self._free_name(path))
         # Whatever it is called here, prompts say its own words: they are encoded with it alone.
-        own = adapter.metadata["name"]
-        adapter.trigger = " ".join(concept_token_names(own, len(adapter.words)))
+        adapter.trigger = adapter.metadata.get("trigger", "")
         self.base.freeze()
         return adapter
 

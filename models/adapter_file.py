@@ -2,7 +2,8 @@
 
 Tensors: `unet.*`, `text_encoder.text_model.*` and for SDXL's family `text_encoder_2.text_model.*`
 (`.lora_A.weight` [rank, in], `.lora_B.weight` [out, rank]) and `edlora.<WORD>.layers` [L, W], W the
-widths of the text encoders one after the other, every one fp32. Header: `lora_adapter_metadata`
+widths of the text encoders one after the other, every one fp32, and what was added to whole
+weights, `KEY.delta`, fp16; an adapter may lack each of these. Header: `lora_adapter_metadata`
 for diffusers and `edlora`, a JSON object, for smalti. Stock loaders skip the words' tensors
 because they filter by prefix. torch is imported only where tensors are read or written.
 """
@@ -17,8 +18,10 @@ from ..configs.files import replacing
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT = 1
-"""Version of the `edlora` object; raised when an older smalti could misread the file."""
+FORMAT = 2
+"""Newest version of the `edlora` object: files with changed weights, without words or with DoRA."""
+FIRST = 1
+"""Version of words and LoRA, as every smalti reads them."""
 
 MAX_HEADER = 100_000_000
 """Bytes of the longest header that the safetensors format allows."""
@@ -114,10 +117,18 @@ def write_adapter(
     header = {
         "format": "pt",
         "lora_adapter_metadata": json.dumps(packed, sort_keys=True),
-        "edlora": json.dumps({**metadata, "format": FORMAT}, sort_keys=True),
+        "edlora": json.dumps({**metadata, "format": _version(tensors)}, sort_keys=True),
     }
     with replacing(path) as temporary:
         temporary.write_bytes(with_sorted_header(save(tensors, metadata=header)))
+
+
+def _version(tensors: dict[str, "Tensor"]) -> int:
+    """The version from which on smalti reads such tensors."""
+    has_words = any(key.startswith("edlora.") for key in tensors)
+    has_lora = any(key.endswith(".lora_A.weight") for key in tensors)
+    newer = any(key.endswith((".delta", ".lora_magnitude_vector")) for key in tensors)
+    return FIRST if has_words and has_lora and not newer else FORMAT
 
 
 def with_sorted_header(data: bytes) -> bytes:

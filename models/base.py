@@ -76,6 +76,10 @@ class BaseModel(ABC):
     adapters: dict[str, "Adapter"] = field(default_factory=dict, kw_only=True)
     own_weights: dict[Any, nn.Parameter] = field(default_factory=dict, kw_only=True)
     """Weights that stand aside while LoRA is merged into their copies, by layer."""
+    exchanged: dict[tuple[nn.Module, str], nn.Parameter] = field(
+        default_factory=dict, kw_only=True
+    )
+    """Weights that stand aside while an adapter's stand in their place, see `deltas.py`."""
 
     @property
     @abstractmethod

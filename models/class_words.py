@@ -24,31 +24,39 @@ def initial_words(
     base: "BaseModel", class_word: str, layers: int, generator: torch.Generator
 ) -> Tensor:
     """Words [2, layers, W]: Gaussian, and the class word; every layer starts the same."""
-    parts = [_reader_words(base, reader, class_word, generator) for reader in base.readers]
-    return torch.cat(parts, dim=1)[:, None].repeat(1, layers, 1)
+    first = torch.cat([_gaussian_word(reader, generator) for reader in base.readers])
+    words = torch.stack([first, class_embedding(base, class_word)])
+    return words[:, None].repeat(1, layers, 1)
 
 
-def _reader_words(
-    base: "BaseModel", reader: "Reader", class_word: str, generator: torch.Generator
-) -> Tensor:
-    """The columns [2, D] of both words that one text encoder reads."""
+def _gaussian_word(reader: "Reader", generator: torch.Generator) -> Tensor:
+    """The columns [D] of a new first word that one text encoder reads."""
     width = reader.concepts.embedding_dim
     norm = NORM_SHARE * reader.concepts.weight.float().norm(dim=1).median().item()
-    noise = torch.randn(width, generator=generator)
-    first = noise * norm / math.sqrt(width)
-    return torch.stack([first, _class_embedding(base, reader, class_word)])
+    return torch.randn(width, generator=generator) * norm / math.sqrt(width)
 
 
-def _class_embedding(base: "BaseModel", reader: "Reader", class_word: str) -> Tensor:
-    """Embedding [D] of a class word, the mean of its tokens when it has several."""
-    tokenizer = reader.tokenizer
+def class_embedding(base: "BaseModel", class_word: str) -> Tensor:
+    """Embedding [W] of a class word, the mean of its tokens when it has several.
+
+    Raises InputError when the base does not know it.
+    """
+    check_class_word(base, class_word)
+    parts = []
+    for reader in base.readers:
+        ids = reader.tokenizer(class_word, add_special_tokens=False).input_ids
+        parts.append(reader.concepts.weight[ids].detach().float().mean(dim=0).cpu())
+    return torch.cat(parts)
+
+
+def check_class_word(base: "BaseModel", class_word: str) -> None:
+    """Raise InputError when the base does not know a class word."""
+    tokenizer = base.readers[0].tokenizer  # of two, both have the same words
     for word in class_word.split() or [""]:
         pieces = tokenizer.tokenize(word)
         # A word that falls into single letters was not in the tokenizer's training text.
         if not pieces or (len(pieces) > 1 and 2 * len(pieces) > len(word)):
             raise InputError(_unknown_word(base, tokenizer, class_word, word))
-    ids = tokenizer(class_word, add_special_tokens=False).input_ids
-    return reader.concepts.weight[ids].detach().float().mean(dim=0).cpu()
 
 
 def _unknown_word(base: "BaseModel", tokenizer: Any, class_word: str, word: str) -> str:

@@ -1,13 +1,14 @@
-"""ED-LoRA, a concept's adapter: two layer-wise words, and LoRA on every attention linear.
+"""A concept's adapter: words, LoRA and changed weights, of which each may be missing.
 
-Source: Gu et al. 2023, Mix-of-Show, section 3.1, with the settings of its code (alpha = rank,
-AdamW, three learning rates). An adapter is attached to a base model; several may be at once.
+ED-LoRA has two layer-wise words and LoRA on every attention linear (Gu et al. 2023, Mix-of-Show,
+section 3.1, with the settings of its code: alpha = rank, AdamW, three learning rates). What other
+methods learn is fewer of these parts, or others: `train/methods/`. An adapter is attached to a base
+model; several may be at once.
 """
 
-import math
+import re
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,54 +17,17 @@ from torch import Tensor, nn
 
 from ..configs.errors import InputError
 from ..configs.train import TrainSettings
+from .adapter import Adapter
 from .adapter_file import damaged, read_metadata, read_tensors, word_key, write_adapter
-from .base import BaseModel, LoraPart
+from .base import BaseModel
 from .class_words import initial_words
+from .deltas import SUFFIX, exchange, read_deltas
+from .lora_layers import lora_facts, lora_layers, lora_parameters, peft_settings, start_lora
 from .words import concept_key, concept_token_names
 
 
-@dataclass
-class Adapter:
-    """A concept's adapter, attached to a base model.
-
-    `name` is the concept's key (lower case), `trigger` its words as they stand in prompts,
-    `embeddings` [words, L, W] (L = 1 for method "lora"), W being the widths of the base's text
-    encoders one after the other. LoRA scale 1 is alpha / rank.
-    """
-
-    name: str
-    class_word: str
-    trigger: str
-    rank: int
-    alpha: float
-    method: str
-    embeddings: nn.Parameter
-    targets: str = "attention"
-    metadata: dict[str, Any] = field(default_factory=dict)
-    path: Path | None = None
-    trainable: bool = False
-
-    @property
-    def words(self) -> list[str]:
-        """The concept's words, such as ["<pim-1>", "<pim-2>"]."""
-        return self.trigger.split()
-
-    @property
-    def peft_name(self) -> str:
-        """Its name inside peft and among the word tables: no weight or attribute is called so."""
-        return f"edlora_{self.name}"
-
-    @property
-    def layerwise(self) -> bool:
-        """Whether every block of cross-attention has vectors of its own for the words."""
-        return self.embeddings.shape[1] > 1
-
-
 def word_layers(base: BaseModel, method: str) -> int:
-    """How many vectors L a word has: what the training methods differ in, and asked nowhere else.
-
-    One for each block of cross-attention (ED-LoRA), or one for all of them ("lora").
-    """
+    """How many vectors L a word has: one for each block of cross-attention, or one."""
     return base.layers if method == "edlora" else 1
 
 
@@ -76,22 +40,26 @@ def attach_new(base: BaseModel, name: str, class_word: str, settings: TrainSetti
     """
     generator = torch.Generator().manual_seed(settings.seed)
     table = initial_words(base, class_word, word_layers(base, settings.method), generator)
-    adapter = _attach(
-        base,
-        Adapter(
-            name=concept_key(name),
-            class_word=class_word,
-            trigger=" ".join(concept_token_names(name, len(table))),
-            rank=settings.rank,
-            alpha=float(settings.lora_alpha or settings.rank),
-            method=settings.method,
-            embeddings=nn.Parameter(table.to(base.device)),
-            targets=settings.targets,
-            metadata={"training": asdict(settings)},
-            trainable=True,
-        ),
+    adapter = Adapter(
+        name=concept_key(name),
+        class_word=class_word,
+        trigger=" ".join(concept_token_names(name, len(table))),
+        method=settings.method,
+        embeddings=nn.Parameter(table.to(base.device)),
+        metadata={"training": settings.record()},
+        trainable=True,
+        **lora_facts(settings),
     )
-    _initialise_lora(base, adapter, generator)
+    return begin(base, adapter, settings, generator)
+
+
+def begin(
+    base: BaseModel, adapter: Adapter, settings: TrainSettings, generator: torch.Generator
+) -> Adapter:
+    """Attach a fresh adapter that has LoRA, with the LoRA's first values, on alone at scale 1."""
+    attach(base, adapter)
+    start_lora(base, adapter, settings, generator)
+    set_active(base, [adapter.name])
     return adapter
 
 
@@ -99,11 +67,10 @@ def parameter_groups(
     base: BaseModel, adapter: Adapter, settings: TrainSettings
 ) -> list[dict[str, Any]]:
     """Optimiser groups "embedding", "text_encoder" and "unet", each with its learning rate."""
-    lora = dict(_lora_parameters(base, adapter))
-    members = {
-        "embedding": [adapter.embeddings],
-        "text_encoder": [value for key, value in lora.items() if key.startswith("text_encoder")],
-        "unet": [value for key, value in lora.items() if key.startswith("unet.")],
+    learning = dict(_learning(base, adapter))
+    members = {"embedding": [adapter.embeddings] if adapter.words else []} | {
+        part: [value for key, value in learning.items() if key.startswith(part)]
+        for part in ("text_encoder", "unet")
     }
     return [
         {
@@ -113,6 +80,7 @@ def parameter_groups(
             "weight_decay": settings.weight_decay,
         }
         for part, parameters in members.items()
+        if parameters
     ]
 
 
@@ -128,10 +96,8 @@ def save_adapter(
         "tokens": adapter.words,
         "trigger": adapter.trigger,
         "class_word": adapter.class_word,
-        "rank": adapter.rank,
-        "alpha": adapter.alpha,
+        **_lora_record(adapter),
         "method": adapter.method,
-        "targets": adapter.targets,
         "layers": base.layers,
         "layer_order": "down, mid, up",
         "base": {
@@ -142,9 +108,18 @@ def save_adapter(
         },
     }
     adapter.metadata = {**adapter.metadata, **(metadata or {}), **facts}
-    configs = {part.name: _peft_settings(adapter, part) for part in base.lora_parts()}
-    write_adapter(Path(path), adapter_state(base, adapter), adapter.metadata, configs)
+    configs = {part.name: peft_settings(adapter, part) for part in base.lora_parts()}
+    write_adapter(
+        Path(path), saved_state(base, adapter), adapter.metadata, configs if adapter.rank else {}
+    )
     adapter.path = Path(path)
+
+
+def _lora_record(adapter: Adapter) -> dict[str, Any]:
+    """What a file says of its LoRA; that of a principal start holds the start too."""
+    twice = 2 if adapter.principal else 1
+    about = {"rank": adapter.rank * twice, "alpha": adapter.alpha * twice}
+    return {**about, "targets": adapter.targets, **({"dora": True} if adapter.dora else {})}
 
 
 def load_adapter(base: BaseModel, path: Path, name: str | None = None) -> Adapter:
@@ -154,29 +129,12 @@ def load_adapter(base: BaseModel, path: Path, name: str | None = None) -> Adapte
     InputError when the file is damaged, foreign, or made for another base model.
     """
     path = Path(path)
-    metadata = read_metadata(path)
+    adapter, state = _read_adapter(base, path, name)
     try:
-        saved_words, method = list(metadata["tokens"]), metadata["method"]
-        _check_base(base, path, metadata["base"])
-        key = concept_key(name or metadata["name"])
-        shape = (len(saved_words), word_layers(base, method), base.word_width)
-        adapter = Adapter(
-            name=key,
-            class_word=metadata["class_word"],
-            trigger=" ".join(concept_token_names(key, len(saved_words))),
-            rank=int(metadata["rank"]),
-            alpha=float(metadata["alpha"]),
-            method=method,
-            embeddings=nn.Parameter(torch.zeros(shape, device=base.device)),
-            targets=metadata.get("targets", "attention"),
-            metadata=metadata,
-            path=path,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise damaged(path, f"its header lacks {error}") from error
-    renamed = dict(zip(map(word_key, saved_words), map(word_key, adapter.words), strict=True))
-    state = {renamed.get(key, key): value for key, value in read_tensors(path).items()}
-    _attach(base, adapter)
+        adapter.deltas = read_deltas(base, state)
+    except InputError as error:
+        raise damaged(path, str(error)) from error
+    attach(base, adapter)
     try:
         load_adapter_state(base, adapter, state)
     except InputError as error:
@@ -185,11 +143,64 @@ def load_adapter(base: BaseModel, path: Path, name: str | None = None) -> Adapte
     return adapter
 
 
+def _read_adapter(
+    base: BaseModel, path: Path, name: str | None
+) -> tuple[Adapter, dict[str, Tensor]]:
+    """An adapter as a file describes it, not yet attached, and the file's tensors."""
+    metadata = read_metadata(path)
+    try:
+        saved_words = list(metadata["tokens"])
+        _check_base(base, path, metadata["base"])
+        key = concept_key(name or metadata["name"])
+        words = dict(zip(saved_words, concept_token_names(key, len(saved_words)), strict=True))
+        tensors = read_tensors(path)
+        layers = len(tensors[word_key(saved_words[0])]) if saved_words else 1
+        shape = (len(words), layers, base.word_width)
+        adapter = Adapter(
+            name=key,
+            class_word=metadata["class_word"],
+            trigger=_renamed(metadata["trigger"], words),
+            rank=int(metadata["rank"]),
+            alpha=float(metadata["alpha"]),
+            method=metadata["method"],
+            embeddings=nn.Parameter(torch.zeros(shape, device=base.device)),
+            targets=metadata.get("targets", "attention"),
+            metadata=metadata,
+            path=path,
+            dora=metadata.get("dora", False),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(path, f"its header lacks {error}") from error
+    renamed = {word_key(old): word_key(new) for old, new in words.items()}
+    state = {renamed.get(key, key): value for key, value in tensors.items()}
+    if layers not in (1, base.layers):
+        raise damaged(path, f"{word_key(saved_words[0])} has shape {[layers, shape[-1]]}")
+    return adapter, state
+
+
+def _renamed(trigger: str, words: dict[str, str]) -> str:
+    """A trigger with its learned words under other names."""
+    return re.sub(r"<[^<>\s]+>", lambda found: words.get(found[0], found[0]), trigger)
+
+
 def adapter_state(base: BaseModel, adapter: Adapter) -> dict[str, Tensor]:
-    """A copy of all trained tensors on the CPU, fp32, under their names in the file."""
+    """A copy of all that learns on the CPU, fp32, exact: under its names in the file.
+
+    Weights of the base that learn stand under their own names, as they are.
+    """
     words = dict(zip(map(word_key, adapter.words), adapter.embeddings, strict=True))
-    tensors = {**dict(_lora_parameters(base, adapter)), **words}
+    learned = dict(adapter.principal.saved() if adapter.principal else _learning(base, adapter))
+    tensors = {**learned, **words}
     return {key: value.detach().float().cpu().clone() for key, value in tensors.items()}
+
+
+def saved_state(base: BaseModel, adapter: Adapter) -> dict[str, Tensor]:
+    """What the file holds: `adapter_state`, and of changed weights the difference, in fp16."""
+    state, deltas = adapter_state(base, adapter), adapter.deltas
+    if deltas is None or adapter.principal:
+        return state
+    kept = {key: value for key, value in state.items() if key not in deltas.places}
+    return kept | {key + SUFFIX: deltas.delta(key).half().cpu() for key in deltas.places}
 
 
 @torch.no_grad()
@@ -199,7 +210,12 @@ def load_adapter_state(base: BaseModel, adapter: Adapter, state: dict[str, Tenso
     Raises InputError when a tensor is missing, left over, or of another shape.
     """
     words = dict(zip(map(word_key, adapter.words), adapter.embeddings, strict=True))
-    targets = {**dict(_lora_parameters(base, adapter)), **words}
+    if adapter.principal:
+        adapter.principal.restore(state)
+        set_active(base, [adapter.name])
+        state = {key: value for key, value in state.items() if key in words}
+    learning = {} if adapter.principal else dict(_learning(base, adapter))
+    targets = {**learning, **words}
     if odd := sorted(targets.keys() ^ state.keys()):
         raise InputError(f"{odd[0]} and {len(odd) - 1} more tensors are missing or unknown")
     for key, target in targets.items():
@@ -210,7 +226,7 @@ def load_adapter_state(base: BaseModel, adapter: Adapter, state: dict[str, Tenso
 
 
 def set_active(base: BaseModel, names: Sequence[str], scale: float = 1.0) -> None:
-    """Switch on the LoRA of exactly these adapters, at `scale` times alpha / rank; () is none.
+    """Switch on exactly these adapters, at `scale` times what they learned; () is none.
 
     Concept words are not scaled: at scale 0 they alone act. What is trainable stays trainable.
     Raises InputError when an adapter is not attached.
@@ -218,8 +234,10 @@ def set_active(base: BaseModel, names: Sequence[str], scale: float = 1.0) -> Non
     unknown = [name for name in names if concept_key(name) not in base.adapters]
     if unknown:
         raise InputError(f"Concept {unknown[0]!r} is not loaded on base {base.settings.name!r}.")
-    active = [base.adapters[concept_key(name)].peft_name for name in names]
-    for _, layer in _lora_layers(base):
+    chosen = [base.adapters[concept_key(name)] for name in names]
+    active = [adapter.peft_name for adapter in chosen if adapter.rank]
+    exchange(base, [adapter.deltas for adapter in chosen if adapter.deltas], scale)
+    for _, layer in lora_layers(base):
         layer.enable_adapters(bool(active) and scale != 0)
         if active:
             layer.set_adapter(active, inference_mode=True)
@@ -227,7 +245,7 @@ def set_active(base: BaseModel, names: Sequence[str], scale: float = 1.0) -> Non
             layer.set_scale(name, scale)
     # peft changes requires_grad along with the active set.
     for adapter in base.adapters.values():
-        for _, parameter in _lora_parameters(base, adapter):
+        for _, parameter in lora_parameters(base, adapter):
             parameter.requires_grad_(adapter.trainable)
 
 
@@ -247,8 +265,11 @@ def detach(base: BaseModel, adapter: Adapter) -> None:
     set_active(base, ())
 
 
-def _attach(base: BaseModel, adapter: Adapter) -> Adapter:
-    """Inject the LoRA, add the words to the token embedding and switch the adapter on."""
+def attach(base: BaseModel, adapter: Adapter) -> Adapter:
+    """Inject its LoRA, add its words to the token embedding and switch it on alone, at scale 1.
+
+    Raises InputError for a name that is taken.
+    """
     from peft import LoraConfig
 
     if adapter.name in base.adapters:
@@ -256,25 +277,19 @@ def _attach(base: BaseModel, adapter: Adapter) -> Adapter:
             f"A concept named {adapter.name!r} is loaded already; names differ by more than case. "
             "Rename one of the two."
         )
-    for part in base.lora_parts():
-        config = LoraConfig(**_peft_settings(adapter, part))
+    for part in base.lora_parts() if adapter.rank else ():
+        config = LoraConfig(**peft_settings(adapter, part))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # peft warns of a second adapter
             part.module.add_adapter(config, adapter_name=adapter.peft_name)
-    for _, parameter in _lora_parameters(base, adapter):
+    for _, parameter in lora_parameters(base, adapter):
         parameter.data = parameter.data.float()  # peft follows the base, which may be half
     adapter.embeddings.requires_grad_(adapter.trainable)
-    for reader in base.readers:
+    for reader in base.readers if adapter.words else ():
         reader.concepts.tables[adapter.peft_name] = adapter.embeddings
     base.adapters[adapter.name] = adapter
     set_active(base, [adapter.name])
     return adapter
-
-
-def _peft_settings(adapter: Adapter, part: LoraPart) -> dict[str, Any]:
-    """What peft and diffusers call the LoRA of one part."""
-    targets = list(part.targets[adapter.targets])
-    return {"r": adapter.rank, "lora_alpha": adapter.alpha, "target_modules": targets}
 
 
 def _trained_on(base: BaseModel) -> str:
@@ -298,28 +313,7 @@ def _check_base(base: BaseModel, path: Path, made_for: dict[str, Any]) -> None:
     )
 
 
-@torch.no_grad()
-def _initialise_lora(base: BaseModel, adapter: Adapter, generator: torch.Generator) -> None:
-    """A Kaiming-uniform with a = sqrt(5), B zero, from our own generator."""
-    for key, parameter in _lora_parameters(base, adapter):
-        start = torch.zeros(parameter.shape)
-        if ".lora_A." in key:
-            nn.init.kaiming_uniform_(start, a=math.sqrt(5), generator=generator)
-        parameter.copy_(start)
-
-
-def _lora_layers(base: BaseModel) -> Iterator[tuple[str, Any]]:
-    """All layers that carry LoRA, under the names that the file uses."""
-    from peft.tuners.lora import LoraLayer
-
-    for part in base.lora_parts():
-        for name, layer in part.module.named_modules():
-            if isinstance(layer, LoraLayer):
-                yield f"{part.prefix}.{name}", layer
-
-
-def _lora_parameters(base: BaseModel, adapter: Adapter) -> Iterator[tuple[str, nn.Parameter]]:
-    for name, layer in _lora_layers(base):
-        if adapter.peft_name in layer.lora_A:
-            yield f"{name}.lora_A.weight", layer.lora_A[adapter.peft_name].weight
-            yield f"{name}.lora_B.weight", layer.lora_B[adapter.peft_name].weight
+def _learning(base: BaseModel, adapter: Adapter) -> Iterator[tuple[str, nn.Parameter]]:
+    """What learns beside the words, under its name in the file."""
+    yield from lora_parameters(base, adapter)
+    yield from adapter.deltas.tuned.items() if adapter.deltas else ()

@@ -48,29 +48,35 @@ def without_adapters(base: "BaseModel") -> Iterator[None]:
     """
     # At every step of every batch: all modules are looked through only where nothing is merged, and
     # parameters change places without what torch's own assignment checks.
-    layers = list(base.own_weights) or _active_layers(base)
+    has_lora = any(adapter.rank for adapter in base.adapters.values())
+    layers = list(base.own_weights) or (_active_layers(base) if has_lora else [])
     beside = [layer for layer in layers if not layer.merged]
     places = {layer: layer.get_base_layer()._parameters for layer in layers if layer.merged}
-    exchanged = [(place, place["weight"]) for place in places.values()]
+    own = [(place, "weight", base.own_weights[layer]) for layer, place in places.items()]
+    own += [(module._parameters, name, w) for (module, name), w in base.exchanged.items()]
+    exchanged = [(place, name, place[name]) for place, name, _ in own]
     try:
-        for layer, place in places.items():
-            place["weight"] = base.own_weights[layer]
+        for place, name, weight in own:
+            place[name] = weight
         for layer in beside:
             layer._disable_adapters = True  # peft's own switch also sets what has gradients
         yield
     finally:
-        for place, weight in exchanged:
-            place["weight"] = weight
+        for place, name, weight in reversed(exchanged):
+            place[name] = weight
         for layer in beside:
             layer._disable_adapters = False
 
 
 @torch.no_grad()
 def _merge(layer: Any, own: nn.Parameter) -> None:
+    half = own.dtype != torch.float32
+    if half and any(name in layer.lora_magnitude_vector for name in layer.active_adapters):
+        return  # DoRA turns and scales the whole weight: half precision would round all of it
     copy = nn.Parameter(own.detach().clone(), requires_grad=False)
     layer.get_base_layer().weight = copy
     layer.merge()
-    if own.dtype != torch.float32 and lost_share(layer, own) > LARGEST_LOSS:
+    if half and lost_share(layer, own) > LARGEST_LOSS:
         _restore(layer, own)
 
 

@@ -75,8 +75,7 @@ def link_targets(text: str) -> list[str]:
 
 
 PAGES = [
-    "README.md", "CONTRIBUTING.md", "concepts/README.md", "docs/README.md", "docs/method.md",
-    "docs/print.md", "docs/bases.md", "docs/files.md", "docs/photos.md",
+    "docs/method.md", "docs/print.md", "docs/bases.md", "docs/files.md", "docs/photos.md",
 ]  # fmt: skip
 
 

@@ -50,12 +50,6 @@ def draw_samples(run: Run, micro: int, *, lights: int) -> list[Sample]:
     """Draw this process's samples of a micro-batch from the run's one stream of samples."""
     settings, data = run.settings, run.data
     weights = run.base.denoiser.timestep_weights(settings.min_snr_gamma)
-    share = run.accelerator.num_processes * settings.batch_size
-    start = (
-        run.step * run.samples_per_step
-        + micro * share
-        + run.accelerator.process_index * settings.batch_size
-    )
     return [
         draw_sample(
             settings.seed,
@@ -67,8 +61,16 @@ def draw_samples(run: Run, micro: int, *, lights: int) -> list[Sample]:
             noise_offset=settings.noise_offset,
             timestep_weights=weights,
         )
-        for position in range(start, start + settings.batch_size)
+        for position in positions(run, micro)
     ]
+
+
+def positions(run: Run, micro: int) -> range:
+    """This process's places of micro-batch `micro` in the run's one stream of samples."""
+    own = run.settings.batch_size
+    share = run.accelerator.num_processes * own
+    start = run.step * run.samples_per_step + micro * share + run.accelerator.process_index * own
+    return range(start, start + own)
 
 
 def prompts_of(run: Run, samples: list[Sample], *, relit: bool) -> list[str]:

@@ -52,9 +52,16 @@ def with_concept_in_reach(caption: str, fits: Callable[[str], bool]) -> str:
 
 
 def places_of(base: BaseModel, adapter: Adapter, prompt: str) -> torch.Tensor | None:
-    """The place [words] of each concept word among a prompt's tokens; None where one is cut off."""
+    """The place [words] of each concept word among a prompt's tokens; None where one is cut off.
+
+    Where no word is learned these are the tokens of the plain text that stands for the concept.
+    """
     ids = prompt_ids(base, [prompt], [adapter])[0, 0]
-    found = [(ids == word).nonzero() for word in base.concepts.ids(adapter.peft_name)[:, 0]]
+    if adapter.words:
+        words = base.concepts.ids(adapter.peft_name)[:, 0].tolist()
+    else:
+        words = base.readers[0].tokenizer(adapter.trigger, add_special_tokens=False).input_ids
+    found = [(ids == word).nonzero() for word in words]
     if any(len(places) == 0 for places in found):
         return None
     return torch.stack([places[0, 0] for places in found])

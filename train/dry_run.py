@@ -5,6 +5,7 @@ from typing import Any
 
 from ..configs.errors import InputError
 from ..configs.settings import Settings
+from ..configs.train import PRIOR
 from ..models.concepts import ADAPTER_FILE, WORK_FOLDER
 from ..models.cost import TRAINING, expected_device, seconds_of
 from ..models.footprint import CARDS, GIB, card_facts, footprint_of
@@ -95,5 +96,6 @@ def conflict(concept: Concept, settings: Settings, earlier: EarlierWork) -> str:
 def estimate_step_seconds(settings: Settings) -> float:
     """Estimate the time of a step from the size of the base and the kind of device."""
     train, base = settings.train, settings.base
-    calls = TRAINING * train.batch_size * train.gradient_accumulation
+    prior = train.method in PRIOR and train.prior_weight > 0
+    calls = TRAINING * train.batch_size * train.gradient_accumulation * (1 + prior)
     return seconds_of(calls, base, base.resolution, expected_device())

@@ -51,6 +51,7 @@ def check_goes_on(work: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) 
         now,
         what=f"The training in {work} was begun",
         remedy="Give the same again to go on, or --restart to begin anew.",
+        defaults=TrainSettings().identity(),
     )
 
 

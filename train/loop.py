@@ -1,12 +1,13 @@
 """The loop over steps, and what it leaves on disk: checkpoints, logs and validation grids."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
 from ..configs.progress import Report
 from ..models.edlora import adapter_state
 from .checkpoint import Checkpoint, save_checkpoint
+from .judging import Judging, over
 from .run import Run
 from .run_log import RunLog
 from .step import train_step
@@ -30,11 +31,18 @@ class RunningLoss:
         return self.value
 
 
-def fit(run: Run, work: Path, report: Report, tell: Callable[[str], None]) -> None:
+def fit(
+    run: Run,
+    work: Path,
+    report: Report,
+    tell: Callable[[str], None],
+    judging: Judging | None = None,
+) -> None:
     """Do the remaining steps, with validation, checkpoints and logs on the main process.
 
-    `report` is told of every step, `tell` says a line to the user. Raises KeyboardInterrupt when
-    the run was asked to stop, after its state was saved.
+    `report` is told of every step, `tell` says a line to the user. With `judging`, checkpoints are
+    judged, and the run ends when it has long been over. Raises KeyboardInterrupt when the run was
+    asked to stop, after its state was saved.
     """
     total, loss = run.settings.steps, RunningLoss()
     if run.step:
@@ -42,19 +50,35 @@ def fit(run: Run, work: Path, report: Report, tell: Callable[[str], None]) -> No
     report(run.step, total, "")
     log_of_run = RunLog(work, run.step) if run.is_main else nullcontext()
     with run.base.casts_left_to_autocast(), stop_requests() as stop, log_of_run as log:
-        while run.step < total:
+        ended = agreed(run, run.is_main and over(run, work))
+        while run.step < total and not ended:
             values = train_step(run)
-            stopping = agreed(run, stop)
+            stopping = agreed(run, stop.is_set())
             report(run.step, total, f"loss {loss.add(values['loss']):.4f}")
+            due = judging if judging and judging.is_due(run) else None
             if log:
-                log.write(run.step, values)
-                keep_state(run, work, log, stopping=stopping)
+                log_step(run, work, log, values, due)
+            ended = due is not None and agreed(run, run.is_main and over(run, work))
+            if log:
+                keep_state(run, work, log, stopping=stopping or ended)
             if stopping:
                 tell(
                     f"Stopped after step {run.step}; the state is saved in {work}. "
                     "The same command goes on from there."
                 )
                 raise KeyboardInterrupt
+
+
+def log_step(
+    run: Run, work: Path, log: RunLog, values: Mapping[str, float], judging: Judging | None
+) -> None:
+    """Log the values of a step, and what it is worth where `judging` is given."""
+    if judging is None:
+        log.write(run.step, values)
+        return
+    log.write(run.step, {**values, **judging.values(run)})
+    log.flush()
+    judging.keep(run, work)
 
 
 def keep_state(run: Run, work: Path, log: RunLog, *, stopping: bool) -> None:

@@ -10,7 +10,6 @@ from torch import Tensor
 from ..configs.errors import InputError
 from ..configs.settings import TrainSettings
 from ..models.base import BaseModel
-from ..models.edlora import Adapter, parameter_groups
 from .run import Run
 
 # Bases differ in the size of their embeddings: every word may grow by as much as Mix-of-Show's
@@ -19,13 +18,12 @@ NORM_GROWTH = 1.5
 
 
 def make_optimizer(
-    base: BaseModel, adapter: Adapter, settings: TrainSettings
+    base: BaseModel, groups: Sequence[dict[str, Any]], settings: TrainSettings
 ) -> torch.optim.Optimizer:
-    """Return AdamW (or its 8-bit form) over the three groups, each with its `initial_lr`.
+    """Return AdamW (or its 8-bit form) over a method's groups, each with its `initial_lr`.
 
     Raises InputError when 8-bit AdamW is asked for and bitsandbytes is missing.
     """
-    groups = parameter_groups(base, adapter, settings)
     groups = [{**group, "initial_lr": group["lr"]} for group in groups]
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(
@@ -70,13 +68,14 @@ def update(run: Run) -> dict[str, float]:
         for old, n, limit in zip(run.frozen_words, norms, run.norm_limits, strict=True)
     ]
     decay = groups[0]["lr"] / (groups[0]["initial_lr"] or 1)
-    return {"gradient_norm": float(norm), "embedding_norm": float(norms.mean()), "lr_factor": decay}
+    rates = {"gradient_norm": float(norm), "lr_factor": decay}
+    return {**rates, "embedding_norm": float(norms.mean())} if len(norms) else rates
 
 
 def step_with_frozen_words(run: Run) -> None:
     """Let the optimiser move everything but the words that have reached their limit."""
     embeddings = run.adapter.embeddings
-    frozen = torch.tensor(run.frozen_words, device=embeddings.device)
+    frozen = torch.tensor(run.frozen_words, dtype=torch.bool, device=embeddings.device)
     held = embeddings.detach()[frozen].clone()
     run.optimizer.step()
     run.optimizer.zero_grad()

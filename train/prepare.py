@@ -13,7 +13,7 @@ from ..configs.settings import Settings, TrainSettings
 from ..models.base import BaseModel
 from ..models.bases import load_base
 from ..models.device import DTYPES, pick_device, resolve_precision
-from ..models.edlora import attach_new, load_adapter_state
+from ..models.edlora import Adapter, load_adapter_state
 from ..models.words import CONCEPT
 from .captions import fitted_captions
 from .checkpoint import Checkpoint
@@ -21,7 +21,9 @@ from .concept import Concept
 from .dataset import LatentSet, build_latents
 from .earlier import EarlierWork
 from .identity import check_goes_on, identity_of, with_precision
+from .methods import method_of
 from .optimizer import initial_norm_limits, make_optimizer
+from .priors import build_priors
 from .run import Run
 from .word_attention import make_recorder
 
@@ -61,30 +63,46 @@ def prepare(
     settings: with class word and precision resolved; `report` is told of each encoded image,
     `tell` of captions that are too long.
     """
-    train = settings.train
+    train, method = settings.train, method_of(settings.train)
     base = open_base(settings, accelerator)
     # Identical in every process, whatever else has drawn random numbers.
     torch.manual_seed(train.seed)
-    adapter = attach_new(base, concept.name, concept.class_word, train)
-    captions = fitted_captions([item.caption for item in concept.images], base, adapter, train)
-    for caption in captions.moved:
-        tell(f'Note: "{caption[:60]}..." is too long; its {CONCEPT} is moved to the front.')
+    adapter = method.attach(base, concept.name, concept.class_word, train)
     with accelerator.main_process_first():
         data = build_latents(concept, base, train, work, report)
+        keeps = method.keeps_class and train.prior_weight > 0
+        prior = build_priors(base, adapter, train, work, report) if keeps else None
     check_latents(data)
-    data = replace(data, captions=captions.captions)
+    data = with_fitted_captions(data, base, adapter, train, tell)
+    groups = method.parameter_groups(base, adapter, train)
     return Run(
         settings=train,
+        method=method,
         base=base,
         adapter=adapter,
         data=data,
         accelerator=accelerator,
-        optimizer=accelerator.prepare_optimizer(make_optimizer(base, adapter, train)),
-        recorder=make_recorder(base, adapter, data, train),
+        optimizer=accelerator.prepare_optimizer(make_optimizer(base, groups, train)),
+        recorder=make_recorder(base, adapter, data, train) if method.keeps_attention else None,
+        prior=prior,
         norm_limits=initial_norm_limits(adapter.embeddings, train.embedding_norm_limit),
         frozen_words=[False] * adapter.embeddings.shape[0],
         identity=identity_of(concept, settings, base.fingerprint, accelerator.num_processes),
     )
+
+
+def with_fitted_captions(
+    data: LatentSet,
+    base: BaseModel,
+    adapter: Adapter,
+    settings: TrainSettings,
+    tell: Callable[[str], None],
+) -> LatentSet:
+    """The set with captions in which the text encoder sees the concept; says what was moved."""
+    captions = fitted_captions(data.captions, base, adapter, settings)
+    for caption in captions.moved:
+        tell(f'Note: "{caption[:60]}..." is too long; its {CONCEPT} is moved to the front.')
+    return replace(data, captions=captions.captions)
 
 
 def open_base(settings: Settings, accelerator: Any) -> BaseModel:

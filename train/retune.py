@@ -21,6 +21,7 @@ from .captions import fitted_captions
 from .concept import Concept
 from .dataset import build_latents
 from .identity import with_class_word
+from .methods import method_of
 from .optimizer import initial_norm_limits
 from .prepare import check_latents, make_accelerator, open_base, with_resolved_precision
 from .run import Run
@@ -102,6 +103,7 @@ def prepare_words(
     adapter.embeddings.requires_grad_(True)
     return Run(
         settings=train,
+        method=method_of(train),
         base=base,
         adapter=adapter,
         data=replace(data, captions=captions.captions),

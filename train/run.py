@@ -1,7 +1,7 @@
 """The state of a training run, which every step reads and changes."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -11,12 +11,17 @@ from ..models.base import BaseModel
 from ..models.edlora import Adapter
 from .dataset import LatentSet
 
+if TYPE_CHECKING:
+    from .methods.base import TrainingMethod
+    from .priors import PriorSet
+
 
 @dataclass
 class Run:
     """Everything a training step reads and changes."""
 
     settings: TrainSettings
+    method: "TrainingMethod"
     base: BaseModel
     adapter: Adapter
     data: LatentSet
@@ -26,6 +31,8 @@ class Run:
     """Attention maps of the step; None when the regulariser is off."""
     norm_limits: Tensor
     """Largest mean norm [words] of each concept word."""
+    prior: "PriorSet | None" = None
+    """Pictures of the class; None where the method has no use for them."""
     step: int = 0
     frozen_words: list[bool] = field(default_factory=list)
     identity: dict[str, Any] = field(default_factory=dict)

@@ -45,13 +45,14 @@ def draw_sample(
     noise_offset: float,
     timestep_weights: torch.Tensor,
     lights: int = 0,
+    stream: str = "sample",
 ) -> Sample:
     """Return the sample at a position.
 
     `shape` is (C, h, w) of a latent; timestep t comes in proportion to `timestep_weights[t]` of
-    [T]; with `lights` it is one of so many relit copies.
+    [T]; with `lights` it is one of so many relit copies. `stream` tells sets of images apart.
     """
-    generator = keyed_generator(seed, "sample", position)
+    generator = keyed_generator(seed, stream, position)
     crop = int(torch.randint(crops, (1,), generator=generator))
     timestep = int(torch.multinomial(timestep_weights, 1, generator=generator))
     noise = torch.randn(tuple(shape), generator=generator)

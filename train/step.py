@@ -15,7 +15,6 @@ from .batch import Batch, make_batch
 from .losses import detail_weights, loss_weights, masked_mean
 from .optimizer import update
 from .run import Run
-from .word_attention import regulariser
 
 
 def train_step(run: Run) -> dict[str, float]:
@@ -29,7 +28,7 @@ def train_step(run: Run) -> dict[str, float]:
     for micro in range(accumulation):
         batch = make_batch(run, micro)
         with run.accelerator.autocast():
-            losses = batch_losses(run, batch)
+            losses = batch_losses(run, batch, micro)
         run.accelerator.backward(sum(losses.values()) / accumulation)
         for key, value in losses.items():
             parts[key] += value.item() / accumulation
@@ -44,13 +43,10 @@ def train_step(run: Run) -> dict[str, float]:
     return {"loss": total, **parts, **rates, "seconds": time.perf_counter() - began}
 
 
-def batch_losses(run: Run, batch: Batch) -> dict[str, Tensor]:
-    """Return a micro-batch's losses, scalars: denoising and, where it is on, attention."""
+def batch_losses(run: Run, batch: Batch, micro: int = 0) -> dict[str, Tensor]:
+    """Return a micro-batch's losses, scalars: denoising, and those that the method adds."""
     losses = {"denoising": denoising_loss(run, batch)}
-    if run.recorder:
-        loss = regulariser(run, run.recorder, batch.prompts, batch.subject, batch.has_mask)
-        losses["attention"] = run.settings.attention_weight * loss
-    return losses
+    return losses | run.method.losses(run, batch, micro)
 
 
 def denoising_loss(run: Run, batch: Batch) -> Tensor:

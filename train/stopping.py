@@ -32,9 +32,9 @@ def stop_requests() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def agreed(run: Run, stop: threading.Event) -> bool:
-    """Say whether any process was asked to stop, so that all leave the loop at the same step."""
+def agreed(run: Run, mine: bool) -> bool:
+    """Say whether any process wants to leave the loop, so that all do at the same step."""
     if run.accelerator.num_processes == 1:
-        return stop.is_set()
-    asked = torch.tensor(float(stop.is_set()), device=run.base.device)
-    return bool(run.accelerator.reduce(asked, reduction="sum") > 0)
+        return mine
+    wants = torch.tensor(float(mine), device=run.base.device)
+    return bool(run.accelerator.reduce(wants, reduction="sum") > 0)

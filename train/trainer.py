@@ -1,7 +1,6 @@
 """Stage one: a concept folder becomes an adapter. The same call resumes an unfinished run."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ from .checkpoint import load_latest
 from .concept import Concept, load_concept
 from .earlier import EarlierWork, checkpoint_folder, earlier_work
 from .identity import check_goes_on, identity_of, present_fingerprint, with_class_word
+from .judged import CHOSEN, choose, chosen_step, is_over, judged_folder, ranked, read_judged
+from .judging import CheckpointJudge, Judging
 from .loop import fit, validate, validation_path
 from .prepare import make_accelerator, prepare, resume, with_resolved_precision
 from .run import Run
@@ -26,42 +27,62 @@ def train_concept(
     folder: Path,
     settings: Settings,
     *,
+    into: Path | None = None,
+    judge: CheckpointJudge | None = None,
     progress: Report | None = None,
     restart: bool = False,
     restarted: Callable[[], None] = lambda: None,
 ) -> Path:
     """Train the concept in `folder` and return the path of its `edlora.safetensors`.
 
-    Work files (checkpoints, logs, validation grids, cached latents) lie in `folder/.training`. A
-    run that was cut off goes on from its last checkpoint; a finished one returns at once, or goes
-    on when `train.steps` has grown. An empty class word comes from concept.toml, "auto" precision
-    from the run that goes on. `progress` (images or steps done, in all, what is being done) shows
-    it in place of the bar. `restart` forgets earlier work; `restarted` is called once it is gone.
+    All is written to `into`, the folder itself without it, work files to `.training` there. A run
+    that was cut off goes on; a finished one returns at once, or goes on when `train.steps` grew.
+    `judge` judges checkpoints where settings want it; `progress` (done, in all, what) shows it in
+    place of the bar; `restart` forgets earlier work, `restarted` is called once it is gone.
 
-    Raises InputError when folder, settings or base cannot be used or are not those of the run that
-    lies there, SmaltiError when the run fails, KeyboardInterrupt on Ctrl-C or SIGTERM; what was
-    done is saved.
+    Raises InputError for folder, settings or base that cannot be used or are another run's,
+    SmaltiError when the run fails, KeyboardInterrupt when it was stopped; what was done is saved.
     """
     concept = load_concept(folder, settings.train.class_word)
-    work, out = concept.folder / WORK_FOLDER, concept.folder / ADAPTER_FILE
-    ensure_writable(work)
-    sweep(concept.folder, work, *work.glob("*/"))
+    target = into or concept.folder
+    work, out = prepared_folders(target)
     earlier = None if restart else earlier_work(work)
     settings = with_resolved_precision(with_class_word(settings, concept), earlier)
     accelerator = make_accelerator(settings.train)
     main = accelerator.is_main_process
     tell = say if main and progress is None else _tell_nobody
+    judging = _judging(judge, concept, settings)
     for warning in concept.warnings:
         tell(f"Note: {warning}")
-    if earlier and is_finished(earlier, concept, settings, accelerator.num_processes):
+    if earlier and is_finished(earlier, concept, settings, accelerator.num_processes, target):
         tell(_finished_message(concept.name, earlier.steps))
         return out
     with reporting(progress if main else silent, concept.name, "it") as report:
         run = prepare(concept, settings, accelerator, work, report, tell)
         take_up(run, settings, work, restarted if restart else None)
-        fit(run, work, report, tell)
+        fit(run, work, report, tell, judging)
     finish(run, concept, settings, out)
     return out
+
+
+def prepared_folders(target: Path) -> tuple[Path, Path]:
+    """Work folder and adapter of a training that writes to `target`; checked and swept."""
+    work = target / WORK_FOLDER
+    ensure_writable(work)
+    sweep(target, work, *work.glob("*/"))
+    return work, target / ADAPTER_FILE
+
+
+def _judging(
+    judge: CheckpointJudge | None, concept: Concept, settings: Settings
+) -> Judging | None:
+    if settings.train.judge_every is None:
+        return None
+    if judge is None:
+        raise InputError("train.judge_every is set, but nothing judges here. Leave it out.")
+    return Judging(
+        judge, settings.mosaic.sampler, lambda run: adapter_metadata(run, concept, settings)
+    )
 
 
 def take_up(
@@ -70,6 +91,7 @@ def take_up(
     """Go on from the latest checkpoint; with `restarted`, remove all first and call it."""
     if restarted and run.is_main:  # not before: what can fail has not
         remove(checkpoint_folder(work))
+        remove(judged_folder(work))
         restarted()
     run.accelerator.wait_for_everyone()
     resume(run, work, load_latest(work))
@@ -78,18 +100,21 @@ def take_up(
 
 
 def is_finished(
-    earlier: EarlierWork, concept: Concept, settings: Settings, processes: int
+    earlier: EarlierWork, concept: Concept, settings: Settings, processes: int, target: Path
 ) -> bool:
-    """Say whether the run that lies there is whole, its adapter included.
+    """Say whether the run that lies in `target` is whole, its adapter included.
 
     Raises InputError when it was begun with other settings, images or weights.
     """
-    done = earlier.steps >= settings.train.steps
+    work, judged = target / WORK_FOLDER, read_judged(target / WORK_FOLDER)
+    patience = settings.train.patience if settings.train.judge_every else None
+    done = earlier.steps >= settings.train.steps or is_over(judged, patience)
     # Going on loads the base, and compares it then.
     fingerprint = present_fingerprint(settings.base) if done else None
     now = identity_of(concept, settings, fingerprint or earlier.identity["base"], processes)
-    check_goes_on(concept.folder / WORK_FOLDER, earlier.identity, now)
-    return done and holds_steps(concept.folder / ADAPTER_FILE, earlier.steps)
+    check_goes_on(work, earlier.identity, now)
+    steps = chosen_step(work, earlier.steps) or earlier.steps
+    return done and holds_steps(target / ADAPTER_FILE, steps)
 
 
 def holds_steps(path: Path, steps: int) -> bool:
@@ -101,11 +126,16 @@ def holds_steps(path: Path, steps: int) -> bool:
 
 
 def finish(run: Run, concept: Concept, settings: Settings, out: Path) -> None:
-    """Write the adapter and the last validation grid, on the main process."""
+    """Write the adapter, the best where some were judged, and the last validation grid."""
     if run.is_main:
-        work = concept.folder / WORK_FOLDER
-        validate(run, validation_path(work, run.step), concept.folder / "validation.png")
-        save_adapter(run.base, run.adapter, out, adapter_metadata(run, concept, settings))
+        work = out.parent / WORK_FOLDER
+        validate(run, validation_path(work, run.step), out.parent / "validation.png")
+        judged = read_judged(work) if settings.train.judge_every else []
+        if judged:
+            choose(work, out, ranked(judged)[0].step, run.step)
+        else:
+            remove(judged_folder(work) / CHOSEN)
+            save_adapter(run.base, run.adapter, out, adapter_metadata(run, concept, settings))
     run.accelerator.wait_for_everyone()
 
 
@@ -114,7 +144,7 @@ def adapter_metadata(run: Run, concept: Concept, settings: Settings) -> dict[str
     return {
         "steps": run.step,
         "images": len(concept.images),
-        "training": asdict(settings.train),
+        "training": settings.train.record(),
         "data": run.data.digest,
     }
 

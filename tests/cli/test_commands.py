@@ -439,7 +439,7 @@ def test_doctor_finds_missing_and_old_packages(monkeypatch):
 def test_ctrl_c_says_that_work_is_saved_and_how_to_go_on(studio: Path):
     code = (
         "import sys, time; from smalti.train import trainer\n"
-        "def train_concept(folder, settings, restart, restarted):\n"
+        "def train_concept(folder, settings, judge, restart, restarted):\n"
         "    restarted(); print('ready', flush=True); time.sleep(30)\n"
         "trainer.train_concept = train_concept\n"
         "sys.argv[0] = '/somewhere/mosaic-train'\n"

@@ -52,7 +52,7 @@ def test_every_key_of_a_preset_arrives(kind, tmp_path):
 
 
 @pytest.mark.parametrize("base", preset_names("base"))
-@pytest.mark.parametrize(("kind", "name"), [("mosaic", "paper"), ("train", "lora")])
+@pytest.mark.parametrize(("kind", "name"), [("mosaic", "paper")])
 def test_a_preset_that_is_a_method_of_its_own_arrives_whole_on_every_base(base, kind, name):
     path = FOLDER / kind / f"{name}.toml"
     assert missed(path, resolve(base=base, **{kind: name})) == {}

@@ -1,0 +1,163 @@
+"""`mosaic compare`: one concept by several training methods, side by side."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..configs.base import BaseSettings
+from ..configs.files import user_path
+from ..configs.loading import resolve
+from ..configs.machine import MachineSettings
+from ..configs.settings import Settings
+from ..configs.tables import known_facts
+from ..configs.train import TRAIN_METHODS
+from ..models.concepts import WORK_FOLDER, find_concept
+from .boundary import guarded
+from .console import console
+from .options import Base, ConceptsDir, Overrides, examples
+from .train import checkpoint_judge
+
+if TYPE_CHECKING:
+    from ..evaluate.trained import Trained
+    from ..generate.engine import Engine
+    from ..train.concept import Concept
+
+EPILOG = examples(
+    ("mosaic compare concepts/pim", "all methods, one seed"),
+    ("mosaic compare concepts/pim --methods edlora,lora --seeds 2", "two methods, two seeds"),
+    ("mosaic compare concepts/pim --methods lora --first-seed 2", "one more piece of the same"),
+)
+
+ConceptDir = Annotated[
+    str, typer.Argument(metavar="CONCEPT_DIR", help="Folder of images, or the name of one.")
+]
+Methods = Annotated[str, typer.Option(help=f"Of {', '.join(TRAIN_METHODS)}; all for all.")]
+Seeds = Annotated[int, typer.Option(min=1, help="How many trainings of each method.")]
+FirstSeed = Annotated[int, typer.Option(min=0, help="The seed of the first of them.")]
+Grid = Annotated[str, typer.Option(metavar="ROWSxCOLS", help="Tiles of the mosaic.")]
+Ref = Annotated[
+    str | None,
+    typer.Option(metavar="PHOTO", help="The mosaic's reference.", show_default="the first photo"),
+]
+Out = Annotated[
+    str | None,
+    typer.Option(metavar="FOLDER", help="Where all goes.", show_default="runs/compare/CONCEPT"),
+]
+Restart = Annotated[bool, typer.Option("--restart", help="Forget these trainings, begin anew.")]
+
+
+@guarded("Take --set train.batch_size=1.")
+def compare(
+    concept_dir: ConceptDir,
+    *,
+    methods: Methods = "all",
+    seeds: Seeds = 1,
+    first_seed: FirstSeed = 0,
+    grid: Grid = "6x6",
+    ref: Ref = None,
+    base: Base = None,
+    overrides: Overrides = None,
+    concepts_dir: ConceptsDir = "concepts",
+    out: Out = None,
+    restart: Restart = False,
+) -> None:
+    """Train a concept by several methods; leaves a table and a sheet of what each makes of it.
+
+    Each training lies in a folder of its own and goes on where it was cut off. The table holds all
+    that lie there, also of earlier commands with the same --out.
+    """
+    from ..evaluate.selection import choose_names
+    from ..train.concept import load_concept
+
+    chosen = choose_names(methods, TRAIN_METHODS, "method")
+    concept = load_concept(find_concept(concept_dir, Path(concepts_dir)))
+    target = user_path(out) if out else Path("runs/compare") / concept.name
+    photo = str(user_path(ref)) if ref else str(concept.images[0].path)
+    wanted: dict[str, Any] = {"mosaic.grid": grid, "mosaic.ref": photo}
+    pieces = [(m, s) for s in range(first_seed, first_seed + seeds) for m in chosen]
+    own = concept.folder / "concept.toml"
+    for method, seed in pieces:
+        options = {"train.method": method, "train.seed": seed, **wanted}
+        changes = read_by(method, chosen, overrides or ())
+        settings = resolve(base=base, concept_toml=own, options=options, overrides=changes)
+        one = trained(concept, settings, target, restart=restart)
+        judge_all(concept, settings, target, one)
+    show_comparison(target, concept.name)
+
+
+def show_comparison(target: Path, name: str) -> None:
+    """Write table and sheet of all that lies in a folder, and print the table."""
+    from ..evaluate.method_table import write_comparison
+
+    table, sheet = write_comparison(target, f"Training methods: {name}")
+    console().print(table.read_text(encoding="utf-8"), soft_wrap=True, markup=False)
+    console().print(f"The table: {table}\nThe sheet: {sheet}", soft_wrap=True, markup=False)
+
+
+def read_by(method: str, chosen: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """The overrides that a method reads, and those that none does, which will be refused."""
+    facts = known_facts("train")
+
+    def is_anothers(override: str) -> bool:
+        section, _, name = override.partition("=")[0].partition(".")
+        readers = facts[name].methods if section == "train" and name in facts else ()
+        return method not in readers and any(other in readers for other in chosen)
+
+    return [override for override in overrides if not is_anothers(override)]
+
+
+def trained(concept: "Concept", settings: Settings, target: Path, *, restart: bool) -> "Trained":
+    """Train by one method with one seed, unless that is done."""
+    from ..evaluate.trained import Trained
+    from ..train.earlier import log_path
+    from ..train.trainer import train_concept
+
+    train = settings.train
+    folder = target / f"{train.method}-seed{train.seed}"
+    share_pictures(target, folder, train.seed)
+    judge = checkpoint_judge(concept.folder, settings)
+    adapter = train_concept(concept.folder, settings, into=folder, judge=judge, restart=restart)
+    lines = log_path(folder / WORK_FOLDER).read_text(encoding="utf-8").splitlines()
+    seconds = sum(json.loads(line)["seconds"] for line in lines)
+    return Trained(train.method, train.seed, adapter, concept.class_word, seconds)
+
+
+def share_pictures(target: Path, folder: Path, seed: int) -> None:
+    """Take over what other trainings have drawn and encoded: names say of what it was made."""
+    work = folder / WORK_FOLDER
+    for drawn in sorted(target.glob(f"*/{WORK_FOLDER}/class-*")):
+        if not (work / drawn.name).exists():
+            shutil.copytree(drawn, work / drawn.name)
+    for latents in sorted(target.glob(f"*-seed{seed}/{WORK_FOLDER}/latents-*.safetensors")):
+        if not (work / latents.name).exists():
+            work.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(latents, work / latents.name)
+
+
+def judge_all(concept: "Concept", settings: Settings, target: Path, one: "Trained") -> None:
+    """Judge a training, and once the bare base, and leave the results in their folders."""
+    from ..evaluate.judge import Judge
+    from ..evaluate.likeness import photo_features
+    from ..evaluate.method_table import BARE
+    from ..evaluate.trained import scored
+
+    judge, engine = Judge(), engine_for(settings.base, settings.mosaic.machine)
+    photos = photo_features(judge, [item.path for item in concept.images])
+    bare = replace(one, method=BARE, seed=0, adapter=None, seconds=0.0)
+    for thing in (bare, one):
+        name = "class-word" if thing is bare else f"{one.method}-seed{one.seed}"
+        scored(engine, settings, thing, target / name, judge, photos)
+
+
+@cache
+def engine_for(base: BaseSettings, machine: MachineSettings) -> "Engine":
+    """An engine for a base, opened once."""
+    from ..generate.engine import open_engine
+
+    return open_engine(base, machine)

@@ -1,0 +1,56 @@
+"""The judge of a training's checkpoints: likeness to the photos, obedience to named backgrounds."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..generate.palette import COLORS
+from ..models.colorspaces import oklab
+from ..models.words import CONCEPT
+from .dino import Dino
+from .judge import Judge
+from .likeness import ImageJudge, likeness, photo_features
+from .networks import CLIP, DINO
+from .obedience import BACKGROUNDS, background_prompt, border_means
+
+PLAIN = 2  # pictures of the concept alone
+
+
+class PhotoJudge:
+    """Judges pictures of a concept against its photos; `train.judging` draws them.
+
+    starter-CLIP on the starter; elsewhere DINOv2, or else OpenAI's CLIP, where one of them is in
+    the hub's cache.
+    """
+
+    prompts: Sequence[str] = (
+        *[f"a {CONCEPT}"] * PLAIN,
+        *(background_prompt(color, CONCEPT) for color in BACKGROUNDS),
+    )
+
+    def __init__(self, photos: Sequence[Path], base: str) -> None:
+        self.judge = likeness_judge(base)
+        self.photos = photo_features(self.judge, photos)
+
+    def __call__(self, pictures: Tensor) -> tuple[float, float]:
+        """Mean similarity to the photos, and nearness of borders to the colours named."""
+        alike = float(likeness(self.judge, pictures, self.photos).mean())
+        return max(alike, 0.0), float(nearness(pictures[PLAIN:], BACKGROUNDS).mean())
+
+
+def likeness_judge(base: str) -> ImageJudge:
+    """What likeness is judged by on a base; nothing is downloaded."""
+    if base == "starter":
+        return Judge()
+    if folder := DINO.folder():
+        return Dino(folder)
+    return Judge(folder) if (folder := CLIP.folder()) else Judge()
+
+
+def nearness(pictures: Tensor, colors: Sequence[str]) -> Tensor:
+    """1 less the Oklab distance [K] of each picture's border from its colour, at least 0."""
+    wanted = torch.tensor([COLORS[color] for color in colors]) / 255
+    distance = (oklab(border_means(pictures)) - oklab(wanted)).norm(dim=-1)
+    return (1 - distance).clamp(min=0)

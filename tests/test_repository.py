@@ -75,7 +75,8 @@ def link_targets(text: str) -> list[str]:
 
 
 PAGES = [
-    "docs/method.md", "docs/print.md", "docs/bases.md", "docs/files.md", "docs/photos.md",
+    "README.md", "CONTRIBUTING.md", "concepts/README.md",
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")),
 ]  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from ..configs.presets import preset_names
 from ..configs.progress import Report, reporting
 from ..configs.settings import MosaicSettings, Settings
 from .boundary import guarded
-from .console import console, print_facts, print_settings
+from .console import console, print_facts, print_settings, say_licence
 from .options import Base, ConceptsDir, Config, DryRun, Overrides, Version, examples, with_settings
 
 EPILOG = examples(
@@ -126,6 +126,7 @@ def gen(
 
         given["recorded"] = recorded_tables(target)
     settings = resolve(**given)
+    say_licence(settings.base)
     target.exists()  # a name that no folder can have is found out here
     if dry_run:
         show_plan(settings, target, tiles, Path(concepts_dir), layout)

@@ -55,12 +55,13 @@ def doctor() -> None:
 
     Exit code 1 when something that smalti needs is missing.
     """
-    from .doctor import examine
+    from .doctor import CARD_COLUMNS, card_rows, examine
 
     checks = examine()
     marks = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "optional": "[yellow]optional[/]"}
     rows = [(marks[check.state], check.name, check.found, check.advice) for check in checks]
     print_table("", ("", "what", "found", "what to do"), rows)
+    print_table("\nWhat a card holds of each base", CARD_COLUMNS, card_rows())
     missing = sum(check.state == "missing" for check in checks)
     console().print(
         f"\n{missing} missing." if missing else "\nEverything that smalti needs is there."
@@ -83,7 +84,8 @@ def bases() -> None:
         state = "[green]here[/]" if there else fetch
         if not there and settings.source.startswith("models/"):
             state = "[red]not in this installation[/]; make starter"
-        rows.append((name, f"{settings.resolution} px", state, settings.source, settings.license))
+        licence = ": ".join(filter(None, (settings.license, settings.license_note)))
+        rows.append((name, f"{settings.resolution} px", state, settings.source, licence))
     print_table("Base models", ("name", "tile", "state", "source", "licence"), rows)
     console().print("\nAny folder in diffusers' layout works too: --base FOLDER")
 

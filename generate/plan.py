@@ -11,10 +11,11 @@ from ..configs.progress import duration
 from ..configs.settings import Settings
 from ..models.concepts import find_adapter
 from ..models.cost import expected_device, seconds_of
+from ..models.footprint import footprint_of
 from ..models.locate import is_present
 from ..models.photos import check_photo, photo_path
 from .alternatives import check_kinds
-from .footprint import check_memory, expected_bytes, in_units
+from .footprint import HOST, check_memory, expected_bytes, in_units
 from .grid import Grid, Tile, make_grid
 from .methods import method_of
 from .methods.pictures import picture_files
@@ -51,6 +52,14 @@ class MosaicPlan:
     together: str = ""
     """Which concepts are shown together, and what that costs."""
 
+    def _models_own(self) -> str:
+        """What the base itself takes, as far as that is known."""
+        found = footprint_of(self.settings.base)
+        if found is None:
+            return "beside the model's own"
+        size = 4 if self.device == HOST else 2
+        return f"beside {in_units(size * found.values)} of the model's own"
+
     def facts(self) -> dict[str, str]:
         """The plan in words, for --dry-run."""
         grid, mosaic = self.grid, self.settings.mosaic
@@ -70,7 +79,7 @@ class MosaicPlan:
             "base": self.settings.base.name + cached,
             "guide": _guide_shown(mosaic),
             "batch": str(batch or "as many tiles as fit into memory and a minute"),
-            "memory": f"about {tile} for a tile, {whole} for the mosaic, beside the model's own",
+            "memory": f"about {tile} for a tile, {whole} for the mosaic, {self._models_own()}",
             "time": f"about {duration(self.seconds)} on {self.device} (a rough estimate)",
             **({"drawn anew": f"{len(self.retile)} with seed {self.seed}"} if self.retile else {}),
         }

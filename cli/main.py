@@ -9,6 +9,7 @@ from ..configs.presets import load_base_preset, preset_names
 from ..models.concepts import concept_folders
 from . import eval as evaluation
 from . import gen, press, screen, train
+from . import page as browser
 from .boundary import guarded
 from .concepts import describe_concept
 from .console import console, print_table
@@ -39,6 +40,7 @@ app.command()(press.proof)
 app.command("view", epilog=screen.VIEW)(screen.view)
 app.command("clip", epilog=screen.CLIP)(screen.clip)
 app.command()(press.verify)
+app.command("page", epilog=browser.EPILOG)(browser.page)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..configs.mosaic import MosaicSettings, changed
+from ..configs.mosaic import MosaicSettings, PictureSettings, changed
 from ..configs.settings import Settings
 from .blocks import split_blocks
 from .grid import Grid, Tile
@@ -112,11 +112,20 @@ def make_job(
         reference=reference,
         blocks=dict(zip(grid.tiles, (block.clone() for block in blocks), strict=True)),
         field=_field(engine, plan, noise),
-        subjects=assign_subjects(mosaic.picture, grid, blocks),
+        subjects=_subjects(plan, mosaic.picture, blocks),
         adapters=plan.adapters,
         latent_factor=base.latent_factor,
         is_measured=measured,
     )
+
+
+def _subjects(plan: MosaicPlan, picture: PictureSettings, blocks: Tensor) -> dict[Tile, Subject]:
+    """What each tile shows; those drawn anew perhaps something else than before."""
+    shown = assign_subjects(picture, plan.grid, blocks)
+    if not plan.prompts:
+        return shown
+    other = assign_subjects(replace(picture, tile_prompt=plan.prompts), plan.grid, blocks)
+    return shown | {tile: other[tile] for tile in plan.retile}
 
 
 def _field(engine: "Engine", plan: MosaicPlan, noise: Tensor | None) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """The server: which address shows what, and how everything that goes wrong is said."""
 
 import asyncio
+import threading
 import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -105,8 +106,5 @@ def serve(desk: Desk, gate: Gate, host: str, port: int, *, browser: bool) -> Non
         make_app(desk, gate), host=host, port=port, log_level="warning", timeout_graceful_shutdown=3
     )
     if browser:
-        asyncio.get_event_loop_policy()
-        import threading
-
         threading.Timer(1.0, webbrowser.open, [address]).start()
     uvicorn.Server(config).run()

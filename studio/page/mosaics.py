@@ -3,7 +3,7 @@
 import asyncio
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,12 @@ from ...configs.mosaic import changed
 from ...configs.presets import preset_names
 from ...configs.product import load_product
 from ...configs.settings import Settings
+from ...configs.tables import checked_tables
 from ...generate.grid import Grid, Tile, make_grid
 from ...generate.plan import plan_mosaic
-from ...generate.retile import plan_retile, recorded_tables
-from ...generate.store import FINISHED, Store, read_record, tile_name
+from ...generate.retile import plan_retile
+from ...generate.store import FINISHED, RECORD, Store, read_record, tile_name
+from ...generate.undo import take_back
 from ...models.concepts import ADAPTER_FILE, concept_folders
 from ..press.finished import open_finished
 from .asking import DRAFT, Asked, read_form
@@ -35,7 +37,12 @@ from .zoom import levels, piece_side
 DRAFTS = ".drafts"
 MAX_DRAFTS = 12
 DRAFT_TILES = 12  # a side at most: a draft is to be there within seconds
-FILES = {"print": "A file for print", "proof": "A proof", "clip": "A film", "view": "A page to keep"}
+FILES = {
+    "print": "A file for print",
+    "proof": "A proof",
+    "clip": "A film",
+    "view": "A page to keep",
+}
 SENDS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".pdf", ".mp4", ".gif", ".zip")
 
 
@@ -66,36 +73,13 @@ class Shown:
 def show(folder: Path) -> Shown:
     """Read a mosaic's folder, finished or not; raises Missing when it holds none."""
     record = read_record(folder)
-    if record is None:
-        raise Missing("There is no mosaic here.")
-    settings = _settings_of(folder, record)
+    if record is None or "settings" not in record:
+        raise Missing("There is no mosaic here that says how it is made.")
+    settings = resolve(recorded=checked_tables(record["settings"], str(folder / RECORD)))
     grid = make_grid(settings)
     tiles = folder / "tiles"
     there = sum(1 for path in tiles.glob("r*_c*.png")) if tiles.is_dir() else 0
     return Shown(folder.name, folder, settings, grid, record, there)
-
-
-def _settings_of(folder: Path, record: dict[str, Any]) -> Settings:
-    """A finished mosaic says them; one that is being drawn has them in `asked.json`'s place."""
-    if "settings" in record:
-        return resolve(recorded=recorded_tables(folder))
-    identity = record.get("identity", {})
-    options = {
-        f"mosaic.{name}": identity[name] for name in ("grid", "level", "tile_size", "crop")
-        if identity.get(name) not in (None, "")
-    }  # fmt: skip
-    if "mosaic.grid" in options:
-        options.pop("mosaic.level", None)
-    return resolve(base=_base_named(identity.get("base", "")), options=options)
-
-
-def _base_named(source: str) -> str | None:
-    from ...configs.presets import load_base_preset
-
-    for name in preset_names("base"):
-        if load_base_preset(name)["base"]["source"] == source:
-            return name
-    return source or None
 
 
 # --- the list, and a new one ------------------------------------------------------------------
@@ -198,7 +182,9 @@ def _draft_folder(room: Room, settings: Settings) -> Path:
 
 def _draft_facts(folder: Path, settings: Settings, asked: Asked) -> dict[str, Any]:
     grid = make_grid(settings)
-    command = shlex.join(["mosaic", *Asked(asked.base, DRAFT, asked.options, asked.print_as).words()])
+    command = shlex.join(
+        ["mosaic", *Asked(asked.base, DRAFT, asked.options, asked.print_as).words()]
+    )
     return {"name": folder.name, "rows": grid.rows, "cols": grid.cols, "command": command}
 
 
@@ -271,14 +257,15 @@ async def one(request: Request) -> Response:
     """A mosaic: drawn so far, or to look into."""
     room = room_of(request)
     folder = room.desk.mosaics / request.path_params["name"]
-    waiting = room.drawer.state(folder)
-    if waiting is not None and not (folder / "mosaic.json").is_file():
-        return page(request, "mosaic_waiting.html", title=folder.name, name=folder.name)
+    waiting, fault = room.drawer.state(folder), room.drawer.fault(folder)
+    if (waiting is not None or fault) and not (folder / RECORD).is_file():
+        name = folder.name
+        return page(request, "mosaic_waiting.html", title=name, name=name, fault=fault)
     mosaic = _mosaic(request)
     part = "mosaic_state.html" if request.headers.get("hx-request") else "mosaic.html"
     return page(
         request, part, title=mosaic.name, mosaic=mosaic, progress=waiting,
-        fault=room.drawer.fault(mosaic.folder), works=_works(room, mosaic.name),
+        fault=fault, works=_works(room, mosaic.name),
         files=list(_files(mosaic.folder)), kinds=FILES, levels=levels(mosaic.grid),
         side=piece_side(mosaic.grid), products=preset_names("product"),
         command=shlex.join(["mosaic", "gen", "--config", str(mosaic.folder / "mosaic.json"),
@@ -356,34 +343,53 @@ async def tile(request: Request) -> Response:
     facts = await asyncio.to_thread(store.facts, [place])
     return page(
         request, "tile.html", mosaic=mosaic, row=place[0], col=place[1],
-        facts=facts[tile_name(place)], progress=room.drawer.state(mosaic.folder),
+        facts=facts[tile_name(place)], replaced=store.kept(place).is_file(),
+        command=shlex.join(["mosaic", "gen", "--out", str(mosaic.folder), "--retile",
+                            f"{place[0]},{place[1]}"]),
     )  # fmt: skip
 
 
 async def redraw(request: Request) -> Response:
-    """Draw a tile anew with another seed."""
+    """Draw a tile anew with another seed or another prompt."""
     room, mosaic, form = room_of(request), _mosaic(request), await form_of(request)
     place = _tile(request, mosaic)
     try:
         seed = int(text_of(form, "seed"))
     except ValueError as error:
         raise InputError("The seed is a whole number.") from error
-    settings = Settings(
-        mosaic.settings.base, mosaic.settings.train, changed(mosaic.settings.mosaic, seed=seed)
-    )
+    given = {"seed": seed}
+    if prompt := " ".join(text_of(form, "prompt").split()):
+        given["tile_prompt"] = (prompt,)
+    settings = replace(mosaic.settings, mosaic=changed(mosaic.settings.mosaic, **given))
     concepts = room.desk.concepts
     plan_retile(settings, mosaic.folder, [place], concepts_dir=concepts)
     room.drawer.submit(Drawing(mosaic.folder, settings, concepts, Rank.TILE, (place,)))
     return Response(status_code=204)
 
 
+async def back(request: Request) -> Response:
+    """Exchange a tile with the one that it replaced."""
+    mosaic = _mosaic(request)
+    await asyncio.to_thread(take_back, mosaic.folder, [_tile(request, mosaic)])
+    return Response(status_code=204)
+
+
+async def ready(request: Request) -> Response:
+    """Let the page of a mosaic that was only begun load itself once there is something."""
+    room = room_of(request)
+    folder = room.desk.mosaics / request.path_params["name"]
+    waits = room.drawer.state(folder) is not None and not (folder / RECORD).is_file()
+    return Response(status_code=204, headers={} if waits else {"HX-Refresh": "true"})
+
+
 async def go_on(request: Request) -> Response:
     """Draw what is missing of a mosaic that was stopped."""
-    room = room_of(request)
-    mosaic = _mosaic(request)
-    raise InputError(
-        f"Go on with the command that began {mosaic.name}, or with Draw and the same choices."
-    ) if not room else InputError("")
+    room, mosaic = room_of(request), _mosaic(request)
+    if not mosaic.finished:
+        concepts = room.desk.concepts
+        plan_mosaic(mosaic.settings, concepts_dir=concepts)
+        room.drawer.submit(Drawing(mosaic.folder, mosaic.settings, concepts))
+    return Response(status_code=204)
 
 
 async def stop(request: Request) -> Response:
@@ -439,11 +445,14 @@ ROUTES = [
     Route("/drafts/{name}/preview.jpg", draft_preview),
     Route("/mosaics/{name}", one),
     Route("/mosaics/{name}/stop", stop, methods=["POST"]),
+    Route("/mosaics/{name}/go-on", go_on, methods=["POST"]),
+    Route("/mosaics/{name}/ready", ready),
     Route("/mosaics/{name}/preview.jpg", preview),
     Route("/mosaics/{name}/reference.png", reference),
     Route("/mosaics/{name}/zoom/{level:int}/{col:int}_{row:int}.jpg", piece),
     Route("/mosaics/{name}/tiles/{row:int},{col:int}", tile),
     Route("/mosaics/{name}/tiles/{row:int},{col:int}", redraw, methods=["POST"]),
+    Route("/mosaics/{name}/tiles/{row:int},{col:int}/back", back, methods=["POST"]),
     Route("/mosaics/{name}/write/{kind}", write, methods=["POST"]),
     Route("/mosaics/{name}/files/{file:path}", file),
 ]

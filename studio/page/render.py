@@ -63,10 +63,10 @@ def room_of(request: Request) -> Room:
     return getattr(request.app.state, ROOM)
 
 
-def page(request: Request, name: str, **facts: Any) -> Response:
+def page(request: Request, template: str, /, **facts: Any) -> Response:
     """A whole page, or a part of one, from its template."""
     token = room_of(request).gate.token
-    text = _templates.get_template(name).render(
+    text = _templates.get_template(template).render(
         token=token, token_header=TOKEN_HEADER, here=request.url.path, **facts
     )
     return HTMLResponse(text)

@@ -33,7 +33,8 @@ def plan_retile(
 ) -> MosaicPlan:
     """Plan to draw tiles of the mosaic in `out` anew with `settings.mosaic.picture.seed`.
 
-    Other prompts than the mosaic's are for these tiles alone. The photo it was made from need not be there any more: the mosaic keeps it as reference.png.
+    Other prompts than the mosaic's are for these tiles alone. The photo it was made from need not
+    be there any more: the mosaic keeps it as reference.png.
     Raises InputError as `plan_mosaic` does, for tiles outside the grid or with this seed already,
     and when the mosaic is not finished but for a retiling that was stopped.
     """

@@ -24,9 +24,7 @@ def take_back(folder: Path, tiles: Sequence[Tile]) -> Path:
     store = Store(folder, make_grid(settings))
     for row, col in tiles:
         if not store.kept((row, col)).is_file():
-            raise InputError(
-                f"The tile {row},{col} of {folder} was not drawn anew; no other is there."
-            )
+            raise InputError(f"{folder} keeps no other tile {row},{col}: it was not drawn anew.")
     store.update(state=UNFINISHED)  # until mosaic.png shows them
     for tile in tiles:
         _exchange(store.path(tile), store.kept(tile))

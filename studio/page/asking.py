@@ -1,4 +1,4 @@
-"""What a person asks of a mosaic: from a form's fields to settings, and to the same in a command."""
+"""What a person asks of a mosaic: a form's fields as settings, and as a command."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -30,8 +30,10 @@ THUMBNAIL = 360  # px
 POINTS = 120  # of the drawn loss
 WIDTH, HEIGHT = 300, 80  # of its picture, in units
 SMOOTHED = 0.05  # weight of a new value in it
-WORDS = ("person", "woman", "man", "girl", "boy", "baby", "dog", "cat", "horse", "bird", "robot",
-         "penguin", "doll", "toy", "car", "cup", "shoe", "bag", "house", "cake", "flower")  # fmt: skip
+WORDS = tuple(
+    "person woman man girl boy baby dog cat horse bird robot penguin doll toy car cup shoe bag house "
+    "cake flower".split()
+)
 
 
 @dataclass(frozen=True)

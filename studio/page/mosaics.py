@@ -337,7 +337,7 @@ def _tile(request: Request, mosaic: Shown) -> Tile:
 
 async def tile(request: Request) -> Response:
     """What is known of a tile, and how it is drawn anew."""
-    room, mosaic = room_of(request), _mosaic(request)
+    mosaic = _mosaic(request)
     place = _tile(request, mosaic)
     store = Store(mosaic.folder, mosaic.grid)
     facts = await asyncio.to_thread(store.facts, [place])

@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from ...configs.errors import SmaltiError
 from ...configs.loading import resolve
-from . import concepts, mosaics
+from . import asked, concepts, mosaics
 from .desk import Desk, Missing
 from .drawing import Drawer
 from .events import Changes
@@ -58,6 +58,7 @@ def make_app(desk: Desk, gate: Gate, *, warm: bool = True) -> Starlette:
             Route("/", lambda request: RedirectResponse("/mosaics", 303)),
             Route("/events", room.events),
             *concepts.ROUTES,
+            *asked.ROUTES,
             *mosaics.ROUTES,
             Mount("/static", StaticFiles(directory=STATIC)),
             Mount("/viewer", StaticFiles(directory=VIEWER)),

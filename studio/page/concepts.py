@@ -1,9 +1,6 @@
 """Addresses about concepts: photos in, looked at, described; trained while one watches."""
 
 import asyncio
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,133 +12,16 @@ from starlette.routing import Route
 
 from ...configs.errors import InputError
 from ...configs.files import remove, replacing, write_text
-from ...configs.progress import duration
 from ...configs.tables import read_settings_file
-from ...models.adapter_file import read_metadata
 from ...models.concept_files import MASK_SUFFIX, concept_files
-from ...models.concepts import ADAPTER_FILE, WORK_FOLDER, concept_folders
-from ...train.concept import MIN_IMAGES, load_concept, read_class_word
-from ...train.earlier import earlier_work, log_path
+from ...models.concepts import WORK_FOLDER, concept_folders
+from ...train.concept import MIN_IMAGES, load_concept
 from .desk import Missing, file_name, new_name
 from .examine import size
-from .render import Room, form_of, go_to, page, room_of, text_of
+from .learned import common_words, read_card, read_training
+from .render import Room, form_of, go_to, page, picture, room_of, text_of
 
 THUMBNAIL = 360  # px
-POINTS = 120  # of the drawn loss
-WIDTH, HEIGHT = 300, 80  # of its picture, in units
-SMOOTHED = 0.05  # weight of a new value in it
-WORDS = tuple(
-    "person woman man girl boy baby dog cat horse bird robot penguin doll toy car cup shoe bag house "
-    "cake flower".split()
-)
-
-
-@dataclass(frozen=True)
-class Photo:
-    """One photo as it is shown."""
-
-    name: str
-    version: int
-    caption: str
-    mask: str
-    """Name of its mask's file, empty without one."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """How far a concept's training is."""
-
-    step: int
-    steps: int
-    loss: str
-    """Points of an SVG polyline, empty where there is no log."""
-    latest: float | None
-    left: str
-    pictures: tuple[str, ...]
-    """Validation grids, the latest first."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """What is said of a concept."""
-
-    name: str
-    folder: Path
-    word: str
-    photos: tuple[Photo, ...]
-    trained: dict[str, Any] | None
-    """The adapter's metadata."""
-
-
-def read_card(folder: Path) -> Card:
-    """A concept's folder; a damaged adapter counts as none."""
-    files = concept_files(folder)
-    photos = []
-    for path in files.photos:
-        captions, masks = files.captions_of(path), files.masks_of(path)
-        text = captions[0].read_text("utf-8", errors="replace").strip() if captions else ""
-        mask = str(masks[0].relative_to(folder)) if masks else ""
-        photos.append(Photo(path.name, path.stat().st_mtime_ns // 10**6, text, mask))
-    try:
-        trained = (
-            read_metadata(folder / ADAPTER_FILE) if (folder / ADAPTER_FILE).is_file() else None
-        )
-    except InputError:
-        trained = None
-    try:
-        word = read_class_word(folder)
-    except InputError:
-        word = ""
-    return Card(folder.name, folder, word, tuple(photos), trained)
-
-
-def read_training(folder: Path) -> Training | None:
-    """How far it is, from what the training writes; None when it was never begun."""
-    work = folder / WORK_FOLDER
-    try:
-        lines = log_path(work).read_text("utf-8").splitlines()
-        found = [json.loads(line) for line in lines if line.endswith("}")]
-    except (OSError, ValueError):
-        return None
-    earlier = earlier_work(work)
-    steps = _steps(work)
-    step = found[-1]["step"] if found else 0
-    losses = _smoothed([entry["loss"] for entry in found])
-    seconds = earlier.step_seconds if earlier else (found[-1].get("seconds", 0.0) if found else 0.0)
-    left = duration(seconds * (steps - step)) if seconds and steps > step else ""
-    grids = sorted((work / "validation").glob("step_*.png"), reverse=True)
-    return Training(
-        step, steps, _polyline(losses), losses[-1] if losses else None, left,
-        tuple(path.name for path in grids),
-    )  # fmt: skip
-
-
-def _steps(work: Path) -> int:
-    try:
-        return read_settings_file(work / "settings.toml")["train"]["steps"]
-    except (InputError, KeyError, OSError):
-        return 0
-
-
-def _smoothed(values: Sequence[float]) -> list[float]:
-    kept: list[float] = []
-    for value in values:
-        kept.append(value if not kept else kept[-1] + SMOOTHED * (value - kept[-1]))
-    return kept
-
-
-def _polyline(values: Sequence[float]) -> str:
-    if len(values) < 2:
-        return ""
-    every = max(1, len(values) // POINTS)
-    few = [*values[::every], values[-1]]
-    low, high = min(few), max(few)
-    wide = WIDTH / (len(few) - 1)
-    scale = HEIGHT / max(high - low, 1e-9)
-    return " ".join(f"{i * wide:.1f},{HEIGHT - (v - low) * scale:.1f}" for i, v in enumerate(few))
-
-
-# --- addresses --------------------------------------------------------------------------------
 
 
 async def listing(request: Request) -> Response:
@@ -169,7 +49,7 @@ async def one(request: Request) -> Response:
     """A concept: its photos, its words, its training."""
     room, folder = room_of(request), _concept(request)
     return page(
-        request, "concept.html", title=folder.name, words=WORDS, least=MIN_IMAGES,
+        request, "concept.html", title=folder.name, words=common_words(), least=MIN_IMAGES,
         **_facts(room, folder),
     )  # fmt: skip
 
@@ -233,8 +113,7 @@ async def thumbnail(request: Request) -> Response:
     room, params = room_of(request), request.path_params
     path = room.desk.photo(params["name"], params["photo"])
     data = await room.examiner.thumbnail(path, THUMBNAIL)
-    headers = {"cache-control": "private, max-age=86400, immutable"}
-    return Response(data, media_type="image/jpeg", headers=headers)
+    return picture(data)
 
 
 async def mask(request: Request) -> Response:

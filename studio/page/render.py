@@ -93,3 +93,9 @@ def text_of(form: Any, name: str) -> str:
     """A field of a form as a text, empty without one or where a file was sent in its place."""
     value = form.get(name, "")
     return value if isinstance(value, str) else ""
+
+
+def picture(data: bytes) -> Response:
+    """A JPEG whose address changes with it."""
+    headers = {"cache-control": "private, max-age=86400, immutable"}
+    return Response(data, media_type="image/jpeg", headers=headers)

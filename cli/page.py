@@ -7,7 +7,7 @@ import typer
 
 from .boundary import guarded
 from .console import console
-from .options import ConceptsDir, examples
+from .options import Base, ConceptsDir, Overrides, examples
 
 EPILOG = examples(
     ("mosaic page", "opens the browser"),
@@ -30,6 +30,8 @@ def page(
     orders_dir: Annotated[
         str, typer.Option(metavar="FOLDER", help="Where the ledger of orders lies.")
     ] = "orders",
+    base: Base = None,
+    overrides: Overrides = None,
     browser: Annotated[bool, typer.Option(help="Open it in the browser.")] = True,
 ) -> None:
     """Teach concepts, draw mosaics and take print files in the browser; Ctrl-C ends it."""
@@ -37,11 +39,15 @@ def page(
 
     for module in ("starlette", "uvicorn", "jinja2", "sse_starlette", "multipart", "pyvips"):
         require(module, "The page")
+    from ..configs.loading import resolve
     from ..studio.page.app import serve
     from ..studio.page.desk import Desk
     from ..studio.page.safety import make_gate
 
-    desk = Desk(Path(concepts_dir), Path(mosaics_dir), Path(orders_dir))
+    desk = Desk(
+        Path(concepts_dir), Path(mosaics_dir), Path(orders_dir), base or "", tuple(overrides or ())
+    )
+    resolve(base=base, overrides=desk.overrides)  # what is wrong is said before the page opens
     gate = make_gate(host, port, name or ())
     shown = host if gate.key else "127.0.0.1"
     key = f"?key={gate.key}" if gate.key else ""

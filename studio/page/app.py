@@ -46,7 +46,8 @@ def make_app(desk: Desk, gate: Gate, *, warm: bool = True) -> Starlette:
     @asynccontextmanager
     async def life(app: Starlette) -> AsyncIterator[None]:
         if warm:
-            await asyncio.to_thread(drawer.warm, resolve())
+            settings = resolve(base=desk.base or None, overrides=desk.overrides)
+            await asyncio.to_thread(drawer.warm, settings)
         try:
             yield
         finally:

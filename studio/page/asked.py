@@ -2,6 +2,7 @@
 
 import asyncio
 import shlex
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from .asking import DRAFT, Asked, read_form
 from .desk import Missing, file_name, new_name
 from .drawing import Drawing, Rank
 from .examine import size
-from .render import Room, form_of, go_to, page, room_of, text_of
+from .render import Room, form_of, go_to, page, picture, room_of, text_of
 from .shown import show
 
 DRAFTS = ".drafts"
@@ -88,7 +89,7 @@ async def _asked(request: Request) -> Asked:
     form = await form_of(request)
     fields = {name: text_of(form, name) for name in form}
     many = {"tile_lora": [v for v in form.getlist("tile_lora") if isinstance(v, str)]}
-    return read_form(fields, many, room_of(request).desk.uploads)
+    return read_form(fields, many, room_of(request).desk)
 
 
 async def draft(request: Request) -> Response:
@@ -102,14 +103,13 @@ async def draft(request: Request) -> Response:
 
 def _draft_settings(asked: Asked, concepts: Path) -> Settings:
     """The same in fewer, quicker tiles, checked."""
-    quick = Asked(asked.base, DRAFT, asked.options, asked.print_as)
-    settings = quick.settings()
+    settings = replace(asked, preset=DRAFT).settings()
     grid = make_grid(settings)
     most = max(grid.rows, grid.cols)
     if most > DRAFT_TILES:
         rows, cols = (max(1, round(n * DRAFT_TILES / most)) for n in (grid.rows, grid.cols))
         mosaic = changed(settings.mosaic, grid=f"{rows}x{cols}")
-        settings = Settings(settings.base, settings.train, mosaic)
+        settings = replace(settings, mosaic=mosaic)
     plan_mosaic(settings, concepts_dir=concepts)
     return settings
 
@@ -128,9 +128,7 @@ def _draft_folder(room: Room, settings: Settings) -> Path:
 
 def _draft_facts(folder: Path, settings: Settings, asked: Asked) -> dict[str, Any]:
     grid = make_grid(settings)
-    command = shlex.join(
-        ["mosaic", *Asked(asked.base, DRAFT, asked.options, asked.print_as).words()]
-    )
+    command = shlex.join(["mosaic", *replace(asked, preset=DRAFT).words()])
     return {"name": folder.name, "rows": grid.rows, "cols": grid.cols, "command": command}
 
 

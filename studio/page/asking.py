@@ -9,6 +9,7 @@ from ...configs.errors import InputError
 from ...configs.loading import resolve
 from ...configs.settings import Settings
 from ..press.sizes import layout_for
+from .desk import Desk
 
 DRAFT = "draft"
 MAX_PROMPTS = 8
@@ -24,6 +25,8 @@ class Asked:
     """Settings of [mosaic] by name, only those that were given."""
     print_as: str = ""
     """A size or a product that chooses the grid."""
+    overrides: tuple[str, ...] = ()
+    """What `--set` says."""
 
     def settings(self) -> Settings:
         """The resolved settings; raises InputError as `resolve` and `layout_for` do."""
@@ -31,6 +34,7 @@ class Asked:
             "base": self.base or None,
             "mosaic": self.preset or None,
             "options": {f"mosaic.{name}": value for name, value in self.options.items()},
+            "overrides": self.overrides,
         }
         if self.print_as:
             layout = layout_for(self.print_as, resolve(**given))
@@ -45,14 +49,14 @@ class Asked:
                 words += [f"--{name.replace('_', '-')}", str(one)]
         for flag, text in (("base", self.base), ("preset", self.preset), ("print", self.print_as)):
             words += [f"--{flag}", text] if text else []
-        return words
+        return [*words, *(word for text in self.overrides for word in ("--set", text))]
 
 
-def read_form(form: Mapping[str, Any], many: Mapping[str, Sequence[str]], photos: Path) -> Asked:
+def read_form(form: Mapping[str, Any], many: Mapping[str, Sequence[str]], desk: Desk) -> Asked:
     """What a form asks for.
 
-    form: its single fields; many: those that may be given several times; photos: the folder of
-    uploaded pictures. Raises InputError for a field that cannot be understood.
+    form: its single fields; many: those that may be given several times. Raises InputError
+    for a field that cannot be understood.
     """
     options: dict[str, Any] = {}
     if concepts := tuple(filter(None, many.get("tile_lora", ()))):
@@ -62,7 +66,7 @@ def read_form(form: Mapping[str, Any], many: Mapping[str, Sequence[str]], photos
         raise InputError(f"Up to {MAX_PROMPTS} prompts, one in a line.")
     if lines:
         options["tile_prompt"] = lines
-    options |= _picture(form, photos)
+    options |= _picture(form, desk.uploads)
     options |= _pull(form.get("pull", "auto"))
     options["seed"] = _number(form.get("seed", "0") or "0", "seed")
     print_as, kind = "", form.get("size_by", "grid")
@@ -70,7 +74,8 @@ def read_form(form: Mapping[str, Any], many: Mapping[str, Sequence[str]], photos
         options["grid"] = form.get("grid", "").strip() or "8x8"
     else:
         print_as = form.get(kind, "").strip()
-    return Asked(form.get("base", ""), form.get("preset", ""), options, print_as)
+    base = form.get("base", "") or desk.base
+    return Asked(base, form.get("preset", ""), options, print_as, desk.overrides)
 
 
 def _picture(form: Mapping[str, Any], photos: Path) -> dict[str, Any]:

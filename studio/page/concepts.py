@@ -1,6 +1,7 @@
 """Addresses about concepts: photos in, looked at, described; trained while one watches."""
 
 import asyncio
+import shlex
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def _facts(room: Room, folder: Path) -> dict[str, Any]:
         "training": read_training(folder),
         "work": work,
         "runs": bool(work and work.runs),
-        "command": f"mosaic train {folder}",
+        "command": shlex.join(["mosaic", "train", str(folder), *room.desk.words]),
     }
 
 
@@ -198,7 +199,7 @@ async def train(request: Request) -> Response:
     """Begin to learn the concept, or go on."""
     room, folder = room_of(request), _concept(request)
     await asyncio.to_thread(load_concept, folder)
-    words = ["train", str(folder)]
+    words = ["train", str(folder), *room.desk.words]
     if text_of(await form_of(request), "restart"):
         words.append("--restart")
     await room.works.start(_key(folder), words)

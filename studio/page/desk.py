@@ -28,6 +28,16 @@ class Desk:
     concepts: Path
     mosaics: Path
     orders: Path
+    base: str = ""
+    """The base of everything that is begun here; the starter without one."""
+    overrides: tuple[str, ...] = ()
+    """What `--set` says for everything that is begun here."""
+
+    @property
+    def words(self) -> list[str]:
+        """The options that every command of this page has."""
+        base = ["--base", self.base] if self.base else []
+        return [*base, *(word for text in self.overrides for word in ("--set", text))]
 
     def concept(self, name: str) -> Path:
         """The folder of a concept that is there; raises Missing for any other name."""

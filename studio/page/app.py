@@ -17,6 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from ...configs.errors import SmaltiError
+from ...configs.files import explain
 from ...configs.loading import resolve
 from . import asked, concepts, mosaics
 from .desk import Desk, Missing
@@ -69,6 +70,7 @@ def make_app(desk: Desk, gate: Gate, *, warm: bool = True) -> Starlette:
             Missing: _missing,
             SmaltiError: _refused,
             TooLarge: _too_large,
+            OSError: _refused_by_disk,
             HTTPException: _http,
             Exception: _broken,
         },
@@ -84,6 +86,11 @@ async def _missing(request: Request, error: Exception) -> Response:
 
 async def _refused(request: Request, error: Exception) -> Response:
     return PlainTextResponse(str(error), 400)
+
+
+async def _refused_by_disk(request: Request, error: Any) -> Response:
+    named = Path(error.filename) if isinstance(error.filename, str) else Path("a file")
+    return PlainTextResponse(str(explain(error, named)), 400)
 
 
 async def _too_large(request: Request, error: Exception) -> Response:

@@ -7,11 +7,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ...configs.errors import InputError
+from ...configs.errors import InputError, SmaltiError
 from ...configs.files import remove, replacing
 from ...configs.mosaic import changed
 from ...configs.presets import preset_names
@@ -93,9 +94,16 @@ async def _asked(request: Request) -> Asked:
 
 
 async def draft(request: Request) -> Response:
-    """Begin a draft of what the form says, in the place of the one before."""
-    room, asked = room_of(request), await _asked(request)
-    settings = await asyncio.to_thread(_draft_settings, asked, room.desk.concepts)
+    """Begin a draft of what the form says, in the place of the one before.
+
+    What is still missing is said in the draft's place: a form is filled in one by one.
+    """
+    room = room_of(request)
+    try:
+        asked = await _asked(request)
+        settings = await asyncio.to_thread(_draft_settings, asked, room.desk.concepts)
+    except SmaltiError as fault:
+        return page(request, "draft_missing.html", fault=str(fault))
     folder = _draft_folder(room, settings)
     room.drawer.submit(Drawing(folder, settings, room.desk.concepts, Rank.DRAFT))
     return page(request, "draft.html", **_draft_facts(folder, settings, asked))
@@ -134,12 +142,11 @@ def _draft_facts(folder: Path, settings: Settings, asked: Asked) -> dict[str, An
 
 async def draft_state(request: Request) -> Response:
     """The draft as far as it is drawn."""
-    room = room_of(request)
-    folder = _one_draft(request)
+    room, folder = room_of(request), _draft(request)
     return page(
         request, "draft_state.html", name=folder.name, progress=room.drawer.state(folder),
         fault=room.drawer.fault(folder), version=_version(folder),
-        ready=(folder / "mosaic.json").is_file(),
+        ready=(folder / RECORD).is_file(),
     )  # fmt: skip
 
 
@@ -148,18 +155,14 @@ def _version(folder: Path) -> int:
     return tiles.stat().st_mtime_ns // 10**6 if tiles.is_dir() else 0
 
 
-def _one_draft(request: Request) -> Path:
-    drafts = room_of(request).desk.mosaics / DRAFTS
-    name = request.path_params["name"]
-    known = {path.name: path for path in drafts.iterdir()} if drafts.is_dir() else {}
-    if name not in known:
-        raise Missing("That draft is not here any more; change something to draw it again.")
-    return known[name]
+def _draft(request: Request) -> Path:
+    """A draft's folder, which need not be there yet."""
+    return room_of(request).desk.mosaics / DRAFTS / request.path_params["name"]
 
 
 async def draft_preview(request: Request) -> Response:
     """The whole draft, as far as it is drawn."""
-    mosaic = show(_one_draft(request))
+    mosaic = show(_draft(request))
     data = await asyncio.to_thread(room_of(request).zoom.preview, mosaic.folder, mosaic.grid)
     return picture(data)
 
@@ -197,6 +200,13 @@ def _free(folder: Path) -> Path:
     return found
 
 
+class DraftName(StringConvertor):
+    """A draft's name in an address: the digits that `_draft_folder` gives it."""
+
+    regex = "[0-9a-f]{16}"
+
+
+register_url_convertor("draft", DraftName())
 ROUTES = [
     Route("/mosaics", listing),
     Route("/mosaics", make, methods=["POST"]),
@@ -204,6 +214,6 @@ ROUTES = [
     Route("/photos", photo, methods=["POST"]),
     Route("/photos/{name}", uploaded),
     Route("/drafts", draft, methods=["POST"]),
-    Route("/drafts/{name}", draft_state),
-    Route("/drafts/{name}/preview.jpg", draft_preview),
+    Route("/drafts/{name:draft}", draft_state),
+    Route("/drafts/{name:draft}/preview.jpg", draft_preview),
 ]

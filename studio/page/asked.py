@@ -20,6 +20,7 @@ from ...configs.product import load_product
 from ...configs.settings import Settings
 from ...generate.grid import make_grid
 from ...generate.plan import plan_mosaic
+from ...generate.store import RECORD
 from ...models.concepts import ADAPTER_FILE, concept_folders
 from .asking import DRAFT, Asked, read_form
 from .desk import Missing, file_name, new_name

@@ -26,7 +26,7 @@ def test_a_form_is_what_its_command_does(tmp_path, monkeypatch, fields, concepts
 
     desk = Desk(tmp_path, tmp_path / "m", tmp_path, overrides=("mosaic.steps=3",))
     desk.uploads.mkdir(parents=True)
-    Image.new("RGB", (90, 60)).save(desk.uploads / "me & you.jpg")
+    Image.new("RGB", (90, 60)).save(desk.uploads / "a & b.jpg")
     shown = create_autospec(gen.show_plan)
     monkeypatch.setattr(gen, "show_plan", shown)
     asked = read_form(fields, {"tile_lora": concepts}, desk)

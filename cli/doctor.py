@@ -22,6 +22,7 @@ STUDIO = "pip install 'smalti\\[studio]'"  # as Rich prints brackets
 EXTRAS = {
     "bitsandbytes": ("optimizer = adamw8bit", "with an NVIDIA GPU: pip install bitsandbytes"),
     "xformers": ("attention = xformers", "with an NVIDIA GPU: pip install xformers"),
+    "pydantic": ("mosaic orders", STUDIO),
     "pyvips": ("mosaic print and view", STUDIO),
     "pikepdf": ("PDF", STUDIO),
     "av": ("mosaic clip", STUDIO),

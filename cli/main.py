@@ -8,7 +8,7 @@ from ..configs.base import BaseSettings
 from ..configs.presets import load_base_preset, preset_names
 from ..models.concepts import concept_folders
 from . import eval as evaluation
-from . import gen, press, screen, train
+from . import gen, orders, press, screen, train
 from . import page as browser
 from .boundary import guarded
 from .concepts import describe_concept
@@ -20,6 +20,7 @@ EPILOG = examples(
     ("mosaic gen --tile-lora pim --ref photo.jpg", "same as mosaic-gen"),
     ("mosaic eval --presets draft --grid 4x4", "the paper's evaluation"),
     ("mosaic print mosaics/mine --size 60x60cm", "what a lab prints"),
+    ("mosaic orders run orders.csv", "a studio's day"),
     ("mosaic doctor", "what is installed, what is missing, what to type"),
 )
 
@@ -41,6 +42,7 @@ app.command("view", epilog=screen.VIEW)(screen.view)
 app.command("clip", epilog=screen.CLIP)(screen.clip)
 app.command()(press.verify)
 app.command("page", epilog=browser.EPILOG)(browser.page)
+app.add_typer(orders.app, name="orders")
 
 
 @app.command()

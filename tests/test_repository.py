@@ -76,7 +76,7 @@ def link_targets(text: str) -> list[str]:
 
 PAGES = [
     "README.md", "CONTRIBUTING.md", "concepts/README.md", "docs/README.md", "docs/method.md",
-    "docs/print.md",
+    "docs/print.md", "docs/orders.md", "docs/workers.md",
 ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from ...configs.errors import SmaltiError
 from ...configs.files import explain
 from ...configs.loading import resolve
-from . import asked, concepts, mosaics
+from . import asked, concepts, mosaics, orders
 from .desk import Desk, Missing
 from .drawing import Drawer
 from .events import Changes
@@ -62,6 +62,7 @@ def make_app(desk: Desk, gate: Gate, *, warm: bool = True) -> Starlette:
             *concepts.ROUTES,
             *asked.ROUTES,
             *mosaics.ROUTES,
+            *orders.ROUTES,
             Mount("/static", StaticFiles(directory=STATIC)),
             Mount("/viewer", StaticFiles(directory=VIEWER)),
         ],

@@ -28,6 +28,12 @@ def look_at(desk: Desk, works: Works, drawer: Drawer) -> dict[str, Any]:
             _time(folder / "mosaic.json"), _time(folder / "tiles"), _time(folder / "reference.png"),
             drawer.state(folder), drawer.fault(folder), told,
         )  # fmt: skip
+    ledger = desk.orders / "ledger.sqlite"
+    seen["orders"] = (
+        _time(ledger),
+        _time(ledger.with_name("ledger.sqlite-wal")),
+        about.get("orders"),
+    )
     seen["concepts"] = tuple((f.name, _time(f / ADAPTER_FILE)) for f in folders)
     seen["mosaics"] = tuple((f.name, _time(f / "tiles")) for f in mosaics)
     return seen

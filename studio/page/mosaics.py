@@ -111,10 +111,12 @@ async def tile(request: Request) -> Response:
     mosaic = _mosaic(request)
     place = _tile(request, mosaic)
     store = Store(mosaic.folder, mosaic.grid)
-    facts = await asyncio.to_thread(store.facts, [place])
+    name = tile_name(place)
+    known = mosaic.record.get("tiles", {}).get(name)
+    facts = known or (await asyncio.to_thread(store.facts, [place]))[name]
     return page(
         request, "tile.html", mosaic=mosaic, row=place[0], col=place[1],
-        facts=facts[tile_name(place)], replaced=store.kept(place).is_file(),
+        facts=facts, replaced=store.kept(place).is_file(),
         command=shlex.join(["mosaic", "gen", "--out", str(mosaic.folder), "--retile",
                             f"{place[0]},{place[1]}"]),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Addresses about orders: a day's table, tickets dropped in, proofs approved, what failed retried."""
+"""Addresses about orders: the day's table, tickets dropped in, proofs approved, failures retried."""
 
 import asyncio
 import time
@@ -108,9 +108,7 @@ def _place(folder: Path, given: str) -> Path:
     """Where a dropped file goes: its own name, within one folder at most."""
     parts = [part for part in given.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     inner = folder
-    if (
-        len(parts) > 2
-    ):  # what a browser sends of a dropped folder: its name, a folder in it, the file
+    if len(parts) > 2:  # of a dropped folder: its name, a folder in it, the file
         inner = folder / file_name(f"{parts[-2]}.jpg", set()).removesuffix(".jpg")
     suffix = Path(parts[-1]).suffix.lower() if parts else ""
     if suffix in (*TICKETS, ".txt"):

@@ -2,6 +2,8 @@
 
 import pytest
 
+from smalti.train.concept import load_concept
+
 SCREENS = ("/concepts", "/concepts/mug", "/concepts/mug/photos", "/concepts/mug/training",
            "/mosaics", "/new", "/mosaics/plain", "/mosaics/plain/tiles/1,2", "/orders",
            "/orders/sums")  # fmt: skip
@@ -15,8 +17,9 @@ def test_a_screen_answers_whole_and_in_part(client, path):
 
 
 @pytest.mark.parametrize(
-    "path", ["/mosaics/plain/preview.jpg", "/mosaics/plain/zoom/2/3_2.jpg", "/concepts/mug/photos/p0.png",
-             "/concepts/mug/photos/p1.png/mask", "/mosaics/plain/reference.png"],
+    "path", ["/mosaics/plain/preview.jpg", "/mosaics/plain/zoom/2/3_2.jpg",
+             "/concepts/mug/photos/p0.png", "/concepts/mug/photos/p1.png/mask",
+             "/mosaics/plain/reference.png"],
 )  # fmt: skip
 def test_pictures_are_pictures(client, path):
     answer = client.get(path)
@@ -38,20 +41,17 @@ def test_a_tile_says_what_it_shows_and_how_it_is_drawn_anew(client):
 
 
 def test_a_caption_and_a_class_word_are_what_a_training_reads(client, desk):
-    from smalti.train.concept import load_concept
+    def captions() -> dict[str, str | None]:
+        images = load_concept(desk.concepts / "mug").images
+        return {item.path.name: item.caption for item in images}
 
-    post = client.post
-    assert post(
-        "/concepts/mug/photos/p2.png/caption", data={"caption": "a <concept>  by me"}
-    ).is_success
-    assert post("/concepts/mug/class", data={"class_word": "cup"}).is_success
-    concept = load_concept(desk.concepts / "mug")
-    assert concept.class_word == "cup"
-    assert {i.path.name: i.caption for i in concept.images}["p2.png"] == "a <concept> by me"
-    assert post("/concepts/mug/photos/p2.png/caption", data={"caption": ""}).is_success
-    assert {i.path.name: i.caption for i in load_concept(desk.concepts / "mug").images}[
-        "p2.png"
-    ] is None
+    caption = "/concepts/mug/photos/p2.png/caption"
+    assert client.post(caption, data={"caption": "a <concept>  by me"}).is_success
+    assert client.post("/concepts/mug/class", data={"class_word": "cup"}).is_success
+    assert load_concept(desk.concepts / "mug").class_word == "cup"
+    assert captions()["p2.png"] == "a <concept> by me"
+    assert client.post(caption, data={"caption": ""}).is_success
+    assert captions()["p2.png"] is None
 
 
 def test_a_painted_mask_has_the_photos_size_and_an_empty_one_goes(client, desk):

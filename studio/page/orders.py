@@ -1,4 +1,4 @@
-"""Addresses about orders: the day's table, tickets dropped in, proofs approved, failures retried."""
+"""Addresses about orders: the day's table, tickets dropped in, proofs approved or retried."""
 
 import asyncio
 import time

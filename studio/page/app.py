@@ -25,7 +25,7 @@ from .drawing import Drawer
 from .events import Changes
 from .examine import Examiner
 from .look import look_at
-from .render import ROOM, Room
+from .render import ROOM, Room, room_of
 from .safety import Gate, Guard, TooLarge
 from .works import Works
 from .zoom import Zoom
@@ -56,25 +56,9 @@ def make_app(desk: Desk, gate: Gate, *, warm: bool = True) -> Starlette:
             await asyncio.gather(works.close(), asyncio.to_thread(drawer.close))
 
     app = Starlette(
-        routes=[
-            Route("/", lambda request: RedirectResponse("/mosaics", 303)),
-            Route("/events", room.events),
-            *concepts.ROUTES,
-            *asked.ROUTES,
-            *mosaics.ROUTES,
-            *orders.ROUTES,
-            Mount("/static", StaticFiles(directory=STATIC)),
-            Mount("/viewer", StaticFiles(directory=VIEWER)),
-        ],
+        routes=ROUTES,
         middleware=[Middleware(Guard, gate=gate)],
-        exception_handlers={
-            Missing: _missing,
-            SmaltiError: _refused,
-            TooLarge: _too_large,
-            OSError: _refused_by_disk,
-            HTTPException: _http,
-            Exception: _broken,
-        },
+        exception_handlers=HANDLERS,
         lifespan=life,
     )
     setattr(app.state, ROOM, room)
@@ -104,6 +88,31 @@ async def _http(request: Request, error: Any) -> Response:
 
 async def _broken(request: Request, error: Exception) -> Response:
     return PlainTextResponse("Something went wrong here; the terminal says what.", 500)
+
+
+async def events(request: Request) -> Response:
+    """The stream of topics that change."""
+    return await room_of(request).events(request)
+
+
+ROUTES = [
+    Route("/", lambda request: RedirectResponse("/mosaics", 303)),
+    Route("/events", events),
+    *asked.ROUTES,
+    *concepts.ROUTES,
+    *mosaics.ROUTES,
+    *orders.ROUTES,
+    Mount("/static", StaticFiles(directory=STATIC)),
+    Mount("/viewer", StaticFiles(directory=VIEWER)),
+]
+HANDLERS = {
+    Missing: _missing,
+    SmaltiError: _refused,
+    TooLarge: _too_large,
+    OSError: _refused_by_disk,
+    HTTPException: _http,
+    Exception: _broken,
+}
 
 
 def serve(desk: Desk, gate: Gate, host: str, port: int, *, browser: bool) -> None:

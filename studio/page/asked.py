@@ -22,6 +22,7 @@ from ...generate.grid import make_grid
 from ...generate.plan import plan_mosaic
 from ...generate.store import RECORD
 from ...models.concepts import ADAPTER_FILE, concept_folders
+from ..orders.naming import safe_part
 from .asking import DRAFT, Asked, read_form
 from .desk import Missing, file_name, new_name
 from .drawing import Drawing, Rank
@@ -170,14 +171,12 @@ async def draft_preview(request: Request) -> Response:
 
 async def make(request: Request) -> Response:
     """Draw the mosaic that the form says."""
-    from ...cli.gen import slug
-
     room, asked = room_of(request), await _asked(request)
     form = await form_of(request)
     settings = await asyncio.to_thread(asked.settings)
     plan_mosaic(settings, concepts_dir=room.desk.concepts)
     given = text_of(form, "name").strip()
-    name = new_name(given, "mosaic") if given else slug(_title(asked))
+    name = new_name(given, "mosaic") if given else safe_part(_title(asked))
     folder = _free(room.desk.mosaics / name)
     folder.mkdir(parents=True)
     room.drawer.submit(Drawing(folder, settings, room.desk.concepts))

@@ -197,8 +197,8 @@ def test_another_machine_needs_the_key(desk):
 
     from smalti.studio.page.app import make_app
 
-    gate = make_gate("192.168.1.2", 8137)
-    with TestClient(make_app(desk, gate, warm=False), "http://192.168.1.2:8137",
+    gate = make_gate("203.0.113.7", 8137)
+    with TestClient(make_app(desk, gate, warm=False), "http://203.0.113.7:8137",
                     follow_redirects=False) as found:  # fmt: skip
         for path, key in product(("/mosaics", "/static/page.css"), ("", "?key=wrong")):
             assert found.get(path + key).status_code == 403

@@ -46,6 +46,7 @@ EPILOG = examples(
     ("mosaic-gen --tile-lora sylvie --ref photo.jpg --print 60x40cm", "a grid for a print"),
     ("mosaic-gen --tile-lora pim --ref photo.jpg --tile-photos guests", "real photos among them"),
     ("mosaic-gen --out mosaics/mine --retile 3,5 --seed 7", "row 3, column 5 drawn anew"),
+    ("mosaic-gen --out mosaics/mine --take-back 3,5", "and the old one put back"),
 )
 SLUG_BYTES = 60  # four of them stay below the 255 that file systems allow
 LESS_MEMORY = "Take --batch-size 1, a smaller --tile-size, or on a GPU --mixed-precision bf16."
@@ -66,6 +67,13 @@ Retile = Annotated[
         metavar="ROW,COL",
         help="Draw only this tile of a finished mosaic anew, with another --seed; "
         "counted from 0, repeatable.",
+    ),
+]
+TakeBack = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ROW,COL",
+        help="Put back the tile that was there before --retile; once more brings the new one back.",
     ),
 ]
 Print = Annotated[
@@ -102,6 +110,7 @@ def gen(
     preset: Preset = None,
     print_as: Print = None,
     retile: Retile = None,
+    take_back: TakeBack = None,
     overrides: Overrides = None,
     config: Config = None,
     concepts_dir: ConceptsDir = "concepts",
@@ -128,10 +137,20 @@ def gen(
     settings = resolve(**given)
     say_licence(settings.base)
     target.exists()  # a name that no folder can have is found out here
+    if take_back:
+        exchange(target, [parse_tile(text, "--take-back") for text in take_back])
+        return
     if dry_run:
         show_plan(settings, target, tiles, Path(concepts_dir), layout)
     else:
         make(settings, target, tiles, Path(concepts_dir), show=show)
+
+
+def exchange(target: Path, tiles: Sequence[tuple[int, int]]) -> None:
+    """Put the tiles back that were there before, and say where the mosaic is."""
+    from ..generate.undo import take_back
+
+    console().print(f"The mosaic: {take_back(target, tiles)}", soft_wrap=True, markup=False)
 
 
 def fit_print(text: str | None, given: dict[str, Any]) -> str:

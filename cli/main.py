@@ -7,6 +7,7 @@ from ..configs.presets import load_base_preset, preset_names
 from . import compare as comparison
 from . import data, export, fuse, gen, orders, press, screen, train
 from . import eval as evaluation
+from . import page as browser
 from .boundary import guarded
 from .concepts import app as concepts
 from .console import console, print_table
@@ -45,6 +46,7 @@ app.command()(press.proof)
 app.command("view", epilog=screen.VIEW)(screen.view)
 app.command("clip", epilog=screen.CLIP)(screen.clip)
 app.command()(press.verify)
+app.command("page", epilog=browser.EPILOG)(browser.page)
 app.add_typer(orders.app, name="orders")
 
 

@@ -125,10 +125,14 @@ def make_job(
 
 
 def _subjects(plan: MosaicPlan, grid: Grid, blocks: Tensor) -> dict[Tile, Subject]:
-    """What each tile shows, with the concepts that its prompt names."""
+    """What each tile shows, with the concepts that its prompt names; anew perhaps other things."""
     picture = plan.settings.mosaic.picture
     cast = Cast(plan.adapters, picture.region)
-    return {tile: cast.show(s) for tile, s in assign_subjects(picture, grid, blocks).items()}
+    shown = assign_subjects(picture, grid, blocks)
+    if plan.prompts:
+        other = assign_subjects(replace(picture, tile_prompt=plan.prompts), grid, blocks)
+        shown = shown | {tile: other[tile] for tile in plan.retile}
+    return {tile: cast.show(subject) for tile, subject in shown.items()}
 
 
 def _field(engine: "Engine", plan: MosaicPlan, noise: Tensor | None) -> torch.Tensor:

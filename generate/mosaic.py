@@ -6,7 +6,7 @@ from pathlib import Path
 from ..configs.errors import InputError
 from ..configs.photos import PLACED
 from ..configs.progress import Report, reporting, say
-from ..configs.settings import Settings
+from ..configs.settings import Settings, as_tables
 from ..models.device import pick_device, resolve_precision
 from .blocks import fit_reference
 from .draw import Drawn, draw
@@ -51,6 +51,8 @@ def generate_mosaic(
     precision = _precision(plan, store, engine)
     store.claim({**plan.identity, "precision": precision})
     store.update(precision=precision)
+    if store.recorded("settings") is None:  # of an older version too, which only says what it is
+        store.update(settings=as_tables(plan.settings))
     todo = _unmade(plan, store)
     if todo or store.reference() is None:
         with reporting(progress, "mosaic") as report:
@@ -92,7 +94,9 @@ def _precision(plan: MosaicPlan, store: Store, engine: Engine | None) -> str:
 def _unmade(plan: MosaicPlan, store: Store) -> list[Tile]:
     """The tiles that are to be drawn."""
     if plan.retile:
-        return [tile for tile in plan.retile if store.seed_of(tile) != plan.seed]
+        known = () if plan.prompts else plan.retile  # which prompt a tile had, only drawing says
+        made = {tile for tile in known if store.seed_of(tile) == plan.seed}
+        return [tile for tile in plan.retile if tile not in made]
     return store.missing()
 
 
@@ -165,6 +169,7 @@ def store_tiles(
 
     for part, wanted in parts(job, store, todo):
         for drawn in draw(engine, part, wanted, on_step):
+            store.keep(drawn.tile)
             save_tile(store, part, drawn)
             done += steps
     report(total, total, "done")

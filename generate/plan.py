@@ -47,6 +47,8 @@ class MosaicPlan:
     """Seed of the tiles that are to be drawn: the mosaic's, but for single tiles drawn anew."""
     retile: tuple[Tile, ...] = ()
     """Tiles to draw anew; without any, the whole mosaic is drawn."""
+    prompts: tuple[str, ...] = ()
+    """What the tiles drawn anew show; without any, what they showed before."""
     photos: PhotoPlan = PhotoPlan()
     """The user's photos among the tiles."""
     together: str = ""

@@ -3,14 +3,14 @@
 import functools
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from ..configs.errors import SmaltiError, is_out_of_memory
-from ..configs.files import NO_ACCESS, NO_NAME, NO_SPACE, name_refused
+from ..configs.errors import SmaltiError, causes, is_out_of_memory
+from ..configs.files import NO_ACCESS, NO_NAME, is_disk_full, name_refused
 
 INTERRUPTED = 130
 _forgotten: set[str] = set()
@@ -48,9 +48,9 @@ def explain(error: BaseException, lower: str = _SMALLER) -> tuple[str, int] | No
     """Return message and exit code for an error that a user can act on, else None."""
     if isinstance(error, SmaltiError):
         return f"Error: {error}", error.exit_code
-    if any(map(is_out_of_memory, _chain(error))):
+    if any(map(is_out_of_memory, causes(error))):
         return f"Error: out of memory. {lower} What was done is kept; {_again()}", 1
-    if _is_disk_full(error):
+    if is_disk_full(error):
         return f"Error: the disk is full{_where(error)}. Free some space; {_again()}", 1
     if isinstance(error, OSError) and error.errno in NO_NAME:
         refusal = name_refused(Path(error.filename or ""))
@@ -82,18 +82,3 @@ def _again() -> str:
 def _where(error: BaseException) -> str:
     name = getattr(error, "filename", None)
     return f" ({name})" if name else ""
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _is_disk_full(error: BaseException) -> bool:
-    """Writers of safetensors and zip files report a full disk in the text of their own errors."""
-    return any(
-        (isinstance(link, OSError) and link.errno in NO_SPACE)
-        or "no space left on device" in str(link).lower()
-        for link in _chain(error)
-    )

@@ -25,6 +25,8 @@ EXTRAS = {
     "pyvips": ("mosaic print and view", STUDIO),
     "pikepdf": ("PDF", STUDIO),
     "av": ("mosaic clip", STUDIO),
+    "pydantic": ("mosaic orders", STUDIO),
+    "watchfiles": ("mosaic orders watch", STUDIO),
     "onnxruntime": ("mosaic concept masks", "pip install 'smalti\\[data]'"),
     "c2pa-python": ("--sign", "pip install 'smalti\\[sign]'"),
 }

@@ -5,7 +5,7 @@ import typer
 from ..configs.base import BaseSettings
 from ..configs.presets import load_base_preset, preset_names
 from . import compare as comparison
-from . import data, export, gen, press, screen, train
+from . import data, export, gen, orders, press, screen, train
 from . import eval as evaluation
 from .boundary import guarded
 from .concepts import app as concepts
@@ -17,6 +17,7 @@ EPILOG = examples(
     ("mosaic gen --tile-lora pim --ref photo.jpg", "same as mosaic-gen"),
     ("mosaic eval --presets draft --grid 4x4", "the paper's evaluation"),
     ("mosaic print mosaics/mine --size 60x60cm", "what a lab prints"),
+    ("mosaic orders run orders.csv", "a studio's day"),
     ("mosaic concept check concepts/pim", "what is wrong with the photos"),
     ("mosaic export pim --to kohya", "a file that other programs read"),
     ("mosaic doctor", "what is installed, what is missing, what to type"),
@@ -43,6 +44,7 @@ app.command()(press.proof)
 app.command("view", epilog=screen.VIEW)(screen.view)
 app.command("clip", epilog=screen.CLIP)(screen.clip)
 app.command()(press.verify)
+app.add_typer(orders.app, name="orders")
 
 
 @app.command()

@@ -1,6 +1,9 @@
 """The errors a user sees: one or two lines that say what is wrong and what to do."""
 
 
+from collections.abc import Iterator
+
+
 class SmaltiError(Exception):
     """A failed run; the command prints the message without a traceback and exits with `exit_code`.
 
@@ -23,3 +26,10 @@ def is_out_of_memory(error: BaseException) -> bool:
         or type(error).__name__ == "OutOfMemoryError"
         or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
     )
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and those that it came of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

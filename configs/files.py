@@ -11,9 +11,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError, SmaltiError
+from .errors import InputError, SmaltiError, causes
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+FULL_WORDS = ("no space left on device", "disk is full")
 NO_ACCESS = (errno.EACCES, errno.EPERM, errno.EROFS)
 NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
 NO_NAME = (errno.ENAMETOOLONG, errno.EILSEQ)
@@ -97,6 +98,18 @@ def explain(error: OSError, path: Path) -> SmaltiError:
     if error.errno in NO_FOLDER:
         return InputError(f"{path.parent} is no folder, so {path} cannot be written. Rename one.")
     return SmaltiError(f"{path} was not written: {error}.")
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Say whether an error came of a full disk.
+
+    Writers of safetensors and zip files, and SQLite, report it in the text of their own errors.
+    """
+    return any(
+        (isinstance(cause, OSError) and cause.errno in NO_SPACE)
+        or any(words in str(cause).lower() for words in FULL_WORDS)
+        for cause in causes(error)
+    )
 
 
 def name_refused(path: Path) -> InputError:

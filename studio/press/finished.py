@@ -12,7 +12,7 @@ from ...configs.settings import Settings
 from ...generate.grid import Grid, Tile, make_grid
 from ...generate.metadata import xmp_packet
 from ...generate.retile import recorded_tables
-from ...generate.store import FINISHED, REFERENCE, Store, read_record, tile_name
+from ...generate.store import FINISHED, RECORD, REFERENCE, Store, read_record, tile_name
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,23 @@ class Finished:
     grid: Grid
     tiles: dict[str, dict[str, Any]]
     """What is known of each tile: seed, concept, prompt."""
+    title: str = ""
+    """What it is called where its folder's name says nothing."""
 
     @property
     def name(self) -> str:
-        """The folder's own name."""
-        return self.folder.resolve().name
+        """Its title, or else the folder's own name."""
+        return self.title or self.folder.resolve().name
 
     @property
     def reference(self) -> Path:
         """The picture that the tiles show from afar."""
         return self.folder / REFERENCE
+
+    @property
+    def record(self) -> Path:
+        """Its mosaic.json, written last."""
+        return self.folder / RECORD
 
     @property
     def xmp(self) -> bytes:

@@ -1,13 +1,14 @@
 """Sheets of paper that people read: pictures and words placed in millimetres, written as PDF."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ...configs.files import remove, replacing
+from .lettering import font_for, readable
 from .pdf import plain_sheet, write_pdf
 from .profiles import SRGB
 from .sizes import pixels
@@ -40,8 +41,12 @@ class Paper:
     def text(
         self, words: str, x: float, y: float, points: float = 9, width: float = 180, ink=INK
     ) -> float:
-        """Write words, broken into lines of `width` mm; returns where they end below."""
-        font = ImageFont.load_default(points / 72 * DPI)
+        """Write words, broken into lines of `width` mm; returns where they end below.
+
+        Words in a script that no font here has are written in Latin letters.
+        """
+        words = readable(words)
+        font = font_for(words, points / 72 * DPI)
         for line in _broken(words, font, pixels(width, DPI)):
             self.pen.text((pixels(x, DPI), pixels(y, DPI)), line, ink, font)
             y += 1.35 * points * POINT_MM
@@ -71,16 +76,17 @@ def save_jpeg(image: Image.Image, path: Path, xmp: bytes, dpi: int = DPI) -> Non
     )  # fmt: skip
 
 
-def write_papers(papers: Sequence[Paper], path: Path, xmp: bytes, title: str) -> Path:
-    """Write pages as one PDF, whole or not at all."""
-    name = f"{path.name}.{os.getpid()}.tmp"
-    pictures = [path.with_name(f".page{number}-{name}") for number in range(len(papers))]
-    sheet = plain_sheet(*papers[0].image.size, DPI)
+def write_papers(papers: Iterable[Paper], path: Path, xmp: bytes, title: str) -> Path:
+    """Write pages as one PDF, whole or not at all; they may be made one at a time."""
+    pictures: list[Path] = []
     with replacing(path) as temporary:
         try:
-            for paper, picture in zip(papers, pictures, strict=True):
-                save_jpeg(paper.image, picture, xmp)
-            write_pdf(pictures, [sheet] * len(papers), temporary, xmp, title)
+            for paper in papers:
+                name = f".page{len(pictures)}-{path.name}.{os.getpid()}.tmp"
+                pictures.append(path.with_name(name))
+                save_jpeg(paper.image, pictures[-1], xmp)
+            sheet = plain_sheet(*(pixels(mm, DPI) for mm in A4), DPI)
+            write_pdf(pictures, [sheet] * len(pictures), temporary, xmp, title)
         finally:
             for picture in pictures:
                 remove(picture)

@@ -1,0 +1,1 @@
+"""Orders: many customers in, checked, trained, drawn, proofed, printed, reported."""

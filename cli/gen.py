@@ -138,18 +138,18 @@ def gen(
     say_licence(settings.base)
     target.exists()  # a name that no folder can have is found out here
     if take_back:
-        exchange(target, [parse_tile(text, "--take-back") for text in take_back])
-        return
-    if dry_run:
+        exchange(target, take_back)
+    elif dry_run:
         show_plan(settings, target, tiles, Path(concepts_dir), layout)
     else:
         make(settings, target, tiles, Path(concepts_dir), show=show)
 
 
-def exchange(target: Path, tiles: Sequence[tuple[int, int]]) -> None:
+def exchange(target: Path, texts: Sequence[str]) -> None:
     """Put the tiles back that were there before, and say where the mosaic is."""
     from ..generate.undo import take_back
 
+    tiles = [parse_tile(text, "--take-back") for text in texts]
     console().print(f"The mosaic: {take_back(target, tiles)}", soft_wrap=True, markup=False)
 
 

@@ -36,10 +36,11 @@ from smalti.models.bases.sdxl import StableDiffusionXL
 from smalti.models.conditioning import ConceptEmbedding
 from smalti.models.denoiser import with_cfg
 from smalti.models.denoising import Guide, denoise, make_scheduler
-from smalti.models.edlora import attach_new, detach
+from smalti.models.edlora import detach
 from smalti.models.linear_decoder import LinearDecoder
 from smalti.train.batch import make_batch
 from smalti.train.dataset import LatentSet
+from smalti.train.methods import method_of
 from smalti.train.optimizer import make_optimizer
 from smalti.train.run import Run
 from smalti.train.step import batch_losses
@@ -224,16 +225,18 @@ def no_words(base: StableDiffusion, word: str, layers: int, generator: Any) -> T
 
 
 def _run(base: StableDiffusion, settings: TrainSettings, side: int) -> Run:
+    method = method_of(settings)
     with patch("smalti.models.edlora.initial_words", no_words):
-        adapter = attach_new(base, "rex", settings.class_word, settings)
+        adapter = method.attach(base, "rex", settings.class_word, settings)
     data = _pictures(base, side // base.latent_factor)
     return Run(
         settings=settings,
+        method=method,
         base=base,
         adapter=adapter,
         data=data,
         accelerator=SimpleNamespace(num_processes=1, process_index=0),
-        optimizer=make_optimizer(base, adapter, settings),
+        optimizer=make_optimizer(base, method.parameter_groups(base, adapter, settings), settings),
         recorder=make_recorder(base, adapter, data, settings),
         norm_limits=torch.zeros(2),
     )

@@ -169,7 +169,7 @@ def finished(folder: Path, **values) -> Settings:
     """Write the record of a finished mosaic, and return the settings it was made with."""
     made = Settings(mosaic=mosaic_settings(**values))
     folder.mkdir()
-    record = {"format": 2, "settings": as_tables(made)}
+    record = {"format": 2, "settings": as_tables(made), "tiles": {}}
     (folder / "mosaic.json").write_text(json.dumps(record))
     return made
 

@@ -121,8 +121,8 @@ def test_commands_on_the_hubs_models(words: list[str], desk: Path, monkeypatch, 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     if words[0] == "mosaic-gen":
         told = {"name": "mug", "trigger": "<mug-1>"}
-        words = {word_key("<mug-1>"): torch.zeros(1, 4)}
-        write_adapter(desk / "concepts" / "mug" / "edlora.safetensors", words, told, {})
+        learned = {word_key("<mug-1>"): torch.zeros(1, 4)}
+        write_adapter(desk / "concepts" / "mug" / "edlora.safetensors", learned, told, {})
     assert invoke([*words, "--dry-run"]).exit_code == 0
     result = invoke(shortened(words))
     assert result.exit_code == 2, result.output

@@ -31,9 +31,9 @@ class Shown:
 
     @property
     def version(self) -> int:
-        """Changes when a tile does: part of a picture's address."""
-        tiles = self.folder / "tiles"
-        return tiles.stat().st_mtime_ns // 10**6 if tiles.is_dir() else 0
+        """Changes when a tile or the record does: part of a picture's address."""
+        paths = [path for path in (self.folder / "tiles", self.folder / RECORD) if path.exists()]
+        return sum(path.stat().st_mtime_ns // 10**6 for path in paths)
 
 
 def show(folder: Path) -> Shown:

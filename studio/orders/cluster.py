@@ -178,7 +178,9 @@ class _Crew:
             say(STOPPING)
         stop = self._stopping or bool(self._stuck)
         for place, told in self._ray.get(self._owner.words.remote(int(stop))):
-            if told.what == "arrived":
+            if told.what == "said":
+                say(told.note)
+            elif told.what == "arrived":
                 say(f"orders: worker {place + 1} had died; another one is on {told.note}")
             elif told.what == "stuck":
                 self._stuck = told.note

@@ -46,7 +46,8 @@ def connected(address: str | None, workers: int | None) -> Iterator[Any]:
 
 
 def _how(address: str | None, workers: int | None) -> dict[str, Any]:
-    common = {"log_to_driver": True, "logging_level": "warning"}
+    # Workers pass on what people are to know; Ray's own lines lie in its session's folder.
+    common = {"log_to_driver": False, "logging_level": "error"}
     if address:
         _check_address(address)
         return {"address": address, **common}

@@ -5,11 +5,12 @@ so that nobody works in its folders by the time that its orders are given to oth
 do not hold on every network share.
 """
 
+import io
 import os
 import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,22 @@ class Line:
         self._hear(self._number, told)
 
 
+class Said(io.TextIOBase):
+    """Standard error of a worker: whole lines are passed on, progress bars of libraries are not."""
+
+    def __init__(self, line: Line) -> None:
+        """Pass on what is said."""
+        self._line, self._begun = line, ""
+
+    def write(self, text: str) -> int:
+        """Take a piece of text."""
+        *lines, self._begun = (self._begun + text).split("\n")
+        for said in lines:
+            if said.strip() and "\r" not in said:
+                self._line.send(Told("said", note=said))
+        return len(text)
+
+
 class FarWorker(Worker):
     """A worker whose ledger and board are elsewhere."""
 
@@ -72,7 +89,8 @@ class FarWorker(Worker):
     def run(self) -> None:
         """Say that we are here, then as every worker."""
         self._ask("arrive", self._post.number, self._name, socket.gethostname())
-        super().run()
+        with redirect_stderr(Said(self._pipe)):
+            super().run()
 
     def desk(self) -> Desk:
         """A desk without locks, whose mosaics others help with."""

@@ -46,7 +46,10 @@ class Told:
     """What a worker says to the process that started it."""
 
     what: str
-    """"began", "at", "ended" or "stuck" (nothing can be written)."""
+    """"began", "at", "ended" or "stuck" (nothing can be written).
+
+    In a cluster also "said" (a line for people), and "arrived" (after one that died in its place).
+    """
     reference: str = ""
     note: str = ""
     """What is being done; the state that the order ended in; why it is stuck."""

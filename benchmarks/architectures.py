@@ -1,16 +1,25 @@
-"""Base models of random weights in the sizes of known ones, to measure time and memory with."""
+"""Base models of no weights or random ones in the sizes of published models.
 
+Without weights, on torch's meta device, a model knows shapes, devices and data types, and so what
+memory it takes; with random ones it also takes the time.
+"""
+
+import json
 import shutil
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from smalti.configs.errors import InputError
 from smalti.configs.files import replacing
 
 STARTER = Path(__file__).parents[1] / "models" / "starter"
+PUBLISHED = Path(__file__).with_suffix(".toml")
 
 
 @dataclass(frozen=True)
@@ -23,40 +32,48 @@ class Architecture:
     """Of AutoencoderKL."""
     text_encoder: dict[str, Any]
     """Of CLIPTextConfig."""
+    text_encoder_2: dict[str, Any] = field(default_factory=dict)
+    """Of the CLIPTextConfig of SDXL's second one; empty where there is none."""
+    scheduler: dict[str, Any] = field(default_factory=dict)
+    """Of the scheduler that its class names; empty takes the starter's."""
 
 
-ARCHITECTURES = {
-    "sd21": Architecture(
-        unet={
-            "sample_size": 96,
-            "block_out_channels": (320, 640, 1280, 1280),
-            "cross_attention_dim": 1024,
-            "attention_head_dim": (5, 10, 20, 20),
-            "use_linear_projection": True,
-        },
-        vae={
-            "block_out_channels": (128, 256, 512, 512),
-            "down_block_types": ("DownEncoderBlock2D",) * 4,
-            "up_block_types": ("UpDecoderBlock2D",) * 4,
-            "layers_per_block": 2,
-            "latent_channels": 4,
-            "sample_size": 768,
-        },
-        text_encoder={
-            "hidden_size": 1024,
-            "intermediate_size": 4096,
-            "num_hidden_layers": 23,
-            "num_attention_heads": 16,
-        },
-    ),
-}
+def published() -> dict[str, Architecture]:
+    """What `architectures.toml` holds; one that is like another says only what differs."""
+    found: dict[str, Architecture] = {}
+    for name, own in tomllib.loads(PUBLISHED.read_text(encoding="utf-8")).items():
+        like: Mapping[str, Any] = vars(found[own.pop("like")]) if "like" in own else {}
+        parts = like.keys() | own.keys()
+        found[name] = Architecture(**{p: like.get(p, {}) | own.get(p, {}) for p in parts})
+    return found
+
+
+ARCHITECTURES = published()
+
+
+def modules(sizes: Architecture, tokenizer: Any) -> dict[str, nn.Module]:
+    """UNet, VAE and text encoder on the device that is the default."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    tokens = {f"{kind}_token_id": getattr(tokenizer, f"{kind}_token_id")
+              for kind in ("bos", "eos", "pad")}  # fmt: skip
+    config = {"vocab_size": len(tokenizer), **sizes.text_encoder, **tokens}
+    found = {
+        "unet": UNet2DConditionModel(**sizes.unet),
+        "vae": AutoencoderKL(**sizes.vae),
+        "text_encoder": CLIPTextModel(CLIPTextConfig(**config)),
+    }
+    if second := sizes.text_encoder_2:
+        config = CLIPTextConfig(**{**second, **tokens})
+        found["text_encoder_2"] = CLIPTextModelWithProjection(config)
+    return found
 
 
 def random_base(name: str, root: Path) -> Path:
     """A folder in Stable Diffusion's layout with random weights in half precision, made once.
 
-    Tokenizer and scheduler are the starter's: v-prediction, as Stable Diffusion 2.1's. Raises
-    InputError for an unknown name.
+    The tokenizer is the starter's. Raises InputError for an unknown name.
     """
     if name not in ARCHITECTURES:
         raise InputError(f'No architecture "{name}"; known: {", ".join(ARCHITECTURES)}.')
@@ -67,26 +84,21 @@ def random_base(name: str, root: Path) -> Path:
     return folder
 
 
-def _write(sizes: Architecture, folder: Path) -> None:
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+def starter_tokenizer() -> Any:
+    """The starter's tokenizer, which stands for those of other bases."""
+    from transformers import CLIPTokenizer
 
-    tokenizer = CLIPTokenizer.from_pretrained(STARTER / "tokenizer")
+    return CLIPTokenizer.from_pretrained(STARTER / "tokenizer")
+
+
+def _write(sizes: Architecture, folder: Path) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        config = CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-            **sizes.text_encoder,
-        )
-        parts = {
-            "unet": UNet2DConditionModel(**sizes.unet),
-            "vae": AutoencoderKL(**sizes.vae),
-            "text_encoder": CLIPTextModel(config),
-        }
+        parts = modules(sizes, starter_tokenizer())
     for part, module in parts.items():
         module.half().save_pretrained(folder / part)
-    for part in ("tokenizer", "scheduler"):
-        shutil.copytree(STARTER / part, folder / part)
+    for part in ("tokenizer", "scheduler", *(["tokenizer_2"] * bool(sizes.text_encoder_2))):
+        shutil.copytree(STARTER / part.removesuffix("_2"), folder / part)
+    if sizes.scheduler:
+        text = json.dumps(sizes.scheduler, indent=2)
+        (folder / "scheduler/scheduler_config.json").write_text(text + "\n")

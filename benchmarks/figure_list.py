@@ -20,7 +20,7 @@ class Size:
     """Mosaics that pages show."""
     grid: str = "6x6"
     """Mosaics of tables."""
-    pull_grids: str = "4x4,8x8"
+    pull_grids: str = "4x4,8x8,16x16"
     """Of mosaics that measure their pull."""
     small: str = "4x4"
     """Mosaics whose every step goes back through the network."""

@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..configs.base import BaseSettings
 from ..configs.describe import field_docs
+from ..configs.progress import say
 from ..configs.settings import Settings, as_tables
 
 # Wide enough that a pipe or a log file gets whole lines.
@@ -38,6 +40,12 @@ def print_facts(title: str, facts: Mapping[str, Any]) -> None:
     """Print one line per fact."""
     rows = [(name.replace("_", " "), _plain(value)) for name, value in facts.items()]
     print_table(escape(title), ("", ""), rows)
+
+
+def say_licence(base: BaseSettings) -> None:
+    """One line on standard error where a base's licence does not let every studio use it."""
+    if base.license_note:
+        say(f"Note: {base.name} is under {base.license}: {base.license_note}.")
 
 
 def print_settings(settings: Settings, *sections: str) -> None:

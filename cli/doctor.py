@@ -13,8 +13,10 @@ from packaging.requirements import Requirement
 from ..configs.base import BaseSettings
 from ..configs.presets import load_base_preset, preset_names
 from ..models.cost import expected_device
+from ..models.footprint import CARDS, CardFacts, card_facts, known_footprints
 
 GIB = 2**30
+CARD_COLUMNS = ("base", "picture", *(f"{card} GB" for card in CARDS))
 # The demo's peak on a CPU, and room for its output beside the installation.
 NEEDED_MEMORY = 4 * GIB
 NEEDED_DISK = 2 * GIB
@@ -27,6 +29,7 @@ EXTRAS = {
     "av": ("mosaic clip", STUDIO),
     "pydantic": ("mosaic orders", STUDIO),
     "watchfiles": ("mosaic orders watch", STUDIO),
+    "ray": ("mosaic orders --engine ray", "pip install 'smalti\\[cluster]'"),
     "onnxruntime": ("mosaic concept masks", "pip install 'smalti\\[data]'"),
     "c2pa-python": ("--sign", "pip install 'smalti\\[sign]'"),
 }
@@ -125,8 +128,24 @@ def _base_models() -> Iterator[Check]:
             yield Check("missing", label, "weights not in this installation", "make starter")
         else:
             found = f"not cached, {settings.size_gb:g} GB"
+            if settings.license_note:
+                found += f"; licence: {settings.license_note}"
             # No `hf download`: it would take every copy in the repository, smalti takes one.
             yield Check("optional", label, found, f"--base {name} fetches it at first use")
+
+
+def card_rows() -> Iterator[tuple[str, ...]]:
+    """One row per base: what cards hold in 16 bits, by counted figures."""
+    for name, found in known_footprints().items():
+        side = load_base_preset(name)["base"]["resolution"]
+        yield (name, f"{side} px", *(_of_card(card_facts(found, side, card)) for card in CARDS))
+
+
+def _of_card(facts: CardFacts) -> str:
+    if not facts.checkpointed:
+        return f"no training; {facts.tiles or 'no'} tiles"
+    batch = facts.batch or f"{facts.checkpointed} checkpointed"
+    return f"batch {batch}; {facts.tiles} tiles"
 
 
 def _extras() -> Iterator[Check]:

@@ -18,7 +18,7 @@ from ..configs.presets import preset_names
 from ..configs.progress import Report, reporting
 from ..configs.settings import MosaicSettings, Settings
 from .boundary import guarded
-from .console import console, print_facts, print_settings
+from .console import console, print_facts, print_settings, say_licence
 from .options import Base, ConceptsDir, Config, DryRun, Overrides, Version, examples, with_settings
 
 EPILOG = examples(
@@ -26,6 +26,10 @@ EPILOG = examples(
     (
         "mosaic-gen --tile-lora pim --tile-lora bolt --ref photo.jpg --level 4",
         "a photo in 16 x 16 tiles of both",
+    ),
+    (
+        'mosaic-gen --ref-lora pim --ref-lora bolt --ref-prompt "<pim> and <bolt> in a garden"',
+        "both in the reference, each in its half",
     ),
     (
         'mosaic-gen --tile-prompt "a cup of coffee" --ref-prompt "a castle on a hill"',
@@ -42,6 +46,7 @@ EPILOG = examples(
     ("mosaic-gen --tile-lora sylvie --ref photo.jpg --print 60x40cm", "a grid for a print"),
     ("mosaic-gen --tile-lora pim --ref photo.jpg --tile-photos guests", "real photos among them"),
     ("mosaic-gen --out mosaics/mine --retile 3,5 --seed 7", "row 3, column 5 drawn anew"),
+    ("mosaic-gen --out mosaics/mine --take-back 3,5", "and the old one put back"),
 )
 SLUG_BYTES = 60  # four of them stay below the 255 that file systems allow
 LESS_MEMORY = "Take --batch-size 1, a smaller --tile-size, or on a GPU --mixed-precision bf16."
@@ -62,6 +67,13 @@ Retile = Annotated[
         metavar="ROW,COL",
         help="Draw only this tile of a finished mosaic anew, with another --seed; "
         "counted from 0, repeatable.",
+    ),
+]
+TakeBack = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ROW,COL",
+        help="Put back the tile that was there before --retile; once more brings the new one back.",
     ),
 ]
 Print = Annotated[
@@ -85,7 +97,7 @@ app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_c
 @guarded(LESS_MEMORY)
 @with_settings(
     "mosaic", "tile_lora", "tile_trigger", "tile_prompt", "ref", "ref_lora", "ref_trigger",
-    "ref_prompt", "negative_prompt",
+    "ref_prompt", "region", "negative_prompt",
     "crop", "level", "grid", "tile_size", "seed", "steps", "scheduler", "cfg_scale", "lora_scale",
     "tile_photos", "photo_share", "photos_in", "photo_places", "photo_mode",
     "method", "noise", "color", "guidance", "guide", "low_pass_cells",
@@ -98,6 +110,7 @@ def gen(
     preset: Preset = None,
     print_as: Print = None,
     retile: Retile = None,
+    take_back: TakeBack = None,
     overrides: Overrides = None,
     config: Config = None,
     concepts_dir: ConceptsDir = "concepts",
@@ -122,11 +135,22 @@ def gen(
 
         given["recorded"] = recorded_tables(target)
     settings = resolve(**given)
+    say_licence(settings.base)
     target.exists()  # a name that no folder can have is found out here
-    if dry_run:
+    if take_back:
+        exchange(target, take_back)
+    elif dry_run:
         show_plan(settings, target, tiles, Path(concepts_dir), layout)
     else:
         make(settings, target, tiles, Path(concepts_dir), show=show)
+
+
+def exchange(target: Path, texts: Sequence[str]) -> None:
+    """Put the tiles back that were there before, and say where the mosaic is."""
+    from ..generate.undo import take_back
+
+    tiles = [parse_tile(text, "--take-back") for text in texts]
+    console().print(f"The mosaic: {take_back(target, tiles)}", soft_wrap=True, markup=False)
 
 
 def fit_print(text: str | None, given: dict[str, Any]) -> str:
@@ -219,7 +243,7 @@ def default_out(settings: MosaicSettings) -> Path:
     tiles = "-".join(picture.tile_lora or picture.tile_prompt)
     if settings.own_pictures:
         tiles = Path(settings.method.pool).name
-    reference = picture.ref_lora or Path(picture.ref).stem or picture.ref_prompt
+    reference = "-".join(picture.ref_lora) or Path(picture.ref).stem or picture.ref_prompt
     method = "" if isinstance(settings.method, SmaltiSettings) else settings.method.name
     photos = Path(settings.photos.tile_photos or settings.photos.photo_places).stem
     parts = (tiles, reference, method, photos)

@@ -5,8 +5,9 @@ import typer
 from ..configs.base import BaseSettings
 from ..configs.presets import load_base_preset, preset_names
 from . import compare as comparison
-from . import data, export, gen, orders, press, screen, train
+from . import data, export, fuse, gen, orders, press, screen, train
 from . import eval as evaluation
+from . import page as browser
 from .boundary import guarded
 from .concepts import app as concepts
 from .console import console, print_table
@@ -36,6 +37,7 @@ app.command("gen", epilog=gen.EPILOG)(gen.gen)
 app.command("compare", epilog=comparison.EPILOG)(comparison.compare)
 app.add_typer(concepts, name="concepts")
 app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluation)
+app.command("fuse", epilog=fuse.EPILOG)(fuse.fuse)
 app.command("export", epilog=export.EPILOG)(export.export)
 app.add_typer(data.app, name="concept")
 app.command("print", epilog=press.EPILOG)(press.print_)
@@ -44,6 +46,7 @@ app.command()(press.proof)
 app.command("view", epilog=screen.VIEW)(screen.view)
 app.command("clip", epilog=screen.CLIP)(screen.clip)
 app.command()(press.verify)
+app.command("page", epilog=browser.EPILOG)(browser.page)
 app.add_typer(orders.app, name="orders")
 
 
@@ -54,12 +57,13 @@ def doctor() -> None:
 
     Exit code 1 when something that smalti needs is missing.
     """
-    from .doctor import examine
+    from .doctor import CARD_COLUMNS, card_rows, examine
 
     checks = examine()
     marks = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "optional": "[yellow]optional[/]"}
     rows = [(marks[check.state], check.name, check.found, check.advice) for check in checks]
     print_table("", ("", "what", "found", "what to do"), rows)
+    print_table("\nWhat a card holds of each base", CARD_COLUMNS, card_rows())
     missing = sum(check.state == "missing" for check in checks)
     console().print(
         f"\n{missing} missing." if missing else "\nEverything that smalti needs is there."
@@ -82,7 +86,8 @@ def bases() -> None:
         state = "[green]here[/]" if there else fetch
         if not there and settings.source.startswith("models/"):
             state = "[red]not in this installation[/]; make starter"
-        rows.append((name, f"{settings.resolution} px", state, settings.source, settings.license))
+        licence = ": ".join(filter(None, (settings.license, settings.license_note)))
+        rows.append((name, f"{settings.resolution} px", state, settings.source, licence))
     print_table("Base models", ("name", "tile", "state", "source", "licence"), rows)
     console().print("\nAny folder in diffusers' layout works too: --base FOLDER")
 

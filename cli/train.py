@@ -11,7 +11,7 @@ from ..configs.presets import preset_names
 from ..configs.settings import Settings
 from ..models.concepts import find_concept
 from .boundary import forget_option, guarded
-from .console import console, print_facts, print_settings
+from .console import console, print_facts, print_settings, say_licence
 from .options import Base, ConceptsDir, Config, DryRun, Overrides, Version, examples, with_settings
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def train(
         options=options,
         overrides=overrides or (),
     )
+    say_licence(settings.base)
     if dry_run:
         from ..train.dry_run import dry_run as describe
 

@@ -25,6 +25,8 @@ class BaseSettings(Group):
     """What a first download fetches, in gigabytes."""
     license: str = ""
     """Licence of the weights, as their publisher names it."""
+    license_note: str = ""
+    """What a studio must know of the licence; empty where every studio may use the weights."""
     tiny_vae: str = ""
     """A small autoencoder for the same latents, for proofs: hub id or local folder."""
     color_adapter: str = ""

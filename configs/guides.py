@@ -58,8 +58,8 @@ class ProjectionSettings(PullSettings):
         return True
 
     corrections: int = setting(1, at_least=0, at_most=100)
-    """How often "projection" looks at the decoded tile at the last step; a look counts for three
-    pulls."""
+    """How often "projection" looks at the decoded tile at the last step, or after each of up to
+    four; a look counts for three pulls."""
 
 
 @dataclass(frozen=True)

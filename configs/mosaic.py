@@ -37,19 +37,23 @@ class PictureSettings(Group):
     crop: str = "center"
     """What of the reference stays where it has another aspect than the grid: "center", "top", or
     the point that is to lie in the middle, as shares of width and height such as "0.5,0.3"."""
-    ref_lora: str = setting("", replaces=("ref",))
-    """Concept drawn in the reference."""
+    ref_lora: tuple[str, ...] = setting((), replaces=("ref",))
+    """Concepts drawn in the reference, several together; one name alone is a list of one."""
     ref_trigger: str = ""
     """Words that call the reference's LoRA where that is another trainer's."""
     ref_prompt: str = setting("", replaces=("ref",))
-    """Prompt of the reference; with a concept, <concept> stands for it."""
+    """Prompt of the reference; <concept> stands for its concept, and <NAME> for one of several."""
     tile_lora: tuple[str, ...] = setting((), replaces=("pool",))
     """Concepts drawn in the tiles: names, or files of LoRA, others' too."""
     tile_prompt: tuple[str, ...] = setting((), replaces=("pool",))
-    """Prompts of the tiles; with a concept, <concept> stands for it; <color> is the block's."""
+    """Prompts of the tiles; <concept> stands for each concept in turn, <NAME> for that one, of
+    which a prompt may hold several; <color> is the block's."""
     tile_trigger: tuple[str, ...] = ()
     """Words that call a LoRA of another trainer where <concept> stands, one for each such
     --tile-lora; those that its file names are taken without."""
+    region: tuple[str, ...] = ()
+    """Where a concept of several stands, NAME=X0,Y0,X1,Y1 as shares of width and height, such as
+    "pim=0,0,0.5,1"; without it they stand side by side, in the prompt's order."""
     negative_prompt: str = ""
     """What tiles and reference should not show."""
     lora_scale: float = setting(1.0, at_least=0, at_most=10)
@@ -68,6 +72,17 @@ class PictureSettings(Group):
     """Classifier-free guidance scale of a drawn reference; "auto" takes the tiles'."""
     seed: int = setting(0, at_least=0, at_most=MAX_SEED)
     """Seed of everything random."""
+
+    def __post_init__(self) -> None:
+        """One name alone is a list of one, as in a file of settings."""
+        if isinstance(self.ref_lora, str):
+            object.__setattr__(self, "ref_lora", (self.ref_lora,) if self.ref_lora else ())
+        super().__post_init__()
+
+    def identity(self) -> dict[str, Any]:
+        """The settings by name; a single concept of the reference as it always was, by itself."""
+        named = super().identity()
+        return named if len(self.ref_lora) > 1 else named | {"ref_lora": "".join(self.ref_lora)}
 
 
 @dataclass(frozen=True)
@@ -91,6 +106,9 @@ class SamplerSettings(Group):
     """Share of the steps before which there is no classifier-free guidance: a step costs half."""
     cfg_end: float = setting(1.0, at_least=0, at_most=1)
     """Share of the steps after which there is none."""
+    regions_start: float = setting(0.2, at_least=0, at_most=1)
+    """Share of the steps in which, where several concepts are shown together, the whole prompt
+    draws alone; after it each concept draws its own region."""
     proof: bool = False
     """Decode tiles with the base's tiny decoder where it has one: faster, coarser."""
 

@@ -112,6 +112,11 @@ class TrainSettings(Group):
     captions say "colored light"); 0 is none."""
     flip: bool = False
     """Also mirror crops; leave off for faces and lettering."""
+    orthogonal: int | None = setting(
+        None, at_least=0, at_most=1000, none="off", methods=("edlora", "lora"), later=True
+    )
+    """Slot of Orthogonal Adaptation (Po et al. 2024), another one for each concept: its LoRA reads
+    directions that no other slot's does, so that mosaic fuse may add them; "off" learns freely."""
     seed: int = setting(0, at_least=0, at_most=MAX_SEED)
     """Seed of everything random."""
     checkpoint_every: int = setting(200, at_least=1, at_most=MAX_STEPS, identity=False)

@@ -21,7 +21,8 @@ _WANTED = {
 def from_toml(value: Any, kind: Any, name: str, source: str, none: str = "") -> Any:
     """Check a value of TOML's (or Python's) own types against the declared type.
 
-    A whole number passes as a float, and a single text as a list of one; nothing else is converted.
+    A whole number passes as a float, a single text as a list of one, an empty one as an empty list;
+    nothing else is converted.
     Where the setting may have no value, None and the word `none` both say so.
 
     Raises:
@@ -39,7 +40,7 @@ def from_toml(value: Any, kind: Any, name: str, source: str, none: str = "") -> 
     if plain is str and isinstance(value, str):
         return value
     if _is_list(plain):
-        items = (value,) if isinstance(value, str) else value
+        items = (value,) * bool(value) if isinstance(value, str) else value
         if isinstance(items, list | tuple) and all(isinstance(item, str) for item in items):
             return tuple(items)
     raise _misfit(value, plain, name, source, none)

@@ -10,13 +10,14 @@ from torch import Tensor
 from ..models.denoiser import Conditioning, Denoises, stacked
 from ..models.denoising import OnStep, denoise, make_scheduler, noised_at
 from ..models.randomness import keyed_generator
-from ..models.words import CONCEPT
 from .engine import Engine
 from .grid import Tile
 from .job import Job
 from .methods.base import Made, Recipe
 from .noise import tile_noise
+from .regional import regional_denoiser, regional_texts
 from .subjects import words_of
+from .together import Cast, Company
 
 
 class DenoisedTiles:
@@ -30,23 +31,34 @@ class DenoisedTiles:
     ):
         """Make tiles of `job` on `engine`; recipe: of tiles and their blocks [K, 3, b, b]."""
         self.engine, self.job, self.recipe = engine, job, recipe
+        self.cast = Cast(job.adapters, job.mosaic.picture.region)
         self.texts, self.denoiser = cache(self._texts), cache(self._denoiser)
 
     def _texts(self, concept: str) -> dict[str, Conditioning]:
         """What the prompts of a concept's tiles condition with."""
-        path = self.job.adapters.get(concept)
-        own_words = self.engine.adapter(path).trigger if path else ""
-        words = words_of(self.job.mosaic.picture, concept) or own_words
+        picture, path = self.job.mosaic.picture, self.job.adapters.get(concept)
         own = [s.prompt for s in self.job.subjects.values() if s.concept == concept]
-        spoken = {prompt: prompt.replace(CONCEPT, words) for prompt in own}
-        texts = self.engine.encode(spoken.values(), path, self.job.mosaic.picture.lora_scale)
+        if company := self._company(concept):
+            return regional_texts(self.engine, company, own, picture.lora_scale)
+        own_words = self.engine.adapter(path).trigger if path else ""
+        words = words_of(picture, concept) or own_words
+        spoken = {prompt: self.cast.spoken(prompt, words) for prompt in own}
+        texts = self.engine.encode(spoken.values(), path, picture.lora_scale)
         return {prompt: texts[said] for prompt, said in spoken.items()}
+
+    def _company(self, concept: str) -> Company | None:
+        """Who stands together in tiles of what they call their concept."""
+        shown = next(s.prompt for s in self.job.subjects.values() if s.concept == concept)
+        return self.cast.company(shown)
 
     def _denoiser(self, concept: str) -> Denoises:
         """The base's denoiser under the guidance that a concept's tiles take."""
-        sampler = self.job.mosaic.sampler
+        mosaic, sampler = self.job.mosaic, self.job.mosaic.sampler
         window = (sampler.cfg_start, sampler.cfg_end)
-        return self.engine.guided(self.job.mosaic, self.job.adapters.get(concept), window=window)
+        if company := self._company(concept):
+            side = (self.job.side, self.job.side)
+            return regional_denoiser(self.engine, mosaic, company, side, window=window)
+        return self.engine.guided(mosaic, self.job.adapters.get(concept), window=window)
 
     def __call__(
         self, tiles: Sequence[Tile], blocks: Tensor, on_step: OnStep | None

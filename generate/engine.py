@@ -1,7 +1,7 @@
 """The engine: a loaded base model with everything that mosaics share, for as long as a process."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack
 from itertools import chain, count
 from pathlib import Path
@@ -17,13 +17,14 @@ from ..configs.machine import MachineSettings
 from ..configs.mosaic import MosaicSettings
 from ..models.base import BaseModel
 from ..models.bases import load_base
-from ..models.denoiser import Conditioning, Denoises, with_cfg
+from ..models.denoiser import Conditioning, Denoiser, Denoises, with_cfg
 from ..models.device import DTYPES, pick_device, resolve_precision
 from ..models.edlora import Adapter, detach, set_active
 from ..models.exchange.foreign import attach_file
 from ..models.exchange.header import name_in
 from ..models.lpips import Lpips
 from ..models.merging import merged
+from ..models.turns import Turn, denoiser_of, turn_of
 from ..models.words import concept_key
 from .guidance.cost import needs_gradients
 
@@ -48,6 +49,7 @@ class Engine:
         self._texts: OrderedDict[tuple[str, str, float], Conditioning] = OrderedDict()
         self._active: tuple[str, float] | None = None
         self._merged, self._is_merged = ExitStack(), False
+        self._turns: dict[str, Turn] = {}
         finalize(self, self._merged.close)  # while torch is still there
         self._gradients: bool | None = None
         self._lpips: dict[Path, Lpips] = {}
@@ -76,11 +78,12 @@ class Engine:
         """Attach an adapter, and detach those that were used longest ago."""
         self._unmerge()
         self._active = None  # attaching and detaching switch adapters on and off
+        self._turns.clear()
         while len(self._attached) >= MAX_ADAPTERS:
             detach(self.base, self._attached.popitem(last=False)[1])
         adapter = attach_file(self.base, path, self._free_name(path))
         # Whatever it is called here, prompts say its own words: they are encoded with it alone.
-        adapter.trigger = adapter.metadata.get("trigger", "")
+        adapter.trigger = adapter.metadata.get("trigger", "")  # others have no words of their own
         self.base.freeze()
         return adapter
 
@@ -108,6 +111,25 @@ class Engine:
         self.activate(path, scale)
         self._merged.enter_context(merged(self.base))
         self._is_merged = True
+
+    def take_turns(self, paths: Collection[Path], scale: float) -> dict[Path, Denoiser]:
+        """A denoiser with each adapter at `scale`, to be called in any order; none is active then.
+
+        Their weights are kept until others take turns. To be asked for last: what attaches,
+        activates or merges an adapter ends it.
+        """
+        adapters = {path: self.adapter(path) for path in paths}
+        kept = {name: turn for name, turn in self._turns.items() if turn.scale == scale}
+        self._turns = {}
+        for path, adapter in adapters.items():
+            if adapter.name in kept:
+                self._turns[adapter.name] = kept[adapter.name]
+                continue
+            self.activate(path, scale)
+            self._turns[adapter.name] = turn_of(self.base, adapter.peft_name, scale)
+        self.activate(None, scale)
+        turns = {path: self._turns[adapter.name] for path, adapter in adapters.items()}
+        return {path: denoiser_of(self.base, turn) for path, turn in turns.items()}
 
     def _unmerge(self) -> None:
         self._merged.close()
@@ -142,18 +164,21 @@ class Engine:
         *,
         scale: float | None = None,
         window: tuple[float, float] = (0.0, 1.0),
+        own: Denoiser | None = None,
     ) -> Denoises:
         """The base's denoiser under the guidance of what shows an adapter's concept, or none.
 
-        scale: in place of the sampler's own. To be asked for before the adapter is activated or
-        merged, as the negative prompt may have to be encoded.
+        scale: in place of the sampler's own. own: the adapter's denoiser, where several take turns
+        and none is active. To be asked for before the adapter is activated or merged, as the
+        negative prompt may have to be encoded.
         """
         picture, sampler, concept = mosaic.picture, mosaic.sampler, path is not None
-        weaker = self.base.bare_denoiser if sampler.leaves_base(concept=concept) else None
+        bare = self.base.denoiser if own else self.base.bare_denoiser
+        weaker = bare if sampler.leaves_base(concept=concept) else None
         negative = picture.negative_prompt
         texts = self.encode([negative], None if weaker else path, picture.lora_scale)
         scale = scale or sampler.scale_of(concept=concept)
-        return with_cfg(self.base.denoiser, texts[negative], scale, window, weaker)
+        return with_cfg(own or self.base.denoiser, texts[negative], scale, window, weaker)
 
     def lpips(self, path: Path) -> Lpips:
         """LPIPS with the weights of a file, read once."""

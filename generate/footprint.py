@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ..configs.base import BaseSettings
 from ..configs.errors import InputError
 from ..configs.files import read_json
 from ..configs.mosaic import MosaicSettings
 from ..configs.settings import Settings
 from ..models.cost import total_memory
+from ..models.footprint import footprint_of
 from ..models.locate import local_folder
 from .grid import LARGEST, LATENT_FACTOR, Grid
 from .guidance.cost import differentiates_decoder, needs_gradients
@@ -15,6 +17,7 @@ from .guidance.cost import differentiates_decoder, needs_gradients
 HOST = "cpu"  # where the finished mosaic is put together, whatever draws its tiles
 CANVAS_COPIES = 2  # the pixels, and Pillow's own while they are written
 FP32 = 4
+HALF = 2  # bytes of a value in 16 bits
 
 
 class Widths(NamedTuple):
@@ -31,13 +34,19 @@ class Widths(NamedTuple):
 STABLE_DIFFUSION = Widths(320, 128, LATENT_FACTOR)
 
 
-def tile_bytes(widths: Widths, mosaic: MosaicSettings, side: int) -> float:
+def tile_bytes(
+    base: BaseSettings, widths: Widths, mosaic: MosaicSettings, side: int
+) -> float:
     """About how many values a tile of `side` px keeps in memory while it is drawn.
 
+    Of known bases that is counted, in values of 16 bits (`models/footprint.py`). Of others:
     A backward pass keeps all activations: some 60 tensors of the decoder's full-resolution width,
     and some 150 of the UNet's, twice because of CFG (measured: 120 MB per tile on a model of the
     starter's size). Without one, about a quarter lives at a time.
     """
+    if found := footprint_of(base):
+        step = found.exact if differentiates_decoder(mosaic) else found.drawing
+        return (step.bytes(side, 1) - step.fixed) / HALF
     decoder = 60 * widths.decoder * side**2
     unet = 2 * 150 * widths.network * (side // widths.latent_factor) ** 2
     kept_unet = 1.0 if needs_gradients(mosaic) else 0.25
@@ -63,7 +72,8 @@ def _channels(config: dict[str, Any] | None) -> Sequence[int]:
 def expected_bytes(settings: Settings, grid: Grid) -> tuple[float, float]:
     """About what drawing one tile takes, and what putting the mosaic together takes, in fp32."""
     mosaic, (tall, wide) = settings.mosaic, grid.canvas_size
-    tile = 0.0 if mosaic.own_pictures else tile_bytes(expected_widths(settings), mosaic, grid.tile)
+    widths = expected_widths(settings)
+    tile = 0.0 if mosaic.own_pictures else tile_bytes(settings.base, widths, mosaic, grid.tile)
     return FP32 * tile, 3.0 * CANVAS_COPIES * min(tall * wide, LARGEST)
 
 

@@ -20,6 +20,7 @@ from .plan import MosaicPlan
 from .pull import is_measured
 from .spread import assign_subjects
 from .subjects import Subject
+from .together import Cast
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -129,11 +130,22 @@ def make_job(
         reference=reference,
         blocks=dict(zip(grid.tiles, (block.clone() for block in blocks), strict=True)),
         field=_field(engine, plan, noise),
-        subjects=assign_subjects(mosaic.picture, grid, blocks),
+        subjects=_subjects(plan, grid, blocks),
         adapters=plan.adapters,
         latent_factor=base.latent_factor,
         is_measured=measured,
     )
+
+
+def _subjects(plan: MosaicPlan, grid: Grid, blocks: Tensor) -> dict[Tile, Subject]:
+    """What each tile shows, with the concepts that its prompt names; anew perhaps other things."""
+    picture = plan.settings.mosaic.picture
+    cast = Cast(plan.adapters, picture.region)
+    shown = assign_subjects(picture, grid, blocks)
+    if plan.prompts:
+        other = assign_subjects(replace(picture, tile_prompt=plan.prompts), grid, blocks)
+        shown = shown | {tile: other[tile] for tile in plan.retile}
+    return {tile: cast.show(subject) for tile, subject in shown.items()}
 
 
 def _field(engine: "Engine", plan: MosaicPlan, noise: Tensor | None) -> torch.Tensor:

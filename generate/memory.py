@@ -59,7 +59,8 @@ def seconds_per_call(base: BaseModel, side: int) -> float:
 def bytes_per_tile(base: BaseModel, mosaic: MosaicSettings, grid: Grid) -> float:
     """About what a tile's activations take; a batch that does not fit is halved."""
     widths = Widths(base.network_width, base.decoder_width, base.latent_factor)
-    return torch.finfo(base.dtype).bits // 8 * tile_bytes(widths, mosaic, grid.tile)
+    values = tile_bytes(base.settings, widths, mosaic, grid.tile)
+    return torch.finfo(base.dtype).bits // 8 * values
 
 
 def in_batches(

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..configs.errors import InputError
 from ..configs.photos import PLACED
 from ..configs.progress import Report, reporting, say
-from ..configs.settings import Settings
+from ..configs.settings import Settings, as_tables
 from ..models.denoising import OnStep
 from ..models.device import pick_device, resolve_precision
 from .blocks import fit_reference
@@ -21,7 +21,7 @@ from .methods import method_of
 from .photo_places import place_photos
 from .plan import MosaicPlan, plan_mosaic
 from .pull import parts
-from .reference import reference_noise, reference_picture
+from .reference import planned_noise, reference_picture
 from .retile import plan_retile
 from .store import UNFINISHED, Store
 
@@ -40,6 +40,7 @@ def drawn_here(
 def stored(store: Store, job: Job, drawn: Iterator[Drawn]) -> Iterator[Tile]:
     """Put finished tiles into the store, and tell which they are."""
     for tile in drawn:
+        store.keep(tile.tile)
         save_tile(store, job, tile)
         yield tile.tile
 
@@ -72,6 +73,8 @@ def generate_mosaic(
     precision = _precision(plan, store, engine)
     store.claim({**plan.identity, "precision": precision})
     store.update(precision=precision)
+    if store.recorded("settings") is None:  # of an older version too, which only says what it is
+        store.update(settings=as_tables(plan.settings))
     todo = _unmade(plan, store)
     if todo or store.reference() is None:
         with reporting(progress, "mosaic") as report:
@@ -113,7 +116,9 @@ def _precision(plan: MosaicPlan, store: Store, engine: Engine | None) -> str:
 def _unmade(plan: MosaicPlan, store: Store) -> list[Tile]:
     """The tiles that are to be drawn."""
     if plan.retile:
-        return [tile for tile in plan.retile if store.seed_of(tile) != plan.seed]
+        known = () if plan.prompts else plan.retile  # which prompt a tile had, only drawing says
+        made = {tile for tile in known if store.seed_of(tile) == plan.seed}
+        return [tile for tile in plan.retile if tile not in made]
     return store.missing()
 
 
@@ -147,7 +152,7 @@ def prepare_job(engine: Engine, plan: MosaicPlan, store: Store, report: Report) 
     """The job of a plan, its reference kept in the store, and what is known of it recorded."""
     base, picture = engine.base, plan.settings.mosaic.picture
     store.check_base(base.fingerprint)
-    noise = None if picture.ref else reference_noise(base, picture.seed)
+    noise = None if picture.ref else planned_noise(base, plan)
     if (reference := store.reference()) is None:
         report(0, 1, "reading the reference" if noise is None else "drawing the reference")
         store.save_reference(fit_reference(reference_picture(engine, plan, noise), plan.grid))

@@ -11,15 +11,17 @@ from ..configs.progress import duration
 from ..configs.settings import Settings
 from ..models.concepts import find_adapter
 from ..models.cost import expected_device, seconds_of
+from ..models.footprint import footprint_of
 from ..models.locate import is_present
 from ..models.photos import check_photo, photo_path
 from .alternatives import check_kinds
-from .footprint import check_memory, expected_bytes, in_units
+from .footprint import HOST, check_memory, expected_bytes, in_units
 from .grid import Grid, Tile, make_grid
 from .methods import method_of
 from .methods.pictures import picture_files
 from .photos import PhotoPlan, photo_identity, plan_photos
 from .subjects import fill_defaults
+from .together import Cast, cost_told, mean_cost
 from .triggers import with_picture, with_triggers
 
 MAX_LCM_STEPS = 50
@@ -45,15 +47,27 @@ class MosaicPlan:
     """Seed of the tiles that are to be drawn: the mosaic's, but for single tiles drawn anew."""
     retile: tuple[Tile, ...] = ()
     """Tiles to draw anew; without any, the whole mosaic is drawn."""
+    prompts: tuple[str, ...] = ()
+    """What the tiles drawn anew show; without any, what they showed before."""
     photos: PhotoPlan = PhotoPlan()
     """The user's photos among the tiles."""
+    together: str = ""
+    """Which concepts are shown together, and what that costs."""
+
+    def _models_own(self) -> str:
+        """What the base itself takes, as far as that is known."""
+        found = footprint_of(self.settings.base)
+        if found is None:
+            return "beside the model's own"
+        size = 4 if self.device == HOST else 2
+        return f"beside {in_units(size * found.values)} of the model's own"
 
     def facts(self) -> dict[str, str]:
         """The plan in words, for --dry-run."""
         grid, mosaic = self.grid, self.settings.mosaic
         (tall, wide), (high, broad) = grid.canvas_size, grid.reference_size
         picture, batch = mosaic.picture, mosaic.machine.batch_size
-        reference = picture.ref or _shown(picture.ref_prompt, picture.ref_lora)
+        reference = picture.ref or _shown(picture.ref_prompt, ", ".join(picture.ref_lora))
         tile, whole = map(in_units, expected_bytes(self.settings, grid))
         cached = "" if is_present(self.settings.base) else " (to be downloaded)"
         return {
@@ -62,11 +76,12 @@ class MosaicPlan:
             "reference": f"{reference}, {broad} x {high} px, blocks of {grid.block} px",
             "tiles": _tiles_shown(mosaic),
             **({"photos": self.photos.sentence(len(grid.tiles))} if mosaic.photos.wanted else {}),
+            **({"together": self.together} if self.together else {}),
             "method": mosaic.method.name,
             "base": self.settings.base.name + cached,
             "guide": _guide_shown(mosaic),
             "batch": str(batch or "as many tiles as fit into memory and a minute"),
-            "memory": f"about {tile} for a tile, {whole} for the mosaic, beside the model's own",
+            "memory": f"about {tile} for a tile, {whole} for the mosaic, {self._models_own()}",
             "time": f"about {duration(self.seconds)} on {self.device} (a rough estimate)",
             **({"drawn anew": f"{len(self.retile)} with seed {self.seed}"} if self.retile else {}),
         }
@@ -107,18 +122,21 @@ def plan_mosaic(
     device = expected_device()
     check_memory(settings, grid, device)
     picture, photos = mosaic.picture, plan_photos(mosaic, grid)
-    names = dict.fromkeys(filter(None, (picture.ref_lora, *picture.tile_lora)))
+    names = dict.fromkeys((*picture.ref_lora, *picture.tile_lora))
     adapters = {name: find_adapter(name, concepts_dir) for name in names}
     settings = with_triggers(given, settings, adapters)
+    cast = Cast(adapters, picture.region)
+    cast.check((picture.ref_prompt, *picture.tile_prompt))
     return MosaicPlan(
         settings=settings,
         grid=grid,
         identity=_identity(settings, adapters, photo_hash),
         adapters=adapters,
         device=device,
-        seconds=estimate_seconds(settings, grid, device, photos),
+        seconds=estimate_seconds(settings, grid, device, photos) * mean_cost(cast, mosaic),
         seed=picture.seed,
         photos=photos,
+        together=cost_told(cast, mosaic),
     )
 
 

@@ -12,6 +12,7 @@ from ..configs.tables import Tables, checked_tables
 from .grid import Tile, make_grid
 from .plan import MosaicPlan, plan_mosaic
 from .store import RECORD, Store, read_record
+from .subjects import fill_defaults
 
 
 def recorded_tables(out: Path) -> Tables:
@@ -20,7 +21,7 @@ def recorded_tables(out: Path) -> Tables:
     Raises InputError when it is not, or when a setting is unknown.
     """
     record = read_record(out)
-    if record is None or "settings" not in record:
+    if record is None or "tiles" not in record:  # which is said at the very end
         raise InputError(
             f"{out} holds no finished mosaic to redraw tiles of. Give its folder with --out, or "
             "finish it first with the command that began it."
@@ -33,23 +34,34 @@ def plan_retile(
 ) -> MosaicPlan:
     """Plan to draw tiles of the mosaic in `out` anew with `settings.mosaic.picture.seed`.
 
-    The photo it was made from need not be there any more: the mosaic keeps it as reference.png.
+    Other prompts than the mosaic's are for these tiles alone. The photo it was made from need not
+    be there any more: the mosaic keeps it as reference.png.
     Raises InputError as `plan_mosaic` does, for tiles outside the grid or with this seed already,
     and when the mosaic is not finished but for a retiling that was stopped.
     """
     made = recorded_tables(out)["mosaic"]
-    seed = settings.mosaic.picture.seed
-    settings = replace(settings, mosaic=changed(settings.mosaic, seed=made["seed"]))
+    seed, asked = settings.mosaic.picture.seed, settings.mosaic.picture.tile_prompt
+    own = tuple(made["tile_prompt"])
+    settings = replace(
+        settings, mosaic=changed(settings.mosaic, seed=made["seed"], tile_prompt=own)
+    )
     store = Store(out, make_grid(settings))
     kept = store.reference() is not None and settings.mosaic.picture.ref == made["ref"]
     known = store.recorded("identity").get("reference") if kept else None
     plan = plan_mosaic(settings, concepts_dir=concepts_dir, photo_hash=known)
     _check_tiles(store, tiles)
     _check_placed(store, tiles)
-    _check_seed(store, tiles, seed, made["seed"])
+    prompts = _prompts(settings, asked) if asked and asked != own else ()
+    if not prompts:
+        _check_seed(store, tiles, seed, made["seed"])
     tiles = tuple(dict.fromkeys(tiles))
     seconds = plan.seconds * len(tiles) / len(plan.grid.tiles)
-    return replace(plan, seed=seed, retile=tiles, seconds=seconds)
+    return replace(plan, seed=seed, retile=tiles, prompts=prompts, seconds=seconds)
+
+
+def _prompts(settings: Settings, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Prompts as they are drawn, the concept's place in them; raises InputError for a bad one."""
+    return fill_defaults(replace(settings.mosaic.picture, tile_prompt=asked)).tile_prompt
 
 
 def _check_tiles(store: Store, tiles: Sequence[Tile]) -> None:

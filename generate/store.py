@@ -1,6 +1,7 @@
 """The store: a mosaic's folder, whose finished tiles make restarts free."""
 
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from PIL import Image
 
 from ..configs.claim import as_json, check_claim
 from ..configs.errors import InputError
-from ..configs.files import read_json, sweep, write_json
+from ..configs.files import read_json, replacing, sweep, write_json
 from ..configs.mosaic import MosaicSettings, setting_facts
 from ..configs.tables import recorded
 from ..models.pixels import to_image, to_pixels, write_png
@@ -121,6 +122,16 @@ class Store:
         """Write a finished tile [3, h, w] in [0, 1]; nobody ever sees half of it."""
         text = {"parameters": parameters, FACTS: json.dumps(facts, sort_keys=True)}
         write_png(self.path(tile), to_pixels(image), text)
+
+    def kept(self, tile: Tile) -> Path:
+        """Where the tile lies that was there before it was drawn anew."""
+        return self.folder / "replaced" / self.path(tile).name
+
+    def keep(self, tile: Tile) -> None:
+        """Put a copy of the tile aside, if there is one, before another is saved in its place."""
+        if self._is_whole(tile):
+            with replacing(self.kept(tile)) as temporary:
+                shutil.copyfile(self.path(tile), temporary)
 
     def image(self, tile: Tile) -> "Tensor":
         """A finished tile [3, h, w] in [0, 1]."""

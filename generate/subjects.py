@@ -2,13 +2,13 @@
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ..configs.errors import InputError
 from ..configs.mosaic import PictureSettings
-from ..models.words import CONCEPT
+from ..models.words import COLOR, CONCEPT, concept_key, names_in
 from .alternatives import choices, spoken
 
-COLOR = "<color>"
 CONCEPT_TILE_PROMPTS = ("a <concept> on a <color> background", "a <concept>")
 CONCEPT_REFERENCE_PROMPT = "a close-up of a <concept>"
 
@@ -18,9 +18,9 @@ class Subject:
     """What one tile, or the reference, shows."""
 
     concept: str
-    """Name of the concept, empty without one."""
+    """Name of the concept, empty without one; of several together, see `together.Company.key`."""
     prompt: str
-    """The prompt, in which `<concept>` still stands for the concept's words."""
+    """The prompt, in which `<concept>`, or a name, still stands for the concept's words."""
 
 
 def fill_defaults(
@@ -44,8 +44,8 @@ def fill_defaults(
     prompts = tuple(_with_concept(p, picture.tile_lora, silent) for p in picture.tile_prompt)
     reference = picture.ref_prompt
     if not picture.ref:
-        concepts = (picture.ref_lora,) if picture.ref_lora else ()
-        reference = _with_concept(reference, concepts, silent)
+        _check_together(picture)
+        reference = _with_concept(reference, picture.ref_lora, silent)
     return replace(picture, tile_prompt=prompts, ref_prompt=reference)
 
 
@@ -67,7 +67,7 @@ def _fill_tiles(picture: PictureSettings) -> PictureSettings:
     if picture.tile_prompt:
         return picture
     if picture.ref_lora:
-        return _fill_tiles(replace(picture, tile_lora=(picture.ref_lora,)))
+        return _fill_tiles(replace(picture, tile_lora=picture.ref_lora))
     if picture.ref_prompt:
         return replace(picture, tile_prompt=(picture.ref_prompt,))
     raise InputError(
@@ -84,14 +84,32 @@ def _fill_reference(picture: PictureSettings) -> PictureSettings:
         if not lora:
             first = picture.tile_prompt[0]
             return replace(picture, ref_prompt=_without_color(spoken(first, choices(first)[0])))
-        picture = replace(picture, ref_lora=lora[0])
+        picture = replace(picture, ref_lora=lora)
     if picture.ref_lora and not picture.ref_prompt:
-        picture = replace(picture, ref_prompt=CONCEPT_REFERENCE_PROMPT)
+        picture = replace(picture, ref_prompt=_usual_reference(picture.ref_lora))
     return picture
+
+
+def _usual_reference(concepts: tuple[str, ...]) -> str:
+    """The prompt of a reference of which only the concepts are known."""
+    if len(concepts) == 1:
+        return CONCEPT_REFERENCE_PROMPT
+    return " and ".join(f"a <{concept_key(Path(name).name)}>" for name in concepts)
+
+
+def _check_together(picture: PictureSettings) -> None:
+    """A prompt of several concepts has to say who is who."""
+    if len(picture.ref_lora) > 1 and not names_in(picture.ref_prompt):
+        raise InputError(
+            f"--ref-lora gives {len(picture.ref_lora)} concepts; name each in --ref-prompt, such "
+            f'as "{_usual_reference(picture.ref_lora)}".'
+        )
 
 
 def _with_concept(prompt: str, concepts: tuple[str, ...], silent: frozenset[str]) -> str:
     """A prompt that names the concept where one can be, and does not where there is none."""
+    if names_in(prompt):
+        return prompt
     if CONCEPT not in prompt and not silent.issuperset(concepts):
         prompt = f"a {CONCEPT}, {prompt}"
     if CONCEPT in prompt and not concepts:

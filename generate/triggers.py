@@ -26,8 +26,9 @@ def with_triggers(given: Settings, filled: Settings, adapters: Mapping[str, Path
     defaults = {name: default_trigger(texts_of(adapters[name])) for name in others}
     tiles = _of_tiles(picture, others, defaults)
     words = dict(zip(picture.tile_lora, tiles, strict=True))
-    reference = picture.ref_trigger or (defaults | words).get(picture.ref_lora, "")
-    spoken = [*words.items(), (picture.ref_lora, reference)]
+    one = picture.ref_lora[0] if len(picture.ref_lora) == 1 else ""  # of several, prompts say names
+    reference = picture.ref_trigger or (defaults | words).get(one, "")
+    spoken = [*words.items(), (one, reference)]
     silent = frozenset(name for name, said in spoken if name in others and not said)
     completed = fill_defaults(given.mosaic.picture, pool=given.mosaic.own_pictures, silent=silent)
     return with_picture(filled, replace(completed, tile_trigger=tiles, ref_trigger=reference))
@@ -40,7 +41,7 @@ def with_picture(settings: Settings, picture: PictureSettings) -> Settings:
 
 def _check_needed(picture: PictureSettings, others: set[str]) -> None:
     named = {"tile": (picture.tile_trigger, picture.tile_lora),
-             "ref": (picture.ref_trigger, (picture.ref_lora,))}  # fmt: skip
+             "ref": (picture.ref_trigger, picture.ref_lora)}  # fmt: skip
     for option, (words, concepts) in named.items():
         if words and not others.intersection(concepts):
             raise InputError(

@@ -38,6 +38,9 @@ class Adapter:
     principal: PrincipalStart | None = None
     """Where LoRA began, if it learns from principal directions (PiSSA)."""
 
+    fixed_down: bool = False
+    """Whether down projections stay as they are (orthogonal adaptation)."""
+
     @property
     def words(self) -> list[str]:
         """The concept's learned words, such as ["<pim-1>", "<pim-2>"]."""
@@ -47,6 +50,10 @@ class Adapter:
     def peft_name(self) -> str:
         """Its name inside peft and among the word tables: no weight or attribute is called so."""
         return f"edlora_{self.name}"
+
+    def learns(self, key: str) -> bool:
+        """Whether training changes a LoRA tensor of this name."""
+        return not (self.fixed_down and ".lora_A." in key)
 
     @property
     def layerwise(self) -> bool:

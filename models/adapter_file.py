@@ -9,6 +9,7 @@ because they filter by prefix. torch is imported only where tensors are read or 
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,33 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT = 2
-"""Newest version of the `edlora` object: files with changed weights, without words or with DoRA."""
+"""Newest version of the `edlora` object: files with changed weights, without words, with DoRA, or
+with several concepts."""
 FIRST = 1
 """Version of words and LoRA, as every smalti reads them."""
 
 MAX_HEADER = 100_000_000
 """Bytes of the longest header that the safetensors format allows."""
+
+
+@dataclass(frozen=True)
+class ConceptWords:
+    """A concept that an adapter's file holds."""
+
+    name: str
+    """Its key, by which prompts call it: <NAME>."""
+    trigger: str
+    """What stands for it in prompts, such as "<pim-1> <pim-2>"."""
+    class_word: str
+
+
+def concepts_of(metadata: dict[str, Any]) -> tuple[ConceptWords, ...]:
+    """The concepts of an adapter's `edlora` object: one, or those that were fused."""
+    told = metadata.get("concepts") or [metadata]
+    return tuple(
+        ConceptWords(*(own.get(key, "") for key in ("name", "trigger", "class_word")))
+        for own in told
+    )
 
 
 def word_key(word: str) -> str:
@@ -117,17 +139,18 @@ def write_adapter(
     header = {
         "format": "pt",
         "lora_adapter_metadata": json.dumps(packed, sort_keys=True),
-        "edlora": json.dumps({**metadata, "format": _version(tensors)}, sort_keys=True),
+        "edlora": json.dumps({**metadata, "format": _version(tensors, metadata)}, sort_keys=True),
     }
     with replacing(path) as temporary:
         temporary.write_bytes(with_sorted_header(save(tensors, metadata=header)))
 
 
-def _version(tensors: dict[str, "Tensor"]) -> int:
-    """The version from which on smalti reads such tensors."""
+def _version(tensors: dict[str, "Tensor"], metadata: dict[str, Any]) -> int:
+    """The version from which on smalti reads such a file."""
     has_words = any(key.startswith("edlora.") for key in tensors)
     has_lora = any(key.endswith(".lora_A.weight") for key in tensors)
     newer = any(key.endswith((".delta", ".lora_magnitude_vector")) for key in tensors)
+    newer = newer or "concepts" in metadata
     return FIRST if has_words and has_lora and not newer else FORMAT
 
 

@@ -12,6 +12,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from .device import without_autocast
+
 TEXT_LENGTH = 77
 """Tokens that CLIP's text encoder reads, begin and end included."""
 SMALL_MAP = 1024
@@ -128,15 +130,16 @@ def attend_plainly(attn: nn.Module, hidden: Tensor, text: Tensor) -> tuple[Tenso
 
     Maps are [B, heads, n, m] for hidden [B, n, D] and text [B, m, E]. Their logits are fp32 in any
     precision, also where autocast would take them back: those of Stable Diffusion 2.1 reach 1e5,
-    where fp16 is infinite and bf16 counts in steps of 512. Hence its `upcast_attention`; torch's
-    and xformers' fused kernels do so by themselves.
+    where fp16 is infinite and bf16 counts in steps of 512. Its layers ask for that with
+    `upcast_attention`; here all have it, as in torch's and xformers' fused kernels, which take
+    every layer for one that asks.
     """
     query, key, value = (
         rearrange(x, "b n (h d) -> b h n d", h=attn.heads)
         for x in (attn.to_q(hidden), attn.to_k(text), attn.to_v(text))
     )
     exact = torch.promote_types(query.dtype, torch.float32)
-    with torch.autocast(query.device.type, enabled=False):
+    with without_autocast(query.device):
         maps = (query.to(exact) * attn.scale @ key.to(exact).transpose(-1, -2)).softmax(dim=-1)
     mixed = rearrange(maps.to(value.dtype) @ value, "b h n d -> b n (h d)")
     return attn.to_out[1](attn.to_out[0](mixed)), maps

@@ -20,6 +20,7 @@ from ..configs.base import BaseSettings
 from ..configs.errors import InputError
 from ..configs.files import file_hash
 from ..configs.mosaic import SCHEDULERS
+from .autoencoder import in_range
 from .color_adapter import load_color_adapter
 from .denoiser import Conditioning, Denoiser
 from .linear_decoder import LinearDecoder, linear_decoder
@@ -172,12 +173,17 @@ class BaseModel(ABC):
         """Side of an image in pixels at which the model draws best."""
         return self.settings.resolution
 
+    @property
+    def usual_guidance(self) -> float | None:
+        """Scale of guidance where nobody says one, None if the network does not take it."""
+        return None
+
     @cached_property
     def denoiser(self) -> Denoiser:
         """Noisy latents to clean ones."""
         kind = self.scheduler_config.get("prediction_type", "epsilon")
         alphas = self.scheduler("ddim").alphas_cumprod.float().cpu()
-        return Denoiser(self.network, prediction_of(kind), alphas)
+        return Denoiser(self.network, prediction_of(kind), alphas, self.usual_guidance)
 
     @cached_property
     def bare_denoiser(self) -> Denoiser:
@@ -250,17 +256,21 @@ class BaseModel(ABC):
 
         Takes the mode of the posterior, so that the same image always gives the same latent.
         """
-        posterior = self.vae.encode(images.to(self.device, self.vae.dtype) * 2 - 1)
-        latents = posterior.latents if "latents" in posterior else posterior.latent_dist.mode()
-        return (latents.float() - self._shift) * self.vae.config.scaling_factor
+
+        def latents(pictures: Tensor) -> Tensor:
+            coded = self.vae.encode(pictures * 2 - 1)
+            return coded.latents if "latents" in coded else coded.latent_dist.mode()
+
+        raw = in_range(self.vae, latents, images.to(self.device))
+        return (raw - self._shift) * self.vae.config.scaling_factor
 
     def decode(self, latents: Tensor) -> Tensor:
         """Scaled latents [K, C, h, w] -> images [K, 3, H, W], fp32, differentiable.
 
         Values lie nominally in [0, 1] and are not clamped, so that gradients do not vanish.
         """
-        raw = latents / self.vae.config.scaling_factor + self._shift
-        return self.vae.decode(raw.to(self.device, self.vae.dtype)).sample.float() / 2 + 0.5
+        raw = (latents / self.vae.config.scaling_factor + self._shift).to(self.device)
+        return in_range(self.vae, lambda z: self.vae.decode(z).sample, raw) / 2 + 0.5
 
     @property
     def _shift(self) -> float:

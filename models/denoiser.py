@@ -27,6 +27,10 @@ class Conditioning:
     """Sizes and crops [K, 6], of families whose networks take them."""
     residuals: tuple[Tensor, ...] = ()
     """What a T2I-Adapter adds at the UNet's levels, from [K, C, h, w] down."""
+    parts: tuple["Conditioning", ...] = ()
+    """What each region should show, of a picture of several concepts (`regions.py`)."""
+    guidance: float | None = None
+    """Scale of guidance, for networks that take it as an input; the denoiser fills it in."""
 
     def before(self, other: "Conditioning") -> "Conditioning":
         """This batch and then another one; what only the other has counts for both."""
@@ -52,6 +56,7 @@ def stacked(samples: Sequence[Conditioning]) -> Conditioning:
         text=torch.cat([sample.text for sample in samples]),
         pooled=_all([sample.pooled for sample in samples]),
         time_ids=_all([sample.time_ids for sample in samples]),
+        parts=tuple(stacked(part) for part in zip(*(s.parts for s in samples), strict=True)),
     )
 
 
@@ -94,9 +99,14 @@ class Denoiser:
     prediction: Prediction
     alphas_cumprod: Tensor
     """Cumulative alphas [T] that the model was trained with, fp32 on the CPU."""
+    guidance: float | None = None
+    """Scale of guidance that the network takes as an input, None where it takes none: a consistency
+    model distilled with guidance inside (Luo et al. 2023) draws as if it had been guided so."""
 
     def output(self, z: Tensor, level: NoiseLevel, conditioning: Conditioning) -> Tensor:
         """What the network puts out."""
+        if self.guidance is not None:
+            conditioning = replace(conditioning, guidance=self.guidance)
         return self.network(z, level.timestep, conditioning)
 
     def clean(self, output: Tensor, z: Tensor, level: NoiseLevel) -> Tensor:
@@ -189,7 +199,12 @@ def with_cfg(
     window: Sequence[float] = (0.0, 1.0),
     weaker: Denoiser | None = None,
 ) -> Denoises:
-    """The denoiser under classifier-free guidance; a scale of 1 is none."""
+    """The denoiser under classifier-free guidance; a scale of 1 is none.
+
+    A network that takes the scale as an input is told it, and needs no second call.
+    """
+    if denoiser.guidance is not None:
+        return replace(denoiser, guidance=scale)
     if scale == 1:
         return denoiser
     return ClassifierFreeGuidance(denoiser, negative, scale, (window[0], window[1]), weaker)

@@ -1,5 +1,7 @@
 """The processor that models run on: which one, in what precision, with how much memory."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 
 from ..configs.errors import InputError
@@ -42,6 +44,13 @@ def resolve_precision(precision: str, device: torch.device | str) -> str:
         features = torch.cpu.get_capabilities()
         return "bf16" if features.get("avx512_bf16") or features.get("amx_bf16") else "no"
     return "no"
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """A context in which operands keep their precision; devices that know no autocast always do."""
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def free_memory(device: torch.device | str) -> int:

@@ -67,7 +67,7 @@ def parameter_groups(
     base: BaseModel, adapter: Adapter, settings: TrainSettings
 ) -> list[dict[str, Any]]:
     """Optimiser groups "embedding", "text_encoder" and "unet", each with its learning rate."""
-    learning = dict(_learning(base, adapter))
+    learning = {key: p for key, p in _learning(base, adapter) if adapter.learns(key)}
     members = {"embedding": [adapter.embeddings] if adapter.words else []} | {
         part: [value for key, value in learning.items() if key.startswith(part)]
         for part in ("text_encoder", "unet")
@@ -245,8 +245,8 @@ def set_active(base: BaseModel, names: Sequence[str], scale: float = 1.0) -> Non
             layer.set_scale(name, scale)
     # peft changes requires_grad along with the active set.
     for adapter in base.adapters.values():
-        for _, parameter in lora_parameters(base, adapter):
-            parameter.requires_grad_(adapter.trainable)
+        for key, parameter in lora_parameters(base, adapter):
+            parameter.requires_grad_(adapter.trainable and adapter.learns(key))
 
 
 def detach(base: BaseModel, adapter: Adapter) -> None:

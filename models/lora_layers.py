@@ -9,6 +9,7 @@ from torch import nn
 
 from ..configs.train import TrainSettings
 from .base import BaseModel, LoraPart
+from .orthogonal import fix_down
 from .principal import PrincipalStart
 
 if TYPE_CHECKING:
@@ -34,8 +35,14 @@ def lora_facts(settings: TrainSettings) -> dict[str, Any]:
 def start_lora(
     base: BaseModel, adapter: "Adapter", settings: TrainSettings, generator: torch.Generator
 ) -> None:
-    """Give a fresh adapter's LoRA its first values: nothing, or principal directions."""
+    """Give a fresh adapter's LoRA its first values: nothing, or principal directions.
+
+    With `train.orthogonal` its down projections are those of a slot, and stay so.
+    """
     _initialise(base, adapter, generator)
+    if settings.orthogonal is not None:
+        fix_down(lora_parameters(base, adapter), settings.orthogonal)
+        adapter.fixed_down = True
     if settings.lora_variant != "pissa":
         return
     found = dict(lora_parameters(base, adapter))

@@ -27,7 +27,7 @@ def merged(base: "BaseModel") -> Iterator[None]:
     are put aside and come back untouched; subtracting would leave rounding errors. So they do also
     when memory runs out before all layers are merged.
     """
-    layers = _active_layers(base)
+    layers = active_layers(base)
     own = [layer.get_base_layer().weight for layer in layers]
     try:
         for layer, weight in zip(layers, own, strict=True):
@@ -49,7 +49,7 @@ def without_adapters(base: "BaseModel") -> Iterator[None]:
     # At every step of every batch: all modules are looked through only where nothing is merged, and
     # parameters change places without what torch's own assignment checks.
     has_lora = any(adapter.rank for adapter in base.adapters.values())
-    layers = list(base.own_weights) or (_active_layers(base) if has_lora else [])
+    layers = list(base.own_weights) or (active_layers(base) if has_lora else [])
     beside = [layer for layer in layers if not layer.merged]
     places = {layer: layer.get_base_layer()._parameters for layer in layers if layer.merged}
     own = [(place, "weight", base.own_weights[layer]) for layer, place in places.items()]
@@ -80,6 +80,16 @@ def _merge(layer: Any, own: nn.Parameter) -> None:
         _restore(layer, own)
 
 
+@torch.no_grad()
+def merged_weight(layer: Any) -> nn.Parameter | None:
+    """A copy of a layer's weight with its active LoRA in it; None where rounding takes too much."""
+    own = layer.get_base_layer().weight
+    _merge(layer, own)
+    copy = layer.get_base_layer().weight.detach().clone() if layer.merged else None
+    _restore(layer, own)
+    return None if copy is None else nn.Parameter(copy, requires_grad=False)
+
+
 def lost_share(layer: Any, before: Tensor) -> float:
     """How far a merged weight is from what it should be, in units of the change; 0 without one.
 
@@ -98,7 +108,7 @@ def _restore(layer: Any, own: nn.Parameter) -> None:
     layer.get_base_layer().weight = own
 
 
-def _active_layers(base: "BaseModel") -> list[Any]:
+def active_layers(base: "BaseModel") -> list[Any]:
     """The layers of the denoising network whose LoRA acts."""
     return [layer for layer in base.lora_parts()[0].module.modules() if _is_active(layer)]
 

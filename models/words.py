@@ -6,9 +6,13 @@ import unicodedata
 
 CONCEPT = "<concept>"
 """Stands for a concept in captions and prompts, until its own words take the place."""
+COLOR = "<color>"
+"""Stands for the colour of a tile's block."""
 KEY_LENGTH = 64
 """Longest key of a concept; longer names are cut and told apart by a hash."""
 HASH_DIGITS = 6
+NAMED = re.compile(r"<([a-z0-9_-]+)>", re.IGNORECASE)
+WORD = re.compile(r".+-\d+")  # of a concept: what its name stands for
 
 
 def concept_key(name: str) -> str:
@@ -30,3 +34,18 @@ def concept_key(name: str) -> str:
 def concept_token_names(name: str, words: int = 2) -> list[str]:
     """The words that stand for a concept in prompts: "<pim-1>", "<pim-2>"."""
     return [f"<{concept_key(name)}-{index + 1}>" for index in range(words)]
+
+
+def names_in(prompt: str) -> tuple[str, ...]:
+    """Names of concepts that a prompt holds as <NAME>, each once, in their order.
+
+    A concept's own words, <NAME-1> and <NAME-2>, are none: whoever writes them means the tokens.
+    """
+    found = dict.fromkeys(name.lower() for name in NAMED.findall(prompt))
+    general = {CONCEPT[1:-1], COLOR[1:-1]}
+    return tuple(name for name in found if name not in general and not WORD.fullmatch(name))
+
+
+def put_words(prompt: str, words: dict[str, str]) -> str:
+    """A prompt in which each <NAME> of `words` has made room for what it stands for."""
+    return NAMED.sub(lambda found: words.get(found[1].lower(), found[0]), prompt)

@@ -12,13 +12,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from smalti.cli import gen, main, train
 from smalti.configs.presets import preset_names
 from smalti.configs.tables import SECTIONS, known_types
-from smalti.models.adapter_file import read_metadata
+from smalti.models.adapter_file import read_metadata, word_key, write_adapter
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -119,7 +120,9 @@ def test_commands_on_the_hubs_models(words: list[str], desk: Path, monkeypatch, 
     """They plan without the model, and name what is missing when it cannot be fetched."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     if words[0] == "mosaic-gen":
-        (desk / "concepts" / "mug" / "edlora.safetensors").write_bytes(b"only its hash is read")
+        told = {"name": "mug", "trigger": "<mug-1>"}
+        learned = {word_key("<mug-1>"): torch.zeros(1, 4)}
+        write_adapter(desk / "concepts" / "mug" / "edlora.safetensors", learned, told, {})
     assert invoke([*words, "--dry-run"]).exit_code == 0
     result = invoke(shortened(words))
     assert result.exit_code == 2, result.output

@@ -8,6 +8,7 @@ from ..configs.settings import Settings
 from ..configs.train import PRIOR
 from ..models.concepts import ADAPTER_FILE, WORK_FOLDER
 from ..models.cost import TRAINING, expected_device, seconds_of
+from ..models.footprint import CARDS, GIB, card_facts, footprint_of
 from .concept import Concept, load_concept
 from .earlier import EarlierWork, earlier_work
 from .identity import (
@@ -37,6 +38,7 @@ def dry_run(folder: Path, settings: Settings, *, restart: bool = False) -> dict[
         **_of_images(concept),
         "warnings": [*concept.warnings, *([refusal] if refusal and not restart else [])],
         **_of_work(concept, settings, done),
+        **_of_memory(settings),
         "estimated_minutes": round((settings.train.steps - done) * seconds / 60, 1),
         "output": str(concept.folder / ADAPTER_FILE),
     }
@@ -61,6 +63,21 @@ def _of_work(concept: Concept, settings: Settings, done: int) -> dict[str, Any]:
         "crops": f"{crops} of {size}x{size} px, latents {size // 8}x{size // 8}",
         "steps": f"{train.steps} of {samples} samples, {done} done",
         "views_per_image": round(train.steps * samples / len(concept.images)),
+    }
+
+
+def _of_memory(settings: Settings) -> dict[str, str]:
+    """What a step takes on a GPU and which cards hold it, where that was counted."""
+    found = footprint_of(settings.base)
+    if found is None:
+        return {}
+    train, side = settings.train, settings.base.resolution
+    needed = found.training_bytes(
+        side, train.batch_size, checkpointing=train.gradient_checkpointing
+    )
+    return {
+        "memory": f"about {needed / GIB:.1f} GiB on a GPU in 16 bits",
+        "cards": "; ".join(card_facts(found, side, card).training() for card in CARDS),
     }
 
 

@@ -13,6 +13,7 @@ from ..configs.errors import InputError
 from ..configs.settings import TrainSettings
 from ..models.attention import TEXT_LENGTH, AttentionRecorder
 from ..models.base import BaseModel
+from ..models.device import without_autocast
 from ..models.edlora import Adapter
 from .captions import places_of
 from .dataset import LatentSet
@@ -41,7 +42,7 @@ def regulariser(
     places = torch.stack([word_places(run, prompt) for prompt in prompts]).to(subject.device)
     full = run.settings.attention_full_identity
     # Each map is divided by its maximum, which may be tiny: fp16 has no such slopes.
-    with torch.autocast(subject.device.type, enabled=False):
+    with without_autocast(subject.device):
         maps = word_maps(recorder.maps, places, subject.shape[-2:])
         return attention_loss(maps, subject, mask, full_identity=full)
 

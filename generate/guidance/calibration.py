@@ -7,11 +7,11 @@ band, h, is the model's own:
 
     m = r + (1 - s)^p (n - k r) + h
 
-n knows nothing of r. k is 1 where a pull mixes r and the tile that would be there without it, and
-less where the network answers with something else. Tiles drawn at a strength tell n, k and h, the
-same tiles at two strengths tell p. Put into the places of the tiles that are still to be drawn they
-make a mosaic, seen at 64 px like any other, whose SSIM is the one to expect: so tiles that span
-many windows of SSIM, as in small grids, and windows that span many tiles, as in large ones, need no
+n knows nothing of r. k is 1 where a pull mixes r and the tile that would be there without it, less
+where the network answers with something else. Tiles drawn at a strength tell n, k and h, the same
+tiles at two strengths tell p. Put into the places of the tiles that are still to be drawn they make
+a mosaic, seen at 64 px like any other, whose SSIM is the one to expect: so tiles that span many
+windows of SSIM, as in small grids, and windows that span many tiles, as in large ones, need no
 formula of their own, nor does a base, a prompt or a guide. The strength is the weakest that
 promises the target.
 """
@@ -99,9 +99,9 @@ class Outlook:
         self.view, self.pulls = view, pulls
         places, low = _indices(view.grid, seen), view.low(view.blocks)
         images, errors = _observed(view, seen)
-        errors = errors / _shares(seen, pulls)
-        given = donors(view.grid, len(seen))
-        answer = kept_out(errors, low[places])
+        shares = _shares(seen, pulls)
+        errors, given = errors / shares, donors(view.grid, len(seen))
+        answer = min(kept_out(errors, low[places]), float(1 / shares.min()))  # never beyond r
         moving = errors[given] + answer * (low[places][given] - low)
         given[places], moving[places] = torch.arange(len(seen)), 0  # these stay as they are
         ideal = low + (images - view.low(images))[given]  # what full strength would leave
@@ -142,10 +142,10 @@ def pulls_between(before: float, variance: float, after: float, left: float) -> 
 
 
 def kept_out(errors: Tensor, blocks: Tensor) -> float:
-    """k, from errors n - k r and the band r of blocks, both [K, 3, v, v]: least squares, 0 to 1."""
+    """k, from errors n - k r and the band r of blocks, both [K, 3, v, v]: least squares, >= 0."""
     error, block = (x - x.mean(dim=(0, 2, 3), keepdim=True) for x in (errors, blocks))
     slope = float((error * block).sum() / block.square().sum().clamp(min=1e-9))
-    return min(max(-slope, 0.0), 1.0)
+    return max(-slope, 0.0)
 
 
 def error_variance(view: View, seen: Mapping[Tile, Seen]) -> float:

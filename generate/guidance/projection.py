@@ -21,6 +21,8 @@ step the tile is therefore decoded `corrections` times; only the way of the erro
 back into the latents is linear, as in Newton's method with a constant slope. A look costs as much
 as decoding the tile once more, and leaves (1 - s)^3 of the error, as three pulls would: with so
 much done at the end, tiles are pulled less while the network draws, and keep more of their subject.
+Networks that draw in up to four steps decide nearly all at each of them, and are looked at after
+every one: what the map gets wrong there, no later step would take back.
 """
 
 from collections.abc import Callable
@@ -31,6 +33,7 @@ from torch import Tensor
 from ...models.band import along_both, area_matrix, spread_matrix
 from ...models.denoising import Step
 from ...models.linear_decoder import LinearDecoder
+from .cost import FEW_STEPS
 
 LOOK = 3  # pulls that a look at the decoded tile counts for
 
@@ -63,8 +66,8 @@ class ProjectionGuide:
     def __call__(self, z: Tensor, x0: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Move the low band of x0 towards the target; z stays."""
         x0 = self.pulled(x0, self.low_linear(x0), self.strength)
-        is_last = step.index == step.count - 1
-        for _ in range(self.corrections if is_last else 0):
+        looks = step.count <= FEW_STEPS or step.index == step.count - 1
+        for _ in range(self.corrections if looks else 0):
             x0 = self.pulled(x0, self.low_decoded(x0), 1 - (1 - self.strength) ** LOOK)
         return z, x0
 

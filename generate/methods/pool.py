@@ -16,6 +16,7 @@ from ...configs.settings import Settings
 from ..alternatives import choices, spoken
 from ..grid import Grid, Tile
 from ..subjects import Subject, name_color
+from ..together import Cast
 from .base import DrawInto, Made, Maker, Method
 from .pictures import Source, check_pictures, folder_sources, picture_files, pictures_hash
 
@@ -102,7 +103,7 @@ def pool_job(job: "Job") -> "Job":
     plain = changed(
         job.mosaic, method="smalti", noise="random", color=False, guidance=False, tint=0.0
     )
-    grid = replace(job.grid, rows=1, cols=size)
+    grid, cast = replace(job.grid, rows=1, cols=size), Cast(job.adapters, plain.picture.region)
     return replace(
         job,
         settings=replace(job.settings, mosaic=plain),
@@ -110,7 +111,7 @@ def pool_job(job: "Job") -> "Job":
         tiles=tuple(grid.tiles),
         seed=plain.picture.seed,
         blocks=dict.fromkeys(grid.tiles, torch.zeros(3, 1, 1)),
-        subjects=dict(zip(grid.tiles, pool_subjects(job.mosaic), strict=True)),
+        subjects=dict(zip(grid.tiles, map(cast.show, pool_subjects(job.mosaic)), strict=True)),
     )
 
 

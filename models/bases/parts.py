@@ -9,6 +9,7 @@ import torch
 
 from ...configs.base import BaseSettings
 from ...configs.errors import InputError
+from ..autoencoder import safe_dtype
 from ..conditioning import ConceptEmbedding
 from ..distilled import fuse_distilled_lora
 from ..locate import vae_weights, weights_file
@@ -71,12 +72,13 @@ class Parts:
         import diffusers
 
         path = vae_weights(self.settings, self.folder)
-        kind = json.loads((path.parent / "config.json").read_text())["_class_name"]
+        config = json.loads((path.parent / "config.json").read_text())
+        kind, dtype = config["_class_name"], safe_dtype(config, self.dtype)
         if kind not in VAES:
             raise InputError(
                 f"The autoencoder in {path.parent} is a {kind}; smalti reads {' and '.join(VAES)}."
             )
-        return self._placed(_read(getattr(diffusers, kind), path, torch_dtype=self.dtype))
+        return self._placed(_read(getattr(diffusers, kind), path, torch_dtype=dtype))
 
     def _placed(self, module: Any) -> Any:
         return module.to(self.device).requires_grad_(False).eval()

@@ -1,6 +1,7 @@
 """Stable Diffusion 1.x and 2.x, and everything in their layout: one UNet, one CLIP text encoder."""
 
 import importlib.util
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +31,10 @@ UNET_TARGETS = {"attention": ATTENTION, "all": EVERYTHING}
 TEXT_TARGETS = {"attention": TEXT_ATTENTION, "all": TEXT_ATTENTION}
 
 
+# Latent consistency models were distilled at w = scale - 1 from 3 to 15; their cards draw at 8.
+USUAL_GUIDANCE = 8.0
+
+
 @dataclass
 class StableDiffusion(BaseModel):
     """The UNet's cross-attention takes layer-wise text, and concept words join the embedding."""
@@ -55,6 +60,11 @@ class StableDiffusion(BaseModel):
         return self.unet.config.block_out_channels[0]
 
     @property
+    def usual_guidance(self) -> float | None:
+        """Of networks that were distilled with guidance inside."""
+        return USUAL_GUIDANCE if self.unet.config.get("time_cond_proj_dim") else None
+
+    @property
     def readers(self) -> tuple[Reader, ...]:
         """The one text encoder."""
         return (Reader(self.text_encoder, self.tokenizer),)
@@ -65,10 +75,19 @@ class StableDiffusion(BaseModel):
             z.to(self.dtype),
             timestep,
             encoder_hidden_states=self._cast(conditioning.text),
+            timestep_cond=self._guidance(conditioning.guidance, len(z)),
             # The UNet empties the list.
             down_intrablock_additional_residuals=list(conditioning.residuals) or None,
             added_cond_kwargs=self._added(z, conditioning),
         ).sample.to(z.dtype)
+
+    def _guidance(self, scale: float | None, count: int) -> Tensor | None:
+        """What tells the UNet the scale of guidance, for `count` samples; None if it takes none."""
+        width = self.unet.config.get("time_cond_proj_dim")
+        if width is None or scale is None:
+            return None
+        embedded = guidance_embedding(scale, width).to(self.device, self.dtype)
+        return embedded.expand(count, -1)
 
     def _added(self, z: Tensor, conditioning: Conditioning) -> dict[str, Tensor] | None:
         """What the UNet takes beside text."""
@@ -108,6 +127,14 @@ class StableDiffusion(BaseModel):
     def enable_gradient_checkpointing(self) -> None:
         """Recompute the UNet's activations in backward passes."""
         self.unet.enable_gradient_checkpointing()
+
+
+def guidance_embedding(scale: float, width: int) -> Tensor:
+    """Sines and cosines [1, width] of 1000 w, w = scale - 1 (Luo et al. 2023, LCM, section 4.3)."""
+    half = width // 2
+    rates = torch.exp(torch.arange(half) * (-math.log(10_000) / (half - 1)))
+    angles = 1000 * (scale - 1) * rates
+    return torch.nn.functional.pad(torch.cat([angles.sin(), angles.cos()]), (0, width % 2))[None]
 
 
 def load(parts: Parts, attention: str) -> StableDiffusion:

@@ -119,7 +119,7 @@ def load(parts: Parts, attention: str) -> StableDiffusionXL:
     width = first.get_input_embeddings().embedding_dim
     return StableDiffusionXL(
         **parts.facts(),
-        vae=_safe(parts.vae()),
+        vae=parts.vae(),
         unet=parts.unet(),
         text_encoder=first,
         tokenizer=parts.tokenizer("tokenizer"),
@@ -127,9 +127,3 @@ def load(parts: Parts, attention: str) -> StableDiffusionXL:
         text_encoder_2=parts.text_encoder("CLIPTextModelWithProjection", "text_encoder_2", width),
         tokenizer_2=parts.tokenizer("tokenizer_2"),
     )
-
-
-def _safe(vae: Any) -> Any:
-    """The autoencoder in a precision in which it does not overflow: SDXL's own does in fp16."""
-    overflows = vae.dtype == torch.float16 and vae.config.get("force_upcast")
-    return vae.float() if overflows else vae

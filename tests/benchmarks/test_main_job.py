@@ -141,7 +141,7 @@ def test_variants_change_what_they_say():
     assert made["no-guidance"] == changed(made["both"], guidance=False)
     assert made["unguided"] == changed(made["no-guidance"], color=False)
     plain, full = made["class-word"], made["full"].picture
-    assert (plain.picture.tile_lora, plain.picture.ref_lora) == ((), "eileen")
+    assert (plain.picture.tile_lora, plain.picture.ref_lora) == ((), ("eileen",))
     assert plain.picture.tile_prompt == tuple(
         prompt.replace("<concept>", "girl") for prompt in full.tile_prompt
     )

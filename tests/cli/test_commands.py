@@ -169,7 +169,7 @@ def finished(folder: Path, **values) -> Settings:
     """Write the record of a finished mosaic, and return the settings it was made with."""
     made = Settings(mosaic=mosaic_settings(**values))
     folder.mkdir()
-    record = {"format": 2, "settings": as_tables(made)}
+    record = {"format": 2, "settings": as_tables(made), "tiles": {}}
     (folder / "mosaic.json").write_text(json.dumps(record))
     return made
 
@@ -382,6 +382,31 @@ def test_bases_and_doctor_say_what_is_missing_and_what_to_type(monkeypatch):
     without = invoke(main.app, "doctor")
     assert without.exit_code == 1
     assert "make starter" in without.stdout
+
+
+@pytest.mark.parametrize(("base", "warned"), [("sd-turbo", True), ("sd15", False)])
+def test_a_base_that_is_not_free_for_every_studio_says_so(studio, base, warned):
+    """One line on standard error, wherever it is chosen or listed."""
+    from smalti.configs.loading import resolve
+
+    note = resolve(base=base).base.license_note
+    assert bool(note) is warned
+    (studio / "concepts/sylvie/0.mask.png").unlink()  # all black
+    drawn = ["--tile-prompt", "a cat", "--ref-prompt", "a dog", "--base", base, "--dry-run"]
+    for app, words in ((gen.app, drawn), (train.app, ["sylvie", "--base", base, "--dry-run"])):
+        told = invoke(app, *words)
+        assert told.exit_code == 0, told.output
+        assert ("$1M" in told.stderr) is warned
+        assert ("GiB" if app is train.app else "of the model's own") in told.stdout
+    listed = [invoke(main.app, name).stdout for name in ("bases", "doctor")]
+    assert all("$1M" in " ".join(text.split()) for text in listed)
+
+
+def test_doctor_tells_what_cards_hold():
+    told = invoke(main.app, "doctor").stdout
+    (line,) = (line for line in told.splitlines() if line.startswith("sd15 "))
+    assert line.count("batch") == 4 and "512 px" in line
+    assert all(f"{card} GB" in told for card in (8, 12, 16, 24))
 
 
 def test_doctor_finds_missing_and_old_packages(monkeypatch):

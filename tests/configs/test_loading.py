@@ -102,7 +102,7 @@ def test_one_from_a_preset_or_a_file_is_not(tmp_path: Path):
 @pytest.mark.parametrize(
     ("kept", "given", "found"),
     [
-        ({"ref_lora": "a", "ref_prompt": "b"}, {"ref": "p"}, {"ref_lora": "", "ref_prompt": ""}),
+        ({"ref_lora": "a", "ref_prompt": "b"}, {"ref": "p"}, {"ref_lora": (), "ref_prompt": ""}),
         ({"ref": "p.jpg"}, {"ref_prompt": "b"}, {"ref": "", "ref_prompt": "b"}),
         ({"grid": "12x16"}, {"level": 4}, {"grid": "", "level": 4}),
         ({"grid": "12x16"}, {"level": 0}, {"grid": "", "level": 0}),

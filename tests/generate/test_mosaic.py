@@ -130,7 +130,8 @@ def test_every_switch_changes_the_tiles_in_its_own_way(by_switch):
 
 
 def test_tiles_alternate_between_concepts_and_show_them(small, make, concepts):
-    options = {"tile_prompt": (), "ref_prompt": "", "steps": 1, "concepts": concepts}
+    one = ("a <concept>",)  # concept and prompt are spread together
+    options = {"tile_prompt": one, "ref_prompt": "", "steps": 1, "concepts": concepts}
     both = make(small, tile_lora=("sylvie", "eileen"), ref_lora="eileen", **options)
     record = record_of(both)
     assert [adapter["name"] for adapter in record["adapters"]] == ["eileen", "sylvie"]
@@ -162,7 +163,8 @@ def test_a_concept_may_be_named_and_pointed_at(small, make, concepts):
 def test_two_concepts_of_one_name_serve_together(small, make, concepts):
     """Folders of two people may both be called "sylvie"; each tile is what its own would draw."""
     other = str(concepts / "girls/sylvie")
-    options = {"tile_prompt": (), "ref_prompt": "a girl", "concepts": concepts, **TWO_TILES}
+    one = ("a <concept>",)  # concept and prompt are spread together
+    options = {"tile_prompt": one, "ref_prompt": "a girl", "concepts": concepts, **TWO_TILES}
     both = make(small, tile_lora=("sylvie", other), **options)
     ours, theirs = (pixels_of(make(small, tile_lora=(n,), **options)) for n in ("sylvie", other))
     shown = {name: tile["concept"] for name, tile in record_of(both)["tiles"].items()}

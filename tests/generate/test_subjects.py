@@ -9,7 +9,7 @@ from smalti.generate.subjects import fill_defaults, name_color
 
 def test_defaults_from_a_tile_concept():
     filled = fill_defaults(PictureSettings(tile_lora=("sylvie",)))
-    assert filled.ref_lora == "sylvie"
+    assert filled.ref_lora == ("sylvie",)
     assert all("<concept>" in prompt for prompt in (*filled.tile_prompt, filled.ref_prompt))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
+from types import SimpleNamespace
 from unittest.mock import create_autospec
 
 import pytest
@@ -135,6 +136,15 @@ def ours(kernel: str, layer: Attention) -> Callable[..., torch.Tensor]:
     return partial(LayerwiseAttention(0, 1, inner, None), layer)
 
 
+@pytest.mark.parametrize("kernel", ["recorded", "plain", "fused"])
+def test_layers_that_do_not_ask_for_it_do_not_overflow_either(kernel):
+    """As in Stable Diffusion 1.5: diffusers' fused kernel has logits in fp32, its plain one not."""
+    layer, (hidden, text) = loud_attention(torch.float16), loud_inputs(torch.float16)
+    wanted = AttnProcessor()(layer, hidden, text)
+    layer.upcast_attention = False
+    torch.testing.assert_close(ours(kernel, layer)(hidden, text), wanted, rtol=1e-2, atol=1e-2)
+
+
 PRECISIONS = [torch.float32, torch.bfloat16, torch.float16]
 
 
@@ -180,6 +190,31 @@ def test_maps_of_loud_layers_are_probabilities(dtype):
     assert maps.dtype == torch.float32
     torch.testing.assert_close(maps, wanted, rtol=0, atol=2e-2)
     torch.testing.assert_close(maps.sum(-1), torch.ones(2, 4, 64))
+
+
+def memory_efficient_attention(
+    query, key, value, attn_bias=None, p=0.0, scale=None, *, op=None, output_dtype=None
+):
+    """xformers' function by its signature and shapes [B, n, d] (0.0.30), in fp32 inside."""
+    assert attn_bias is None and p == 0.0 and op is None and output_dtype is None
+    logits = query.float() @ key.float().mT * scale
+    return (logits.softmax(-1) @ value.float()).to(query.dtype)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("recorded", [False, True])
+def test_xformers_is_asked_for_what_torch_gives(base, monkeypatch, recorded):
+    from diffusers.models import attention_processor
+
+    asked = create_autospec(memory_efficient_attention, side_effect=memory_efficient_attention)
+    stub = SimpleNamespace(ops=SimpleNamespace(memory_efficient_attention=asked))
+    monkeypatch.setattr(attention_processor, "xformers", stub)
+    text, recorder = random_text(base), AttentionRecorder() if recorded else None
+    expected = predict(base, text)
+    install_layerwise_attention(base.unet, recorder, attention="xformers")
+    torch.testing.assert_close(predict(base, text), expected)
+    # With a recorder, cross-attention must show its maps: only self-attention is left to it.
+    assert asked.call_count == (16 if recorded else 32)
 
 
 def test_the_recorder_collects_probabilities_only_while_open(base):

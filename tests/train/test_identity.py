@@ -17,7 +17,8 @@ WORK = Path("concepts/mug/.training")
 # How a run is computed and watched; everything else makes another adapter.
 FREE = {
     "steps", "gradient_checkpointing", "attention", "checkpoint_every", "keep_checkpoints",
-    "validate_every", "validation_steps", "validation_prompts",
+    "validate_every", "validation_steps", "validation_prompts", "judge_every", "patience",
+    "keep_judged",
 }  # fmt: skip
 
 

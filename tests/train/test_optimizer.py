@@ -2,6 +2,7 @@
 
 import math
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -50,6 +51,35 @@ def test_nowhere_does_the_limit_jump():
     starts = torch.linspace(0.0, 1.5, 3001)
     steps = limits_of(starts).diff()
     assert steps.min() >= 0 and steps.max() <= 1.5 * starts.diff().max() + 1e-6
+
+
+class AdamW8bit(torch.optim.AdamW):
+    """bitsandbytes' class by its signature (0.45 to 0.48), in 32 bits."""
+
+    def __init__(
+        self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False,
+        optim_bits=32, args=None, min_8bit_size=4096, percentile_clipping=100, block_wise=True,
+        is_paged=False,
+    ):  # fmt: skip
+        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+
+def test_the_8_bit_optimizer_gets_what_adamw_gets(folder, settings, tmp_path, monkeypatch):
+    """Groups, rates and decay; a step and its resumption need nothing else of it."""
+    monkeypatch.setitem(
+        sys.modules, "bitsandbytes", SimpleNamespace(optim=SimpleNamespace(AdamW8bit=AdamW8bit))
+    )
+    runs = [prepared(folder, with_train(settings, optimizer=name), tmp_path / name)
+            for name in ("adamw", "adamw8bit")]  # fmt: skip
+    for run in runs:
+        train_step(run)
+    plain, eight = runs
+    assert isinstance(getattr(eight.optimizer, "optimizer", eight.optimizer), AdamW8bit)
+    torch.testing.assert_close(eight.adapter.embeddings, plain.adapter.embeddings)
+    state = eight.optimizer.state_dict()
+    assert [g["weight_decay"] for g in state["param_groups"]] == [settings.train.weight_decay] * 3
+    eight.optimizer.load_state_dict(state)
+    train_step(eight)
 
 
 def test_a_missing_optimizer_says_what_to_install(folder, settings, tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """A tiny model of SDXL's family through training: the loss falls, a cut run ends with its bytes."""
 
+import math
+
 import pytest
 import torch
 from safetensors import safe_open
@@ -7,6 +9,7 @@ from training import QUICK, Killed, killed_after, make_concept, prepared, with_t
 
 from smalti.configs.settings import Settings
 from smalti.models.edlora import adapter_state
+from smalti.train import priors
 from smalti.train.batch import make_batch
 from smalti.train.step import batch_losses, train_step
 from smalti.train.trainer import train_concept
@@ -54,3 +57,19 @@ def test_a_cut_run_ends_with_the_bytes_of_an_uncut_one(tmp_path, settings):
     assert paths[0].read_bytes() == paths[1].read_bytes()
     with safe_open(paths[0], framework="pt") as file:
         assert file.get_slice("edlora.<mug-1>.layers").get_shape() == [11, 56]
+
+
+@pytest.mark.slow
+def test_other_methods_learn_on_this_family(tmp_path, settings, monkeypatch):
+    """All that should learn has moved after two steps, but for layers that see a single pixel."""
+    monkeypatch.setattr(priors, "STEPS", 1)
+    folder = make_concept(tmp_path / "mug")
+    for method in ("lora", "custom-diffusion"):
+        quick = with_train(settings, method=method, class_pictures=2, batch_size=1, seed=1)
+        run = prepared(folder, quick, tmp_path / "work")
+        start = adapter_state(run.base, run.adapter)
+        for _ in range(2):
+            assert math.isfinite(train_step(run)["loss"])
+        now = adapter_state(run.base, run.adapter)
+        moved = [key for key in now if not torch.equal(now[key], start[key])]
+        assert len(moved) > 0.9 * len(now), method

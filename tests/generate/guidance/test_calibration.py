@@ -140,10 +140,9 @@ def test_k_is_the_slope_of_errors_on_the_reference():
     centred = blocks - blocks.mean(dim=(0, 2, 3), keepdim=True)
     noise = noise - noise.mean(dim=(0, 2, 3), keepdim=True)
     noise = noise - centred * (noise * centred).sum() / centred.square().sum()  # uncorrelated
-    for slope in (0.0, 0.4, 1.0):
+    for slope in (0.0, 0.4, 1.7):
         assert kept_out(noise - slope * blocks + 0.3, blocks) == pytest.approx(slope, abs=1e-5)
     assert kept_out(noise + blocks, blocks) == 0
-    assert kept_out(noise - 3 * blocks, blocks) == 1
 
 
 def test_local_variance_of_a_step_edge():

@@ -60,3 +60,18 @@ def test_corrections_see_at_the_last_step_what_the_map_gets_wrong(tiles, strengt
         assert torch.allclose(error(corrections, 8), blind, atol=1e-5), "not before the last step"
         expected = (1 - 1.3 * (1 - (1 - strength) ** 3)) ** corrections * blind
         assert torch.allclose(error(corrections, 9), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5])
+def test_of_at_most_four_steps_every_one_looks(tiles, count):
+    """The decoder bends contrasts; a look leaves less of the error than the map alone does."""
+    x0, z, blocks = tiles
+    base, target = LinearBase(bend=0.3), means(blocks, 4)
+
+    def error(corrections: int, index: int) -> torch.Tensor:
+        guide = projection(base, blocks, cells=4, strength=0.4, corrections=corrections)
+        return (means(base.decode(guide(z, x0, step(index, count))[1]), 4) - target).abs().mean()
+
+    for index in range(count):
+        looks = count <= 4 or index == count - 1
+        assert bool(error(1, index) < 0.5 * error(0, index)) == looks

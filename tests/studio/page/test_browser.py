@@ -1,0 +1,157 @@
+"""A newcomer's way in Chromium: photos in, trained, drafted, drawn, a tile anew, the print file."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from training import make_concept
+
+api = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("starlette")
+pytest.importorskip("pyvips")
+pytestmark = pytest.mark.slow
+
+DESK, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
+QUICK = ("train.steps=2", "train.batch_size=1", "train.crops_per_image=1", "train.rank=1",
+         "train.validation_steps=1", "mosaic.steps=2", "mosaic.reference_steps=2")  # fmt: skip
+SCREENS = ("/concepts", "/concepts/mug", "/mosaics", "/new", "/mosaics/mine")
+
+
+@pytest.fixture(scope="module")
+def address(tiny_sd: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A server of its own, as `mosaic page` starts it, and the folder that it works in."""
+    folder = tmp_path_factory.mktemp("page")
+    make_concept(folder / "photos")
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (90, 120, 3), np.uint8)).save(
+        folder / "picture.png"
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m", "smalti.cli.main", "page", "--no-browser", "--port", str(port)]
+    words += ["--base", str(tiny_sd), *(f"--set={text}" for text in QUICK)]
+    server = subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    _wait(port, server)
+    yield f"http://127.0.0.1:{port}", folder
+    server.send_signal(signal.SIGINT)
+    assert server.wait(30) in (0, 130, -signal.SIGINT)
+
+
+def _wait(port: int, server: subprocess.Popen) -> None:
+    for _ in range(600):
+        assert server.poll() is None, server.stderr.read().decode()
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError("the server does not listen")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("chromium is not installed")
+    with api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def window(browser, address):
+    """A window that may ask for nothing from elsewhere, and has nothing to complain of."""
+    found = browser.new_page(viewport=DESK, accept_downloads=True)
+    found.set_default_timeout(90_000)
+    said, asked = [], []
+    found.on("console", lambda text: said.append(text.text))
+    found.on("pageerror", lambda error: said.append(str(error)))
+    found.on("request", lambda request: asked.append(request.url))
+    yield found
+    assert not said, said
+    assert all(url.startswith((address[0], "data:", "blob:")) for url in asked)
+    found.close()
+
+
+def test_from_photos_to_a_print_file(window, address, tmp_path):
+    url, folder = address
+    window.goto(url)
+    window.click("nav >> text=Concepts")
+    window.fill("[name=name]", "mug")
+    window.click("text=Make it")
+    window.wait_for_url("**/concepts/mug")
+    window.set_input_files("#photos-file", sorted((folder / "photos").glob("p?.png")))
+    window.wait_for_selector("#photos li >> nth=7")
+    window.fill("[name=class_word]", "cup")
+    window.press("[name=class_word]", "Tab")
+    window.click("#training >> button >> text=Train")
+    window.wait_for_selector("#training >> p >> text=Trained")
+    assert (folder / "concepts" / "mug" / "edlora.safetensors").is_file()
+    assert 'class_word = "cup"' in (folder / "concepts" / "mug" / "concept.toml").read_text()
+
+    window.click("#training >> text=Make a mosaic")
+    window.check("[name=tile_lora][value=mug]")
+    window.fill("[name=grid]", "2x3")
+    window.set_input_files("#photo-file", folder / "picture.png")
+    window.wait_for_selector("#draft-state img")
+    window.wait_for_selector("#draft-state progress", state="detached")
+    window.click("summary >> text=More")
+    window.fill("[name=name]", "mine")
+    window.click("button.draw")
+    window.wait_for_url("**/mosaics/mine")
+    window.wait_for_selector("text=Print file")
+    tile = folder / "mosaics" / "mine" / "tiles" / "r01_c02.png"
+    first = tile.read_bytes()
+
+    window.fill("[data-tile] [name=row]", "1")
+    window.fill("[data-tile] [name=col]", "2")
+    window.click("[data-tile] >> text=Show")
+    window.click("#tile >> text=Draw it anew")
+    window.wait_for_selector("#tile >> text=Take the other one back")
+    window.wait_for_selector("text=Print file")
+    assert tile.read_bytes() != first
+    window.click("#tile >> text=Take the other one back")
+    _until(lambda: tile.read_bytes() == first)
+
+    window.fill("[name=size]", "5x4cm")
+    window.click("button >> text=Print file")
+    with window.expect_download() as download:
+        window.click(".files a[href*='print/']")
+    download.value.save_as(tmp_path / "print.tif")
+    with Image.open(tmp_path / "print.tif") as made:
+        assert made.size == (661, 543)  # 56 x 46 mm with the bleed, at 300 dpi
+
+
+def _until(holds) -> None:
+    for _ in range(300):
+        if holds():
+            return
+        time.sleep(0.1)
+    raise AssertionError("nothing happens")
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_screen_fits_and_can_be_read_by_machines(browser, address, size, scheme):
+    """After the test above: by axe's rules, in both schemes, without scrolling sideways."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    context = browser.new_context(viewport=size, color_scheme=scheme, bypass_csp=True)
+    found = context.new_page()
+    for path in SCREENS:
+        found.goto(address[0] + path, wait_until="load")
+        assert found.evaluate("document.documentElement.scrollWidth") <= size["width"], path
+        faults = [
+            (fault["id"], [node["html"][:160] for node in fault["nodes"]])
+            for fault in axe.run(found).response["violations"]
+            if fault["impact"] in ("serious", "critical")
+        ]
+        assert not faults, (path, faults)
+    context.close()

@@ -1,0 +1,92 @@
+"""Every screen answers, shows what lies in the folders, and says what is not there."""
+
+import pytest
+
+from smalti.train.concept import load_concept
+
+SCREENS = ("/concepts", "/concepts/mug", "/concepts/mug/photos", "/concepts/mug/training",
+           "/mosaics", "/new", "/mosaics/plain", "/mosaics/plain/tiles/1,2", "/orders",
+           "/orders/sums")  # fmt: skip
+
+
+@pytest.mark.parametrize("path", SCREENS)
+def test_a_screen_answers_whole_and_in_part(client, path):
+    for headers in ({}, {"hx-request": "true"}):
+        answer = client.get(path, headers=headers)
+        assert answer.status_code == 200 and "text/html" in answer.headers["content-type"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/mosaics/plain/preview.jpg", "/mosaics/plain/zoom/2/3_2.jpg",
+             "/concepts/mug/photos/p0.png", "/concepts/mug/photos/p1.png/mask",
+             "/mosaics/plain/reference.png"],
+)  # fmt: skip
+def test_pictures_are_pictures(client, path):
+    answer = client.get(path)
+    assert answer.status_code == 200 and answer.headers["content-type"].startswith("image/")
+
+
+@pytest.mark.parametrize(
+    "path", ["/mosaics/none", "/mosaics/plain/tiles/3,0", "/mosaics/plain/zoom/2/4_0.jpg",
+             "/mosaics/plain/zoom/9/0_0.jpg", "/concepts/none", "/orders/one?reference=x",
+             "/orders/report/exe"],
+)  # fmt: skip
+def test_what_is_not_there_is_not_found(client, path):
+    assert client.get(path).status_code == 404
+
+
+def test_a_tile_says_what_it_shows_and_how_it_is_drawn_anew(client):
+    text = client.get("/mosaics/plain/tiles/1,2").text
+    assert "a &lt;concept&gt; &amp; number 2" in text and "--retile 1,2 --seed 2" in text
+
+
+def test_a_caption_and_a_class_word_are_what_a_training_reads(client, desk):
+    def captions() -> dict[str, str | None]:
+        images = load_concept(desk.concepts / "mug").images
+        return {item.path.name: item.caption for item in images}
+
+    caption = "/concepts/mug/photos/p2.png/caption"
+    assert client.post(caption, data={"caption": "a <concept>  by me"}).is_success
+    assert client.post("/concepts/mug/class", data={"class_word": "cup"}).is_success
+    assert load_concept(desk.concepts / "mug").class_word == "cup"
+    assert captions()["p2.png"] == "a <concept> by me"
+    assert client.post(caption, data={"caption": ""}).is_success
+    assert captions()["p2.png"] is None
+
+
+def test_a_painted_mask_has_the_photos_size_and_an_empty_one_goes(client, desk):
+    import io
+
+    from PIL import Image
+
+    def painted(color: int) -> dict:
+        stream = io.BytesIO()
+        Image.new("L", (36, 40), color).save(stream, "PNG")
+        return {"mask": ("mask.png", stream.getvalue())}
+
+    path = desk.concepts / "mug" / "p2.mask.png"
+    assert client.post("/concepts/mug/photos/p2.png/mask", files=painted(255)).status_code == 200
+    with Image.open(path) as mask:
+        assert mask.size == (72, 80) and mask.getextrema() == (255, 255)
+    assert client.post("/concepts/mug/photos/p2.png/mask", files=painted(0)).status_code == 200
+    assert not path.exists()
+
+
+def test_a_dropped_table_waits_in_the_hot_folder(client, desk, monkeypatch):
+    from smalti.studio.page.works import Works
+
+    started = []
+
+    async def start(self, key, words):
+        started.append(words)
+
+    monkeypatch.setattr(Works, "start", start)
+    files = [
+        ("files", ("day/orders.csv", b"reference\nA-1\n")),
+        ("files", ("day/../../me.jpg", b"x")),
+    ]
+    assert client.post("/orders", files=files).status_code == 204
+    (folder,) = (desk.orders / "inbox" / "incoming").iterdir()
+    assert {path.name for path in folder.iterdir()} == {"orders.csv", "me.jpg"}
+    assert started[0][:2] == ["orders", "watch"]
+    assert client.post("/orders", files=[("files", ("me.jpg", b"x"))]).status_code == 400

@@ -1,4 +1,4 @@
-"""Orders on two nodes of one machine: the bytes of a local run, a node that dies, a split mosaic."""
+"""Orders on two nodes of a machine: the bytes of a local run, a node that dies, a split mosaic."""
 
 import os
 import subprocess

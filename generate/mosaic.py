@@ -71,10 +71,7 @@ def generate_mosaic(
     plan = _planned(settings, out, retile, concepts_dir)
     store = Store(out, plan.grid)
     precision = _precision(plan, store, engine)
-    store.claim({**plan.identity, "precision": precision})
-    store.update(precision=precision)
-    if store.recorded("settings") is None:  # of an older version too, which only says what it is
-        store.update(settings=as_tables(plan.settings))
+    _claim(store, plan, precision)
     todo = _unmade(plan, store)
     if todo or store.reference() is None:
         with reporting(progress, "mosaic") as report:
@@ -94,6 +91,14 @@ def _planned(
     if retile:
         return plan_retile(settings, out, retile, concepts_dir=concepts_dir)
     return plan_mosaic(settings, concepts_dir=concepts_dir)
+
+
+def _claim(store: Store, plan: MosaicPlan, precision: str) -> None:
+    """Make the folder the plan's, and write down what its tiles are drawn with."""
+    store.claim({**plan.identity, "precision": precision})
+    store.update(precision=precision)
+    if store.recorded("settings") is None:  # of an older version too, which only says what it is
+        store.update(settings=as_tables(plan.settings))
 
 
 def _precision(plan: MosaicPlan, store: Store, engine: Engine | None) -> str:

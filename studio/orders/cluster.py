@@ -160,8 +160,8 @@ class _Crew:
             ) from error
 
     def _work(self) -> None:
-        hands = enumerate(self._hands)
-        running = {hand.work.remote(self._owner): number for number, hand in hands}
+        starting = enumerate([] if self._stopping else self._hands)
+        running = {hand.work.remote(self._owner): number for number, hand in starting}
         while running and self._stopping < 2:
             done, _ = self._ray.wait(list(running), timeout=TICK)
             self._listen()

@@ -79,12 +79,13 @@ class Owner:
     def arrive(self, place: int, worker: str, host: str) -> None:
         """Hear of a new worker; the one before it in its place is dead."""
         leases, before = self._leases(), self._places.get(place)
-        if before not in (None, worker):
+        follows = before not in (None, worker)
+        if follows:
             self._bury(leases, before)
         self._places[place] = worker
         with self._lock:
             self._heard[worker] = time.monotonic()
-        self.hear(place, Told("arrived" if before else "began", note=host))
+        self.hear(place, Told("arrived" if follows else "began", note=host))
 
     def ask(self, word: str, *given: Any, **named: Any) -> Any:
         """A word of `Leases`; raises as it does."""

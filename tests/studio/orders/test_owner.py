@@ -50,6 +50,8 @@ def test_who_takes_a_dead_workers_place_sets_its_order_free_at_once(owner):
     leases = arrive(owner, 0, "first")
     entry = leases.lease("first")
     arrive(owner, 0, "second")
+    arrive(owner, 0, "second")  # asked twice
+    assert [told.what for _, told in owner.words(0)] == ["began", "arrived", "began"]
     assert leases.entry(entry.reference).worker is None
     with pytest.raises(LeaseLost):
         leases.enter(entry, "first", "checked")

@@ -61,9 +61,12 @@ def ready(engine: Engine, job: Job) -> Draws:
         nonlocal batch
         engine.prepare_for(job)
         wanted = set(tiles)
+
+        def make(maker: Maker, part: Sequence[Tile]) -> Iterator[Drawn]:
+            return draw_batch(engine, job, maker, part, on_step)
+
         for maker, group in groups:
-            make = partial(draw_batch, engine, job, maker, on_step=on_step)
-            batch = yield from in_batches(group, batch, make, wanted)
+            batch = yield from in_batches(group, batch, partial(make, maker), wanted)
 
     return draws
 

@@ -25,7 +25,8 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 PROSE = re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)
 APPS = {"mosaic": main.app, "mosaic-train": train.app, "mosaic-gen": gen.app}
-QUICK_TRAIN = ("steps=2", "batch_size=1", "validation_steps=1", "crops_per_image=1")
+QUICK_TRAIN = ("steps=2", "batch_size=1", "validation_steps=1", "crops_per_image=1",
+               "validation_prompts=a <concept>", "targets=attention")  # fmt: skip
 HUB_BASES = ("sd15", "sd15-lcm", "sd21", "sd-turbo")
 
 

@@ -11,14 +11,16 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from ...configs.base import BaseSettings
 from ...configs.errors import InputError
 from ...configs.files import remove, replacing, write_text
+from ...configs.loading import resolve
 from ...configs.tables import read_settings_file
 from ...models.concept_files import MASK_SUFFIX, concept_files
 from ...models.concepts import WORK_FOLDER, concept_folders
 from ...train.concept import MIN_IMAGES, load_concept
 from .desk import Missing, file_name, new_name
-from .examine import size
+from .examine import cropped, size, verdicts
 from .learned import common_words, read_card, read_training
 from .render import Room, form_of, go_to, page, picture, room_of, text_of
 
@@ -56,9 +58,25 @@ async def one(request: Request) -> Response:
 
 
 async def photos(request: Request) -> Response:
-    """The photos alone, as they are now."""
+    """The photos alone, looked through: what is wrong with each of them."""
     room, folder = room_of(request), _concept(request)
-    return page(request, "photos.html", least=MIN_IMAGES, **_facts(room, folder))
+    facts = _facts(room, folder)
+    if facts["card"].photos:
+        asked = room.examiner.once(_state(folder), verdicts, folder, _base(room, folder))
+        facts["verdicts"], facts["of_all"] = await asked
+    return page(request, "photos.html", least=MIN_IMAGES, **facts)
+
+
+def _base(room: Room, folder: Path) -> BaseSettings:
+    """The base that a concept will be trained on."""
+    desk = room.desk
+    toml = folder / "concept.toml"
+    return resolve(base=desk.base or None, concept_toml=toml, overrides=desk.overrides).base
+
+
+def _state(folder: Path) -> tuple[Any, ...]:
+    """What changes with any file of a concept's folder."""
+    return tuple(sorted((p.name, p.stat().st_mtime_ns) for p in folder.iterdir() if p.is_file()))
 
 
 async def training(request: Request) -> Response:
@@ -110,10 +128,13 @@ async def _keep(room: Room, folder: Path, upload: Any) -> None:
 
 
 async def thumbnail(request: Request) -> Response:
-    """A small picture of a photo."""
+    """A small picture of a photo that shows how it will be cropped."""
     room, params = room_of(request), request.path_params
     path = room.desk.photo(params["name"], params["photo"])
-    data = await room.examiner.thumbnail(path, THUMBNAIL)
+    base = _base(room, path.parent)
+    data = await room.examiner.once(
+        _state(path.parent), cropped, path, THUMBNAIL, read_card(path.parent).word, base.resolution
+    )
     return picture(data)
 
 

@@ -16,6 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from ...configs.base import BaseSettings
 from ...configs.errors import InputError
 
 SECONDS = 40  # that decoding may take
@@ -23,6 +24,7 @@ MEMORY = 6 * 2**30  # bytes of address space
 KEPT = 600  # thumbnails, about 20 kB each
 NICENESS = 5
 QUALITY = 82
+DARKER = 0.6  # of black, over what a crop leaves out
 
 
 class Examiner:
@@ -31,7 +33,7 @@ class Examiner:
     def __init__(self) -> None:
         """Start no process yet."""
         self._pool: ProcessPoolExecutor | None = None
-        self._kept: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
+        self._kept: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
     async def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """What a module's function returns of a file; raises what it raises.
@@ -51,9 +53,13 @@ class Examiner:
     async def thumbnail(self, path: Path, side: int) -> bytes:
         """A JPEG of at most `side` px a side, kept as long as the file stays as it is."""
         facts = path.stat()
-        key = (path, facts.st_mtime_ns, facts.st_size, side)
+        return await self.once((facts.st_mtime_ns, facts.st_size), thumbnail, path, side)
+
+    async def once(self, state: object, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What `ask` gives, kept for as long as `state` is the same."""
+        key = (state, function, *arguments)
         if key not in self._kept:
-            self._kept[key] = await self.ask(thumbnail, path, side)
+            self._kept[key] = await self.ask(function, *arguments)
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
@@ -99,3 +105,39 @@ def size(path: Path) -> tuple[int, int]:
 
     with naming(path, "picture"):
         return read_photo(path).size
+
+
+def cropped(path: Path, side: int, class_word: str, resolution: int) -> bytes:
+    """A JPEG of a concept's photo in which all but its largest training crop is darker."""
+    from PIL import Image
+
+    from ...models.concept_files import concept_files
+    from ...models.photos import naming, read_photo
+    from ...models.pixels import flatten
+    from ...train.crops import choose_window, find_anchor
+
+    with naming(path, "picture"):
+        image = flatten(read_photo(path, smallest=1))[0].convert("RGB")
+    masks = concept_files(path.parent).masks_of(path)
+    mask = read_photo(masks[0], smallest=1).convert("L") if masks else None
+    usable = mask is not None and mask.size == image.size and mask.getextrema()[1] > 0
+    anchor = find_anchor(mask, class_word) if usable else None
+    window = choose_window(None, image.size, anchor, class_word, resolution)
+    shown = Image.blend(image, Image.new("RGB", image.size), DARKER)
+    box = tuple(round(edge) for edge in window)
+    shown.paste(image.crop(box), box[:2])
+    shown.thumbnail((side, side), Image.Resampling.LANCZOS)
+    stream = BytesIO()
+    shown.save(stream, "JPEG", quality=QUALITY)
+    return stream.getvalue()
+
+
+def verdicts(
+    folder: Path, base: BaseSettings
+) -> tuple[dict[str, list[tuple[str, str]]], list[str]]:
+    """What is wrong with each photo of a concept, as (level, text), and with the set."""
+    from ...train.data.check import check_folder
+
+    checked = check_folder(folder, base)
+    found = {p.path.name: [(f.level, f.text) for f in p.findings] for p in checked.photos}
+    return found, [finding.text for finding in checked.findings]

@@ -58,6 +58,8 @@ class Card:
     photos: tuple[Photo, ...]
     trained: dict[str, Any] | None
     """The adapter's metadata."""
+    drawn: bool
+    """Whether there are pictures that the finished adapter drew."""
 
 
 def read_card(folder: Path) -> Card:
@@ -79,7 +81,8 @@ def read_card(folder: Path) -> Card:
         word = read_class_word(folder)
     except InputError:
         word = ""
-    return Card(folder.name, folder, word, tuple(photos), trained)
+    drawn = (folder / "validation.png").is_file()
+    return Card(folder.name, folder, word, tuple(photos), trained, drawn)
 
 
 def read_training(folder: Path) -> Training | None:

@@ -10,6 +10,9 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from smalti.cli import train
 
 COLORS = ("red", "green", "blue")
 SETTINGS = (
@@ -18,10 +21,10 @@ SETTINGS = (
 )  # fmt: skip
 
 
-def command(folder: Path, base: Path, batch: int) -> list[str]:
-    """The words of a training on a tiny base, after what starts Python."""
-    options = [f"--set=train.{text}" for text in (*SETTINGS, f"batch_size={batch}")]
-    return ["-m", "smalti.cli.train", str(folder), "--base", str(base), *options]
+def options(folder: Path, base: Path, batch: int) -> list[str]:
+    """The words of a training on a tiny base."""
+    given = [f"--set=train.{text}" for text in (*SETTINGS, f"batch_size={batch}")]
+    return [str(folder), "--base", str(base), *given]
 
 
 def launch(processes: int) -> list[str]:
@@ -34,22 +37,25 @@ def launch(processes: int) -> list[str]:
     return [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", *words]
 
 
+def make_photos(folder: Path) -> Path:
+    """A concept of three pictures."""
+    folder.mkdir(parents=True)
+    for number, color in enumerate(COLORS):
+        Image.new("RGB", (64, 64), color).save(folder / f"{number}.png")
+    return folder
+
+
 @pytest.mark.slow
 def test_two_processes_train_what_one_with_twice_the_batch_does(tmp_path: Path, tiny_sd: Path):
-    adapters = []
-    for processes in (1, 2):
-        folder = tmp_path / str(processes) / "mug"
-        folder.mkdir(parents=True)
-        for number, color in enumerate(COLORS):
-            Image.new("RGB", (64, 64), color).save(folder / f"{number}.png")
-        started = [sys.executable] if processes == 1 else launch(processes)
-        done = subprocess.run(
-            [*started, *command(folder, tiny_sd, 2 // processes)],
-            env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
-            capture_output=True, text=True, timeout=600, cwd=tmp_path,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        adapters.append(load_file(folder / "edlora.safetensors"))
-    one, two = adapters
+    alone, together = (make_photos(tmp_path / name / "mug") for name in ("alone", "together"))
+    done = CliRunner().invoke(train.app, options(alone, tiny_sd, 2))
+    assert done.exit_code == 0, done.output
+    done = subprocess.run(
+        [*launch(2), "-m", "smalti.cli.train", *options(together, tiny_sd, 1)],
+        env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=600, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    one, two = (load_file(folder / "edlora.safetensors") for folder in (alone, together))
     assert one.keys() == two.keys()
     assert all(torch.allclose(one[key], two[key], atol=1e-5) for key in one)

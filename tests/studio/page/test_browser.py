@@ -21,7 +21,8 @@ pytestmark = pytest.mark.slow
 
 DESK, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
 QUICK = ("train.steps=2", "train.batch_size=1", "train.crops_per_image=1", "train.rank=1",
-         "train.validation_steps=1", "mosaic.steps=2", "mosaic.reference_steps=2")  # fmt: skip
+         "train.validation_steps=1", "train.validation_prompts=a <concept>",
+         "mosaic.steps=2", "mosaic.guidance_strength=0.3")  # fmt: skip
 SCREENS = ("/concepts", "/concepts/mug", "/mosaics", "/new", "/mosaics/mine")
 
 
@@ -119,7 +120,8 @@ def test_from_photos_to_a_print_file(window, address, tmp_path):
     window.wait_for_selector("text=Print file")
     assert tile.read_bytes() != first
     window.click("#tile >> text=Take the other one back")
-    _until(lambda: tile.read_bytes() == first)
+    record = folder / "mosaics" / "mine" / "mosaic.json"
+    _until(lambda: tile.read_bytes() == first and '"finished"' in record.read_text())
 
     window.fill("[name=size]", "5x4cm")
     window.click("button >> text=Print file")

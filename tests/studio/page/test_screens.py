@@ -1,8 +1,15 @@
 """Every screen answers, shows what lies in the folders, and says what is not there."""
 
-import pytest
+import html
+import io
 
+import numpy as np
+import pytest
+from PIL import Image
+
+from smalti.configs.loading import resolve
 from smalti.train.concept import load_concept
+from smalti.train.data.check import check_folder
 
 SCREENS = ("/concepts", "/concepts/mug", "/concepts/mug/photos", "/concepts/mug/training",
            "/mosaics", "/new", "/mosaics/plain", "/mosaics/plain/tiles/1,2", "/orders",
@@ -55,10 +62,6 @@ def test_a_caption_and_a_class_word_are_what_a_training_reads(client, desk):
 
 
 def test_a_painted_mask_has_the_photos_size_and_an_empty_one_goes(client, desk):
-    import io
-
-    from PIL import Image
-
     def painted(color: int) -> dict:
         stream = io.BytesIO()
         Image.new("L", (36, 40), color).save(stream, "PNG")
@@ -90,3 +93,20 @@ def test_a_dropped_table_waits_in_the_hot_folder(client, desk, monkeypatch):
     assert {path.name for path in folder.iterdir()} == {"orders.csv", "me.jpg"}
     assert started[0][:2] == ["orders", "watch"]
     assert client.post("/orders", files=[("files", ("me.jpg", b"x"))]).status_code == 400
+
+
+def test_photos_are_looked_through_as_the_command_does(client, desk):
+    checked = check_folder(desk.concepts / "mug", resolve().base)
+    found = [finding for photo in checked.photos for finding in photo.findings]
+    text = client.get("/concepts/mug/photos").text
+    assert found and all(html.escape(finding.text) in text for finding in found)
+    assert text.count('class="verdict') >= len(checked.photos)
+
+
+def test_a_thumbnail_shows_the_crop(client, desk):
+    """Of a tall photo without a mask the middle square stays as it is, the rest is darker."""
+    shown = Image.open(io.BytesIO(client.get("/concepts/mug/photos/p0.png").content)).convert("L")
+    with Image.open(desk.concepts / "mug" / "p0.png") as photo:
+        whole = photo.convert("L")
+    rows = np.asarray(shown).mean(axis=1) / np.asarray(whole).mean(axis=1)
+    assert rows[40] == pytest.approx(1, abs=0.1) and rows[0] == pytest.approx(0.4, abs=0.1)

@@ -3,8 +3,8 @@
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def run_cluster(
     ledger, came = Ledger(root / FILE), []
     try:
         bury_dead(ledger)
-        with connected(address, workers) as ray, shown(ledger) as display:
+        with connected(address, workers) as ray, shown(ledger) as display, _quiet():
             posts = posts_of(root, workers, split, endless, ray.cluster_resources(), _nodes(ray))
             try:
                 _Crew(ray, posts, display, tick, came).run()
@@ -58,6 +58,13 @@ def run_cluster(
         with suppress(SmaltiError):
             bury(Leases(ledger), came.__contains__)
         ledger.close()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Ray tells of every death at length, on standard output, which is for results."""
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        yield
 
 
 def _nodes(ray: Any) -> int:
@@ -94,7 +101,7 @@ class _Crew:
     ) -> None:
         """came: gets the names of all workers in the end."""
         self._ray, self._posts, self._display, self._tick = ray, posts, display, tick
-        self._stopping, self._stuck, self._told = 0, "", False
+        self._stopping, self._stuck, self._told, self._done = 0, "", False, False
         self._hands: list[Any] = []
         self._came = came
 
@@ -162,7 +169,7 @@ class _Crew:
     def _work(self) -> None:
         starting = enumerate([] if self._stopping else self._hands)
         running = {hand.work.remote(self._owner): number for number, hand in starting}
-        while running and self._stopping < 2:
+        while running and self._stopping < 2 and not self._is_over(running.values()):
             done, _ = self._ray.wait(list(running), timeout=TICK)
             self._listen()
             for answer in done:
@@ -170,6 +177,12 @@ class _Crew:
             if not (self._stopping or self._stuck):
                 self._tick()
             self._display.update()
+
+    def _is_over(self, places: Collection[int]) -> bool:
+        """Whether nothing is left to be done but for dead workers, who may find no room again."""
+        if not (self._stopping or self._stuck or self._done):
+            return False
+        return self._ray.get(self._owner.living.remote()).isdisjoint(places)
 
     def _listen(self) -> None:
         """Hear what workers say; let them know that they are to stop."""
@@ -191,6 +204,7 @@ class _Crew:
         """A worker went home, or died once too often."""
         try:
             self._ray.get(answer)
+            self._done = True
         except self._ray.exceptions.RayError as error:
             told = f"worker {place + 1} is given up ({str(error).splitlines()[0]})"
             if not others and not self._stopping:

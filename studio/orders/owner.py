@@ -118,6 +118,13 @@ class Owner:
         words, self._words = self._words, []
         return words
 
+    def living(self) -> set[int]:
+        """The places whose workers were heard of late."""
+        since = time.monotonic() - FENCE
+        with self._lock:
+            heard = dict(self._heard)
+        return {place for place, name in self._places.items() if heard.get(name, 0.0) >= since}
+
     def workers(self) -> list[str]:
         """All workers that came."""
         return list(self._places.values())

@@ -131,6 +131,16 @@ def test_what_workers_write_must_be_seen_here(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_nobody_waits_for_the_dead_once_all_is_done(monkeypatch):
+    """A dead worker for whom there is no room never comes home."""
+    ray = SimpleNamespace(get=lambda answer: answer)
+    crew = cluster._Crew(ray, [], None, lambda: None, [])
+    crew._owner = SimpleNamespace(living=SimpleNamespace(remote=lambda: {0}))
+    assert not crew._is_over([1]), "another one may have to go on with its orders"
+    crew._done = True
+    assert crew._is_over([1]) and not crew._is_over([0, 1])
+
+
 # --- a real cluster ---------------------------------------------------------------------------
 
 

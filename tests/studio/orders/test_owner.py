@@ -206,3 +206,11 @@ def test_a_machine_with_another_folder_says_who_it_is(tmp_path, monkeypatch):
     assert (tmp_path / "token.0").read_text() == "ours"
     with pytest.raises(SmaltiError, match=hands.socket.gethostname()):
         hand.sees(tmp_path / "token", "theirs")
+
+
+def test_the_places_whose_workers_live(owner, clock):
+    arrive(owner, 0, "quiet")
+    arrive(owner, 1, "loud")
+    clock.now += owners.FENCE + 1
+    owner.beat("loud")
+    assert owner.living() == {1}

@@ -4,9 +4,11 @@
     python benchmarks/orders.py chaos --orders 20 --bad 10 --training 1 --kills 3
     python benchmarks/orders.py start                   20 orders in one run, and by 20 commands
     python benchmarks/orders.py memory                  a worker's memory over 200 orders
+    python benchmarks/orders.py ray                     two nodes, one killed; a mosaic split
+    python benchmarks/orders.py ray --grid off          without the mosaic on the starter
 
-`chaos` and `memory` draw with a tiny base of random weights, `start` with the starter. The disk is
-filled only by root, who may mount one of the benchmark's own.
+`chaos`, `memory` and the first half of `ray` draw with a tiny base of random weights, the others
+with the starter. The disk is filled only by root, who may mount one of the benchmark's own.
 """
 
 import json
@@ -18,12 +20,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import psutil
 import typer
 from order_chaos import Chaos, small_disk
+from order_cluster import run_orders, seconds_of_big, tiles_of, two_nodes, write_big
 from order_day import QUICK, picture, tiny_base, write_adapters, write_day
 
 from smalti.cli.boundary import guarded
@@ -39,7 +43,7 @@ GEN = (sys.executable, "-m", "smalti.cli.gen")
 PRINT = (sys.executable, "-m", "smalti.cli.main", "print")
 PROOF = (sys.executable, "-m", "smalti.cli.main", "proof")
 MEGABYTES_PER_ORDER, MEGABYTES = 2, 300  # of the disk that is filled
-GOAL_SPEEDUP, GOAL_SHARE = 5.0, 0.1
+GOAL_SPEEDUP, GOAL_SHARE, GOAL_SPLIT = 5.0, 0.1, 1.6
 
 Folder = Annotated[
     str | None, typer.Option(metavar="FOLDER", help="Where it is done, kept afterwards.")
@@ -251,6 +255,67 @@ def _worker_of(out: Path) -> psutil.Process | None:
     with suppress(psutil.Error):
         return psutil.Process(int(rows[0]["worker"].split(":")[-2])) if rows else None
     return None
+
+
+# --- a cluster ------------------------------------------------------------------------------------
+
+
+@app.command()
+@guarded()
+def ray(
+    orders: Annotated[int, typer.Option(min=2, help="Of 4x4 tiles, on the tiny base.")] = 8,
+    grid: Annotated[str, typer.Option(help="Of the mosaic that is split, or off.")] = "16x16",
+    folder: Folder = None,
+) -> None:
+    """Two nodes on this machine, one thread each: bytes, a node's death, one mosaic by two workers.
+
+    Exit code 1 when a byte differs or an order is lost.
+    """
+    with workplace(folder) as place:
+        rows, sound = same_bytes(place, orders)
+        if grid != "off":
+            run_in_subprocess(fit_base)
+            rows += split_in_two(place, grid)
+        print_table("Two nodes", ("what", "", ""), rows)
+        if not sound:
+            raise typer.Exit(1)
+
+
+def same_bytes(place: Path, orders: int) -> tuple[list[tuple[str, str, str]], bool]:
+    """Orders on this machine, on the cluster, and on one whose node is killed in the middle."""
+    table, base = write_day(place / "day", orders, 0, 0), tiny_base(place / "base")
+    table.write_text(table.read_text().replace("2x2", "4x4"))
+    settings = [f"--set={text}" for text in QUICK]
+    command = [*ORDERS, str(table), "--base", str(base), *settings, "--workers", "2"]
+    rows = [("local", f"{run_orders(command, place / 'local'):.1f} s", "")]
+    wanted, sound = tiles_of(place / "local"), True
+    for name in ("cluster", "cluster, a node killed"):
+        out = place / name.split(" ")[-1]
+        with two_nodes() as (nodes, node):
+            far = [*command, "--engine", "ray", "--address", nodes.address, "--split", "16"]
+            kill = partial(nodes.remove_node, node, allow_graceful=False)
+            seconds = run_orders(far, out, orders // 2, kill if "killed" in name else None)
+        faults, same = outcome(Ledger(out / FILE), orders, 0)["faults"], tiles_of(out) == wanted
+        sound = sound and same and not faults
+        told = "the same bytes" if same else "OTHER BYTES"
+        rows.append((name, f"{seconds:.1f} s", f"{told}, {faults} faults"))
+    return rows, sound
+
+
+def split_in_two(place: Path, grid: str) -> list[tuple[str, str, str]]:
+    """One mosaic on the starter by one worker and by two, both with the base loaded before."""
+    table, seconds = write_big(place / "big", grid), []
+    for workers in (1, 2):
+        out = place / f"by{workers}"
+        with two_nodes() as (nodes, _):
+            words = ["--engine", "ray", "--address", nodes.address, "--workers", str(workers)]
+            run_orders([*ORDERS, str(table), *words, "--split", "16"], out)
+        seconds.append(seconds_of_big(out))
+    one, two = seconds
+    same = "the same bytes" if tiles_of(place / "by1") == tiles_of(place / "by2") else "OTHER BYTES"
+    return [(f"{grid} by one worker", f"{one:.1f} s", ""),
+            (f"{grid} by two", f"{two:.1f} s", same),
+            ("ratio", f"{one / two:.2f}", f"goal: {GOAL_SPLIT:g}")]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ EXTRAS = {
     "av": ("mosaic clip", STUDIO),
     "pydantic": ("mosaic orders", STUDIO),
     "watchfiles": ("mosaic orders watch", STUDIO),
+    "ray": ("mosaic orders --engine ray", "pip install 'smalti\\[cluster]'"),
     "starlette": ("mosaic page", STUDIO),
     "onnxruntime": ("mosaic concept masks", "pip install 'smalti\\[data]'"),
     "c2pa-python": ("--sign", "pip install 'smalti\\[sign]'"),

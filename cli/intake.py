@@ -10,6 +10,7 @@ from ..configs.errors import InputError
 from ..configs.presets import preset_names
 from .boundary import guarded
 from .console import console, print_table
+from .crew import Address, Engine, Split, Workers, crew
 from .options import Base, ConceptsDir, Overrides
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ FORMATS = ("table", "csv", "json", "pdf")
 
 Where = Annotated[
     str, typer.Option("--out", metavar="FOLDER", help="Folder of the ledger and of all its files.")
-]
-Workers = Annotated[
-    int | None, typer.Option(min=1, help="Processes.", show_default="one per GPU, else 1")
 ]
 Preset = Annotated[
     str | None,
@@ -63,6 +61,9 @@ def watch(
     *,
     out: Where = "orders",
     workers: Workers = None,
+    engine: Engine = "local",
+    address: Address = None,
+    split: Split = None,
     base: Base = None,
     preset: Preset = None,
     overrides: Overrides = None,
@@ -84,13 +85,13 @@ def watch(
     terms = terms_of(base, preset, overrides, concepts_dir, name, proof_first)
     from ..studio.orders.inbox import Inbox, listening
     from ..studio.orders.ledger import FILE, Ledger
-    from ..studio.orders.pool import run_pool
 
+    work = crew(workers, engine, address, split)
     hot = Inbox(Path(inbox), Ledger(Path(out) / FILE), terms, quiet=quiet, patience=patience)
     typer.echo(f"orders: watching {hot.incoming}; results go to {Path(out) / 'out'}", err=True)
     try:
         with listening(hot, poll=poll):
-            run_pool(Path(out), workers=workers, endless=True, tick=hot.tick)
+            work(Path(out), endless=True, tick=hot.tick)
     finally:
         hot.close()
 

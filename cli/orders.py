@@ -1,6 +1,6 @@
 """`mosaic orders`: a studio's day; many customers in, trained, drawn, proofed and printed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,7 @@ from ..studio.orders.naming import DEFAULT
 from . import intake
 from .boundary import guarded
 from .console import console, print_facts, print_table
+from .crew import Address, Engine, Split, Workers, crew
 from .options import Base, ConceptsDir, DryRun, Overrides, examples
 
 if TYPE_CHECKING:
@@ -54,22 +55,16 @@ def run(
     ],
     *,
     out: Where = "orders",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes.", show_default="one per GPU, else 1")
-    ] = None,
+    workers: Workers = None,
+    engine: Engine = "local",
+    address: Address = None,
+    split: Split = None,
     base: Base = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(help=f"Of orders that name none: {', '.join(preset_names('mosaic'))}."),
-    ] = None,
+    preset: intake.Preset = None,
     overrides: Overrides = None,
     concepts_dir: ConceptsDir = "concepts",
-    name: Annotated[
-        str, typer.Option(metavar="TEMPLATE", help="Folders of finished orders.")
-    ] = DEFAULT,
-    proof_first: Annotated[
-        bool, typer.Option("--proof-first", help="Print only what is approved.")
-    ] = False,
+    name: intake.Name = DEFAULT,
+    proof_first: intake.ProofFirst = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Do orders anew whose content has changed.")
     ] = False,
@@ -84,7 +79,7 @@ def run(
     if dry_run:
         describe(read, terms)
         return
-    work_on(read, terms, Path(out), workers, replace)
+    work_on(read, terms, Path(out), crew(workers, engine, address, split), replace)
 
 
 def terms_of(
@@ -127,12 +122,15 @@ def describe(read: "Sequence[Read]", terms: "Terms") -> None:
 
 
 def work_on(
-    read: "Sequence[Read]", terms: "Terms", out: Path, workers: int | None, replace: bool
+    read: "Sequence[Read]",
+    terms: "Terms",
+    out: Path,
+    work: Callable[..., dict[str, int]],
+    replace: bool,
 ) -> None:
-    """Enter what was read, work, and say what became of it."""
+    """Enter what was read, work, and say what became of it; work: see `crew`."""
     from ..studio.orders.accept import accept
     from ..studio.orders.ledger import FILE, Ledger
-    from ..studio.orders.pool import run_pool
     from ..studio.orders.states import FAILED
 
     ledger = Ledger(out / FILE)
@@ -143,7 +141,7 @@ def work_on(
     )
     for reference, faults in found.refused.items():
         typer.echo(f"orders: {reference} refused: {'; '.join(faults)}", err=True)
-    counts = run_pool(out, workers=workers)
+    counts = work(out)
     print_counts(counts)
     print_waiting(ledger)
     console().print(f"The orders: {out.absolute() / 'out'}", soft_wrap=True, markup=False)

@@ -1,6 +1,6 @@
 """Draw a job's tiles with an engine. No disk is touched here: finished tiles are handed on."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,6 +17,9 @@ from .methods import method_of
 from .methods.base import Maker
 from .photo_tiles import photo_groups
 from .tint import correction_energy, tint
+
+Draws = Callable[[Collection[Tile], OnStep | None], "Iterator[Drawn]"]
+"""Draws those of a job's tiles that are asked for, see `draw`."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,30 @@ def draw(
     Raises SmaltiError when a single tile does not fit into memory, or when the engine's base or
     precision is not the job's.
     """
+    return ready(engine, job)(tiles, on_step)
+
+
+def ready(engine: Engine, job: Job) -> Draws:
+    """What draws a job's tiles, some now and some later; what is once per job is done only once.
+
+    The engine may draw another job in between.
+    """
     engine.prepare_for(job)
-    maker, wanted, batch = method_of(job.mosaic).prepare(engine, job), set(tiles), job.batch
+    maker, batch = method_of(job.mosaic).prepare(engine, job), job.batch
     groups = [(maker, group) for _, group in job.groups()] + photo_groups(engine, job)
 
-    def make(maker: Maker, part: Sequence[Tile]) -> Iterator[Drawn]:
-        return draw_batch(engine, job, maker, part, on_step)
+    def draws(tiles: Collection[Tile], on_step: OnStep | None) -> Iterator[Drawn]:
+        nonlocal batch
+        engine.prepare_for(job)
+        wanted = set(tiles)
 
-    for maker, group in groups:
-        batch = yield from in_batches(group, batch, partial(make, maker), wanted)
+        def make(maker: Maker, part: Sequence[Tile]) -> Iterator[Drawn]:
+            return draw_batch(engine, job, maker, part, on_step)
+
+        for maker, group in groups:
+            batch = yield from in_batches(group, batch, partial(make, maker), wanted)
+
+    return draws
 
 
 def draw_batch(

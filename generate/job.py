@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..configs.mosaic import MosaicSettings, changed
+from ..configs.photos import DRAWN, PLACED
 from ..configs.settings import Settings
 from .blocks import split_blocks
 from .grid import Grid, Tile
@@ -87,6 +88,18 @@ class Job:
         drawn = [tile for tile in self.tiles if tile not in self.photos]
         for concept in dict.fromkeys(self.subjects[tile].concept for tile in drawn):
             yield concept, [t for t in drawn if self.subjects[t].concept == concept]
+
+    def photo_groups(self) -> Iterator[tuple[str, list[Tile]]]:
+        """The tiles that are photos as they are, and those that are drawn over photos."""
+        for how in (PLACED, DRAWN):
+            tiles = [t for t in self.tiles if t in self.photos and self.photos[t].how == how]
+            if tiles:
+                yield how, tiles
+
+    def batches(self) -> Iterator[list[Tile]]:
+        """The tiles that are drawn at once, as far as memory holds them."""
+        for _, group in (*self.groups(), *self.photo_groups()):
+            yield from (group[i : i + self.batch] for i in range(0, len(group), self.batch))
 
 
 def make_job(

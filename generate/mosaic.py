@@ -1,12 +1,13 @@
 """A mosaic from settings to its folder: claim, draw, store, finish."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ..configs.errors import InputError
 from ..configs.photos import PLACED
 from ..configs.progress import Report, reporting, say
 from ..configs.settings import Settings, as_tables
+from ..models.denoising import OnStep
 from ..models.device import pick_device, resolve_precision
 from .blocks import fit_reference
 from .draw import Drawn, draw
@@ -24,6 +25,25 @@ from .reference import planned_noise, reference_picture
 from .retile import plan_retile
 from .store import UNFINISHED, Store
 
+Drawer = Callable[[Engine, Job, Store, Sequence[Tile], OnStep], Iterator[Tile]]
+"""Draws tiles of a job and puts them into its store; each is told when it lies there, by whomever
+it was drawn. Told on_step(index, x0) after every denoising step of a batch."""
+
+
+def drawn_here(
+    engine: Engine, job: Job, store: Store, tiles: Sequence[Tile], on_step: OnStep
+) -> Iterator[Tile]:
+    """All are drawn by this process."""
+    yield from stored(store, job, draw(engine, job, tiles, on_step))
+
+
+def stored(store: Store, job: Job, drawn: Iterator[Drawn]) -> Iterator[Tile]:
+    """Put finished tiles into the store, and tell which they are."""
+    for tile in drawn:
+        store.keep(tile.tile)
+        save_tile(store, job, tile)
+        yield tile.tile
+
 
 def generate_mosaic(
     settings: Settings,
@@ -33,6 +53,7 @@ def generate_mosaic(
     progress: Report | None = None,
     retile: Sequence[Tile] | None = None,
     engine: Engine | None = None,
+    drawer: Drawer = drawn_here,
 ) -> Path:
     """Draw a mosaic into the folder `out` and return the path of mosaic.png.
 
@@ -41,7 +62,8 @@ def generate_mosaic(
     Continues an unfinished mosaic, and does nothing for a finished one. retile: tiles (row, col)
     of a finished mosaic to draw again with `settings.mosaic.picture.seed`; all other settings must
     be those the mosaic was made with. engine: draws it, and more mosaics after it; without one the
-    base is loaded for this one. progress(done, total, what) replaces the bar on standard error.
+    base is loaded for this one. drawer: draws the tiles, such as with the help of other processes.
+    progress(done, total, what) replaces the bar on standard error.
 
     Raises InputError for bad input, for a folder that holds another mosaic, and for an engine of
     another base; SmaltiError when a single tile does not fit into memory.
@@ -49,10 +71,7 @@ def generate_mosaic(
     plan = _planned(settings, out, retile, concepts_dir)
     store = Store(out, plan.grid)
     precision = _precision(plan, store, engine)
-    store.claim({**plan.identity, "precision": precision})
-    store.update(precision=precision)
-    if store.recorded("settings") is None:  # of an older version too, which only says what it is
-        store.update(settings=as_tables(plan.settings))
+    _claim(store, plan, precision)
     todo = _unmade(plan, store)
     if todo or store.reference() is None:
         with reporting(progress, "mosaic") as report:
@@ -60,7 +79,7 @@ def generate_mosaic(
             engine = engine or open_engine(
                 plan.settings.base, plan.settings.mosaic.machine, precision=precision
             )
-            make_tiles(engine, plan, store, todo, report)
+            make_tiles(engine, plan, store, todo, report, drawer)
     if not (store.is_finished and mosaic_file(store).is_file()):
         finish(store, plan.settings, dict.fromkeys(plan.settings.mosaic.picture.tile_prompt))
     return mosaic_file(store)
@@ -72,6 +91,14 @@ def _planned(
     if retile:
         return plan_retile(settings, out, retile, concepts_dir=concepts_dir)
     return plan_mosaic(settings, concepts_dir=concepts_dir)
+
+
+def _claim(store: Store, plan: MosaicPlan, precision: str) -> None:
+    """Make the folder the plan's, and write down what its tiles are drawn with."""
+    store.claim({**plan.identity, "precision": precision})
+    store.update(precision=precision)
+    if store.recorded("settings") is None:  # of an older version too, which only says what it is
+        store.update(settings=as_tables(plan.settings))
 
 
 def _precision(plan: MosaicPlan, store: Store, engine: Engine | None) -> str:
@@ -101,7 +128,12 @@ def _unmade(plan: MosaicPlan, store: Store) -> list[Tile]:
 
 
 def make_tiles(
-    engine: Engine, plan: MosaicPlan, store: Store, todo: Sequence[Tile], report: Report
+    engine: Engine,
+    plan: MosaicPlan,
+    store: Store,
+    todo: Sequence[Tile],
+    report: Report,
+    drawer: Drawer = drawn_here,
 ) -> None:
     """Draw what is missing of a plan and put it into the store."""
     job = prepare_job(engine, plan, store, report)
@@ -113,12 +145,12 @@ def make_tiles(
 
     def draw_into(own: Job, name: str) -> dict[Tile, Path]:
         inner = Store(store.folder / name, own.grid)
-        store_tiles(engine, own, inner, inner.missing(), report)
+        store_tiles(engine, own, inner, inner.missing(), report, drawer)
         return {tile: inner.path(tile) for tile in own.tiles}
 
     job = method_of(job.mosaic).complete(job, todo, shown, draw_into)
     store.update(state=UNFINISHED)  # until mosaic.png shows the new tiles
-    store_tiles(engine, job, store, todo, report)
+    store_tiles(engine, job, store, todo, report, drawer)
 
 
 def prepare_job(engine: Engine, plan: MosaicPlan, store: Store, report: Report) -> Job:
@@ -158,7 +190,12 @@ def _record(engine: Engine, job: Job) -> dict[str, object]:
 
 
 def store_tiles(
-    engine: Engine, job: Job, store: Store, todo: Sequence[Tile], report: Report
+    engine: Engine,
+    job: Job,
+    store: Store,
+    todo: Sequence[Tile],
+    report: Report,
+    drawer: Drawer = drawn_here,
 ) -> None:
     """Draw tiles of a job and store each as it is handed on."""
     steps = job.mosaic.sampler.steps
@@ -168,9 +205,7 @@ def store_tiles(
         report(min(done + index * len(x0), total), total, "drawing tiles")  # type: ignore[arg-type]
 
     for part, wanted in parts(job, store, todo):
-        for drawn in draw(engine, part, wanted, on_step):
-            store.keep(drawn.tile)
-            save_tile(store, part, drawn)
+        for _ in drawer(engine, part, store, wanted, on_step):
             done += steps
     report(total, total, "done")
 

@@ -28,12 +28,8 @@ if TYPE_CHECKING:
 
 def photo_groups(engine: "Engine", job: "Job") -> list[tuple[Maker, list[Tile]]]:
     """What makes a job's tiles that are photos, and which these are."""
-    groups: list[tuple[Maker, list[Tile]]] = []
-    for how, maker in ((PLACED, placed), (DRAWN, drawn_over)):
-        tiles = [t for t in job.tiles if t in job.photos and job.photos[t].how == how]
-        if tiles:
-            groups.append((maker(engine, job), tiles))
-    return groups
+    makers = {PLACED: placed, DRAWN: drawn_over}
+    return [(makers[how](engine, job), tiles) for how, tiles in job.photo_groups()]
 
 
 def placed(engine: "Engine", job: "Job") -> Maker:

@@ -104,9 +104,10 @@ class Store:
         """Whether mosaic.png and its metrics are those of the tiles that are there."""
         return self.recorded("state") == FINISHED
 
-    def missing(self) -> list[Tile]:
-        """Tiles that are not there yet, or damaged, row by row."""
-        return [tile for tile in self.grid.tiles if not self._is_whole(tile)]
+    def missing(self, among: Iterable[Tile] | None = None) -> list[Tile]:
+        """Tiles that are not there yet, or damaged, row by row; of all, or among some."""
+        tiles = self.grid.tiles if among is None else sorted(among)
+        return [tile for tile in tiles if not self._is_whole(tile)]
 
     def _is_whole(self, tile: Tile) -> bool:
         try:

@@ -5,7 +5,7 @@ from types import ModuleType
 
 from ..configs.errors import InputError
 
-EXTRAS = {"c2pa": "sign"}
+EXTRAS = {"c2pa": "sign", "ray": "cluster"}
 """Extras of modules that do not come with `studio`."""
 
 

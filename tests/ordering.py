@@ -24,7 +24,7 @@ def new_ledger(folder: Path) -> Ledger:
 
 def deliver(leases: Leases, worker: str, reference: str) -> None:
     """Bring an order that a worker has to its end, without any file."""
-    entry = leases.ledger.entry(reference)
+    entry = leases.entry(reference)
     for state in ("checked", "drawing", "proof", "printing"):
         leases.enter(entry, worker, state)
     leases.reserve(entry, worker, reference)

@@ -8,8 +8,9 @@ from pathlib import Path
 from ...configs.errors import SmaltiError, causes, is_out_of_memory
 from ...configs.files import is_disk_full, remove, write_text
 from .entry import Entry
-from .folder import DELIVERY, FolderTaken, clear_own, own_folder
+from .folder import DELIVERY, FolderTaken, clear_own
 from .leases import REST, LeaseLost
+from .states import CLOSED
 from .work import Desk, work
 
 ROOM = 16 * 2**20  # bytes; with less on the disk no order can be worked on
@@ -25,10 +26,8 @@ def attempt(desk: Desk, entry: Entry) -> None:
     Raises KeyboardInterrupt where the worker is to stop, and NothingWritable where it has to.
     """
     try:
-        with own_folder(entry):
+        with desk.own(entry):
             _try(desk, entry)
-    except LeaseLost:
-        pass  # while it was said what became of it
     except FolderTaken:
         desk.leases.give_back(entry, desk.worker, rest=REST)
     except SmaltiError as error:
@@ -38,9 +37,18 @@ def attempt(desk: Desk, entry: Entry) -> None:
 
 def _try(desk: Desk, entry: Entry) -> None:
     try:
+        _work(desk, entry)
+    except LeaseLost:  # also while it was said what became of it
+        now = desk.leases.entry(entry.reference)
+        if now.state in CLOSED:  # else it is another worker's
+            clear_own(now, entry.work)
+
+
+def _work(desk: Desk, entry: Entry) -> None:
+    try:
         work(desk, entry)
     except LeaseLost:
-        clear_own(desk.leases.ledger.entry(entry.reference), entry.work)
+        raise
     except KeyboardInterrupt:
         desk.leases.give_back(entry, desk.worker)
         raise

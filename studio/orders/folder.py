@@ -7,8 +7,9 @@ proof, and `delivery/` until it is renamed into `out/`.
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -39,11 +40,8 @@ def own_folder(entry: Entry) -> Iterator[Path]:
     Raises FolderTaken where another one has it.
     """
     locks = entry.root / "work" / LOCKS
-    try:
-        locks.mkdir(parents=True, exist_ok=True)
-        entry.work.mkdir(exist_ok=True)
-    except OSError as error:
-        raise explain(error, entry.work) from error
+    _make(locks)
+    _make(entry.work)
     lock = FileLock(locks / f"{entry.name}.lock")
     try:
         lock.acquire(timeout=0)
@@ -53,6 +51,20 @@ def own_folder(entry: Entry) -> Iterator[Path]:
         yield entry.work
     finally:
         lock.release()
+
+
+@contextmanager
+def leased_folder(entry: Entry) -> Iterator[Path]:
+    """The order's folder, for the holder of its lease, where locks of files do not hold."""
+    _make(entry.work)
+    yield entry.work
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain(error, folder) from error
 
 
 def stamp(entry: Entry) -> str:
@@ -102,20 +114,23 @@ def clear_own(entry: Entry, folder: Path) -> None:
         remove(entry.out)
 
 
-def publisher(made: Path, out: Path) -> Callable[[], None]:
-    """What renames a finished folder to where it is delivered; nobody ever sees half of it."""
+@dataclass(frozen=True)
+class Publisher:
+    """Renames a finished folder to where it is delivered; nobody ever sees half of it."""
 
-    def publish() -> None:
+    made: Path
+    out: Path
+
+    def __call__(self) -> None:
+        """Publish; in whichever process has the ledger."""
         try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            remove(out)
-            made.replace(out)
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+            remove(self.out)
+            self.made.replace(self.out)
             if os.name == "posix":
-                _sync(out.parent, os.O_RDONLY)  # the new name too
+                _sync(self.out.parent, os.O_RDONLY)  # the new name too
         except OSError as error:
-            raise explain(error, out) from error
-
-    return publish
+            raise explain(error, self.out) from error
 
 
 def gather(entry: Entry) -> Materials:

@@ -88,6 +88,10 @@ class Leases:
         with_reference = (*values.values(), reference)
         self.ledger.rows(f"UPDATE orders SET {names} WHERE reference = ?", *with_reference)
 
+    def entry(self, reference: str) -> Entry:
+        """What is known of an order now."""
+        return self.ledger.entry(reference)
+
     def has_work(self) -> bool:
         """Whether any order is still to be worked on, by whomever."""
         return bool(self.ledger.rows(f"SELECT 1 FROM orders WHERE {FREE} LIMIT 1"))

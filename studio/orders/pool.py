@@ -24,6 +24,7 @@ from .worker import Station, serve
 TICK = 0.25  # seconds
 BACKOFF, LONGEST = 0.5, 30.0  # seconds before a dead worker is restarted, doubled each time
 MAX_DEATHS = 6  # in a row, without an order that ended
+STOPPING = "orders: the present tiles are finished; once more ends at once"
 
 
 @dataclass
@@ -91,7 +92,7 @@ class _Pool:
         self._stopping, self._stuck = 0, ""
 
     def run(self) -> None:
-        with self._signals():
+        with heeding(self._ask):
             try:
                 while not all(place.ended for place in self._places):
                     self._start_due()
@@ -107,19 +108,8 @@ class _Pool:
         if self._stopping:
             raise KeyboardInterrupt
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM let workers finish their tiles; a second one ends them at once."""
-
-        def ask(number: int, frame: Any) -> None:
-            self._stopping += 1
-
-        old = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in old.items():
-                signal.signal(number, handler)
+    def _ask(self) -> None:
+        self._stopping += 1
 
     def _start_due(self) -> None:
         for place in self._places:
@@ -164,7 +154,7 @@ class _Pool:
 
     def _ask_to_stop(self) -> None:
         if self._stopping and not any(place.asked for place in self._places):
-            say("orders: the present tiles are finished; once more ends at once")
+            say(STOPPING)
         for place in self._places:
             if place.process is not None and place.process.is_alive():
                 if self._stopping > 1:
@@ -206,6 +196,21 @@ class _Pool:
             if place.process is not None:
                 place.process.kill()  # only after an error of ours; what it had done is kept
                 place.process.join()
+
+
+@contextmanager
+def heeding(ask: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM are told, and end nothing: the first lets workers finish their tiles."""
+
+    def hear(number: int, frame: Any) -> None:
+        ask()
+
+    old = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -6,8 +6,8 @@ one passes through the same steps and does what is missing.
 
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -24,12 +24,13 @@ from .entry import Entry
 from .folder import (
     DELIVERY,
     TICKET,
+    Publisher,
     begin,
     facts_of_files,
     gather,
     holds,
     keep_safe,
-    publisher,
+    own_folder,
     tidy,
 )
 from .leases import Leases
@@ -40,6 +41,7 @@ from .terms import Materials, drawing_settings, product_of, training_settings
 from .ticket import Order
 
 if TYPE_CHECKING:
+    from ...generate.mosaic import Drawer
     from ..press.finished import Finished
 
 PROOF_PICTURE, PROOF_SHEET = "proof.jpg", "proof.pdf"
@@ -55,6 +57,10 @@ class Desk:
     """Told of every step; raises KeyboardInterrupt where the worker is to stop."""
     engines: Engines = field(default_factory=Engines)
     meter: Meter = field(default_factory=Meter)
+    own: Callable[[Entry], AbstractContextManager[Path]] = own_folder
+    """Makes sure that an order's folder is nobody else's."""
+    drawer: "Drawer | None" = None
+    """Draws tiles, None where this process draws them all."""
 
 
 def work(desk: Desk, entry: Entry) -> None:
@@ -118,7 +124,7 @@ def train(desk: Desk, entry: Entry, order: Order, folder: Path) -> None:
 
 def draw(desk: Desk, entry: Entry, settings: Settings) -> None:
     """Draw the mosaic, or go on with it, by the worker's engine."""
-    from ...generate.mosaic import generate_mosaic
+    from ...generate.mosaic import drawn_here, generate_mosaic
     from ...generate.store import FINISHED, read_record
 
     folder = entry.work / "mosaic"
@@ -133,7 +139,7 @@ def draw(desk: Desk, entry: Entry, settings: Settings) -> None:
     with timed(desk, entry, "drawing"):
         generate_mosaic(
             settings, folder, concepts_dir=Path(entry.terms.concepts_dir), progress=desk.report,
-            engine=engine,
+            engine=engine, drawer=desk.drawer or drawn_here,
         )  # fmt: skip
 
 
@@ -182,7 +188,7 @@ def deliver(desk: Desk, entry: Entry) -> None:
                 shutil.copyfile(entry.work / name, made / name)
         keep_safe(made)
         files = facts_of_files(made)
-    desk.leases.deliver(entry, desk.worker, files, publisher(made, out))
+    desk.leases.deliver(entry, desk.worker, files, Publisher(made, out))
 
 
 def _place(entry: Entry) -> str:
@@ -239,7 +245,7 @@ def reprint(ledger: Ledger, entry: Entry, copies: int) -> Path:
     made = entry.work / DELIVERY
     print_into(made, entry, entry.out.name, copies, silent)
     keep_safe(made)
-    publisher(made, target)()
+    Publisher(made, target)()
     again = {f"{target.name}/{name}": facts for name, facts in facts_of_files(target).items()}
     ledger.note(entry.reference, f"{copies} printed again", entry.files | again)
     return target

@@ -46,7 +46,10 @@ class Told:
     """What a worker says to the process that started it."""
 
     what: str
-    """"began", "at", "ended" or "stuck" (nothing can be written)."""
+    """"began", "at", "ended" or "stuck" (nothing can be written).
+
+    In a cluster also "said" (a line for people), and "arrived" (after one that died in its place).
+    """
     reference: str = ""
     note: str = ""
     """What is being done; the state that the order ended in; why it is stuck."""
@@ -90,11 +93,14 @@ def _end_with_parent() -> None:
 class Worker:
     """Takes orders until there are none, or until it is asked to stop."""
 
-    def __init__(self, station: Station, pipe: Connection) -> None:
-        """Open the ledger of a station; the pipe leads to the process that shows progress."""
+    def __init__(self, station: Station, pipe: Connection, leases: Leases | None = None) -> None:
+        """Work at a station; the pipe leads to the process that shows progress.
+
+        leases: where the ledger is another process's; without them it is opened.
+        """
         self._station, self._pipe = station, pipe
         self._name, self._present = worker_name(), ""
-        self._leases = Leases(Ledger(station.root / FILE))
+        self._leases = leases or Leases(Ledger(station.root / FILE))
         self._stopping, self._told_at, self._work = False, 0.0, Path()
         self._tiles_then: set[tuple[str, int]] | None = None  # when we were asked to stop
 
@@ -105,15 +111,16 @@ class Worker:
     def run(self) -> None:
         """Take orders by priority and due date, those first that need what is loaded."""
         threading.Thread(target=self._beat, daemon=True).start()
-        meter = Meter(self._station.workers)
-        desk, kin = Desk(self._leases, self._name, self.report, meter=meter), ""
+        desk, kin = self.desk(), ""
         try:
             while not self._stopping:
+                if self.help(desk):
+                    continue
                 entry = self._leases.lease(self._name, kin=kin)
                 if entry is None:
                     if not (self._station.endless or self._leases.has_work()):
                         return
-                    time.sleep(POLL)
+                    self.rest()
                     continue
                 assert entry.order is not None
                 kin = kin_of(entry.order, entry.terms)
@@ -121,13 +128,26 @@ class Worker:
         except SmaltiError as error:  # nothing can be written, be it the ledger itself
             self._tell(Told("stuck", note=str(error)))
 
+    def desk(self) -> Desk:
+        """What it works with."""
+        meter = Meter(self._station.workers)
+        return Desk(self._leases, self._name, self.report, meter=meter)
+
+    def rest(self) -> None:
+        """Wait before the next look for an order."""
+        time.sleep(POLL)
+
+    def help(self, desk: Desk) -> bool:
+        """Do what another worker has to give away; returns whether there was anything."""
+        return False
+
     def _take(self, desk: Desk, entry: Entry) -> None:
         self._present, self._work = entry.reference, entry.work
         self._tell(Told("began", entry.reference, entry.state))
         try:
             attempt(desk, entry)
         finally:
-            state = self._leases.ledger.entry(entry.reference).state
+            state = self._leases.entry(entry.reference).state
             self._tell(Told("ended", entry.reference, state))
 
     def report(self, done: int, total: int, note: str) -> None:

@@ -13,7 +13,7 @@ from smalti.models.footprint import known_footprints
 
 # Alike in all that a step meets: turbo trains as 2.1 does, LCM-LoRA is fused into 1.5, and SDXL's
 # family differs in how many layers a block has (`tests/models/bases/test_sdxl_structure.py`).
-TRAINED = ("sd21", "sd15-lcm")
+TRAINED = ("sd21",)
 GUIDED = ("sd21", "sd15-lcm", "segmind-vega")
 
 

@@ -146,9 +146,10 @@ def test_an_error_of_the_one_who_looks_leaves_no_worker(run):
     def broken():
         raise ZeroDivisionError
 
+    others = multiprocessing.active_children()
     with pytest.raises(ZeroDivisionError):
         run(lambda station, pipe: time.sleep(60), workers=2, tick=broken)
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= set(others)
 
 
 def test_the_processors_counter_wraps_and_is_shared(tmp_path):

@@ -253,12 +253,11 @@ def cancel(
     out: Where = "orders",
 ) -> None:
     """Take orders back; a worker that has one leaves it."""
-    from ..studio.orders.folder import clear
+    from ..studio.orders.decisions import cancel as take_back
 
     ledger = open_ledger(out)
     for reference in references:
-        ledger.cancel(reference, why)
-        clear(ledger.entry(reference))
+        take_back(ledger, reference, why)
 
 
 @app.command()
@@ -283,16 +282,9 @@ def reprint(
     out: Where = "orders",
 ) -> None:
     """Print a delivered order again, into a folder beside its first files."""
-    from ..studio.orders.folder import FolderTaken, own_folder
-    from ..studio.orders.work import reprint as print_again
+    from ..studio.orders.decisions import print_again
 
-    ledger = open_ledger(out)
-    entry = ledger.entry(reference)
-    try:
-        with own_folder(entry):
-            folder = print_again(ledger, entry, copies)
-    except FolderTaken as taken:
-        raise InputError(f'"{reference}" is being worked on; try again later.') from taken
+    folder = print_again(open_ledger(out), reference, copies)
     console().print(str(folder), soft_wrap=True, markup=False)
 
 

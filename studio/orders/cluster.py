@@ -17,7 +17,7 @@ from .hand import SLOW, Hand, Post
 from .leases import Leases
 from .ledger import FILE, Ledger
 from .owner import Owner, bury
-from .pool import STOPPING, TICK, bury_dead, heeding
+from .pool import STOPPING, TICK, bury_dead, heeding, say_end
 from .worker import Station
 
 SPLIT = 256  # tiles from which on a mosaic is shared
@@ -114,10 +114,7 @@ class _Crew:
                 self._work()
             finally:
                 self._end()
-        if self._stuck:
-            raise SmaltiError(self._stuck)
-        if self._stopping:
-            raise KeyboardInterrupt
+        say_end(self._stuck, self._stopping)
 
     def _ask(self) -> None:
         self._stopping += 1

@@ -20,7 +20,7 @@ class Engines:
         self.loading = 0.0
         """Seconds that loading bases took, in all."""
 
-    def of(self, settings: Settings, folder: Path) -> "Engine":
+    def of(self, settings: Settings, folder: Path | None = None) -> "Engine":
         """An engine that draws a mosaic of these settings, or goes on with the one in a folder."""
         began = time.perf_counter()
         from ...generate.engine import open_engine
@@ -28,7 +28,7 @@ class Engines:
         from ...models.device import pick_device, resolve_precision
 
         machine = settings.mosaic.machine
-        begun = (read_record(folder) or {}).get("precision")
+        begun = (read_record(folder) or {}).get("precision") if folder else None
         asked = begun if machine.mixed_precision == "auto" and begun else machine.mixed_precision
         precision = resolve_precision(asked, pick_device())
         found = self._engine

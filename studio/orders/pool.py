@@ -103,10 +103,7 @@ class _Pool:
                     self._display.update()
             finally:
                 self._end()
-        if self._stuck:
-            raise SmaltiError(self._stuck)
-        if self._stopping:
-            raise KeyboardInterrupt
+        say_end(self._stuck, self._stopping)
 
     def _ask(self) -> None:
         self._stopping += 1
@@ -224,6 +221,14 @@ def _deaf() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, old)
+
+
+def say_end(stuck: str, stopping: int) -> None:
+    """Raise what a day ends with that was not done: SmaltiError or KeyboardInterrupt."""
+    if stuck:
+        raise SmaltiError(stuck)
+    if stopping:
+        raise KeyboardInterrupt
 
 
 def bury_dead(ledger: Ledger) -> None:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ...configs.errors import InputError, SmaltiError
-from ...configs.files import remove, replacing
+from ...configs.files import remove
 from ...configs.mosaic import changed
 from ...configs.presets import preset_names
 from ...configs.product import load_product
@@ -24,13 +24,12 @@ from ...generate.store import RECORD
 from ...models.concepts import ADAPTER_FILE, concept_folders
 from ..orders.naming import safe_part
 from .asking import DRAFT, Asked, read_form
-from .desk import Missing, file_name, new_name
+from .desk import new_name
 from .drawing import Drawing, Rank
-from .examine import size
 from .render import Room, form_of, go_to, page, picture, room_of, text_of
-from .shown import show
+from .shown import show, version_of
+from .uploads import keep
 
-DRAFTS = ".drafts"
 MAX_DRAFTS = 12
 DRAFT_TILES = 12  # a side at most: a draft is to be there within seconds
 
@@ -38,7 +37,7 @@ DRAFT_TILES = 12  # a side at most: a draft is to be there within seconds
 async def listing(request: Request) -> Response:
     """All mosaics."""
     room = room_of(request)
-    mosaics = [show(folder) for folder in room.desk.mosaic_folders()]
+    mosaics = await asyncio.to_thread(lambda: [show(f) for f in room.desk.mosaic_folders()])
     part = "mosaics_list.html" if request.headers.get("hx-request") else "mosaics.html"
     return page(request, part, mosaics=mosaics, title="Mosaics")
 
@@ -60,32 +59,15 @@ async def photo(request: Request) -> Response:
     upload = form.get("photo")
     if upload is None or isinstance(upload, str):
         raise InputError("Drop one photo here.")
-    data = await upload.read()
-    folder = room.desk.uploads
-    taken = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    path = folder / file_name(upload.filename or "photo.jpg", taken)
-    await asyncio.to_thread(_keep, path, data)
-    try:
-        width, height = await room.examiner.ask(size, path)
-    except InputError:
-        remove(path)
-        raise
+    path, width, height = await keep(room.examiner, room.desk.uploads, upload)
     return page(request, "photo_crop.html", photo=path.name, width=width, height=height)
-
-
-def _keep(path: Path, data: bytes) -> None:
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
 
 
 async def uploaded(request: Request) -> Response:
     """A small picture of a dropped photo."""
     room = room_of(request)
-    name = request.path_params["name"]
-    known = {p.name: p for p in room.desk.uploads.iterdir()} if room.desk.uploads.is_dir() else {}
-    if name not in known:
-        raise Missing("That photo is not here.")
-    return Response(await room.examiner.thumbnail(known[name], 900), media_type="image/jpeg")
+    path = room.desk.upload(request.path_params["name"])
+    return Response(await room.examiner.thumbnail(path, 900), media_type="image/jpeg")
 
 
 async def _asked(request: Request) -> Asked:
@@ -126,7 +108,7 @@ def _draft_settings(asked: Asked, concepts: Path) -> Settings:
 
 def _draft_folder(room: Room, settings: Settings) -> Path:
     """A folder for these settings; the oldest drafts go."""
-    drafts = room.desk.mosaics / DRAFTS
+    drafts = room.desk.drafts
     digest = sha256(repr((settings.base, settings.mosaic)).encode()).hexdigest()[:16]
     if drafts.is_dir():
         old = sorted(drafts.iterdir(), key=lambda path: path.stat().st_mtime)
@@ -147,19 +129,14 @@ async def draft_state(request: Request) -> Response:
     room, folder = room_of(request), _draft(request)
     return page(
         request, "draft_state.html", name=folder.name, progress=room.drawer.state(folder),
-        fault=room.drawer.fault(folder), version=_version(folder),
+        fault=room.drawer.fault(folder), version=version_of(folder),
         ready=(folder / RECORD).is_file(),
     )  # fmt: skip
 
 
-def _version(folder: Path) -> int:
-    tiles = folder / "tiles"
-    return tiles.stat().st_mtime_ns // 10**6 if tiles.is_dir() else 0
-
-
 def _draft(request: Request) -> Path:
     """A draft's folder, which need not be there yet."""
-    return room_of(request).desk.mosaics / DRAFTS / request.path_params["name"]
+    return room_of(request).desk.drafts / request.path_params["name"]
 
 
 async def draft_preview(request: Request) -> Response:

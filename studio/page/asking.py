@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ...configs.errors import InputError
@@ -66,7 +65,7 @@ def read_form(form: Mapping[str, Any], many: Mapping[str, Sequence[str]], desk: 
         raise InputError(f"Up to {MAX_PROMPTS} prompts, one in a line.")
     if lines:
         options["tile_prompt"] = lines
-    options |= _picture(form, desk.uploads)
+    options |= _picture(form, desk)
     options |= _pull(form.get("pull", "auto"))
     options["seed"] = _number(form.get("seed", "0") or "0", "seed")
     print_as, kind = "", form.get("size_by", "grid")
@@ -78,16 +77,14 @@ def read_form(form: Mapping[str, Any], many: Mapping[str, Sequence[str]], desk: 
     return Asked(base, form.get("preset", ""), options, print_as, desk.overrides)
 
 
-def _picture(form: Mapping[str, Any], photos: Path) -> dict[str, Any]:
+def _picture(form: Mapping[str, Any], desk: Desk) -> dict[str, Any]:
     """What the mosaic shows from afar: a photo, or a prompt, with a concept or without."""
     if form.get("picture_by", "photo") == "photo":
         if not (name := form.get("photo", "")):
             return {}
-        known = {path.name: path for path in photos.iterdir()} if photos.is_dir() else {}
-        if name not in known:
-            raise InputError("That photo is not here any more; drop it again.")
+        ref = desk.upload(name)
         crop = form.get("crop", "center") or "center"
-        return {"ref": str(known[name]), **({"crop": crop} if crop != "center" else {})}
+        return {"ref": str(ref), **({"crop": crop} if crop != "center" else {})}
     given = {"ref_lora": form.get("ref_lora", ""), "ref_prompt": form.get("ref_prompt", "")}
     return {name: value.strip() for name, value in given.items() if value.strip()}
 

@@ -19,10 +19,11 @@ from ...configs.tables import read_settings_file
 from ...models.concept_files import MASK_SUFFIX, concept_files
 from ...models.concepts import WORK_FOLDER, concept_folders
 from ...train.concept import MIN_IMAGES, load_concept
-from .desk import Missing, file_name, new_name
-from .examine import cropped, size, verdicts
+from .desk import Missing, new_name
+from .examine import cropped, verdicts
 from .learned import common_words, read_card, read_training
 from .render import Room, form_of, go_to, page, picture, room_of, text_of
+from .uploads import keep
 
 THUMBNAIL = 360  # px
 
@@ -108,23 +109,10 @@ async def add(request: Request) -> Response:
         if isinstance(upload, str):
             continue
         try:
-            await _keep(room, folder, upload)
+            await keep(room.examiner, folder, upload)
         except InputError as fault:
             faults.append(str(fault))
     return page(request, "photos.html", least=MIN_IMAGES, faults=faults, **_facts(room, folder))
-
-
-async def _keep(room: Room, folder: Path, upload: Any) -> None:
-    taken = {path.name for path in folder.iterdir()}
-    path = folder / file_name(upload.filename or "photo.jpg", taken)
-    data = await upload.read()
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
-    try:
-        await room.examiner.ask(size, path)
-    except InputError as fault:
-        remove(path)
-        raise InputError(f"{upload.filename}: {fault}") from fault
 
 
 async def thumbnail(request: Request) -> Response:

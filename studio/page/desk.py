@@ -4,17 +4,17 @@ The page keeps no state of its own. What it shows is read from concept folders, 
 the ledger of orders each time, so that two pages, and the command line, always see the same.
 """
 
-import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...configs.errors import InputError
+from ...generate.store import RECORD
 from ...models.concept_files import IMAGE_SUFFIXES, concept_files
 from ...models.concepts import concept_folders
+from ..orders.naming import RESERVED
 
 MAX_NAME = 80  # bytes
-RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 class Missing(InputError):
@@ -49,9 +49,9 @@ class Desk:
 
     def mosaic_folders(self) -> list[Path]:
         """Folders of mosaics, finished or not, the latest first."""
-        found = self.mosaics.glob("*/mosaic.json") if self.mosaics.is_dir() else ()
+        found = self.mosaics.glob(f"*/{RECORD}") if self.mosaics.is_dir() else ()
         folders = [path.parent for path in found if not path.parent.name.startswith(".")]
-        return sorted(folders, key=lambda f: (f / "mosaic.json").stat().st_mtime, reverse=True)
+        return sorted(folders, key=lambda f: (f / RECORD).stat().st_mtime, reverse=True)
 
     def photo(self, concept: str, name: str) -> Path:
         """A photo of a concept by its file's name; raises Missing for any other name."""
@@ -61,6 +61,16 @@ class Desk:
     def uploads(self) -> Path:
         """Where photos that mosaics are made of are kept."""
         return self.mosaics / "photos"
+
+    def upload(self, name: str) -> Path:
+        """A photo that was dropped for a mosaic; raises Missing for any other name."""
+        there = list(self.uploads.iterdir()) if self.uploads.is_dir() else []
+        return _one_of(there, name, "dropped photo")
+
+    @property
+    def drafts(self) -> Path:
+        """Where drafts lie."""
+        return self.mosaics / ".drafts"
 
 
 def _one_of(paths: "list[Path] | tuple[Path, ...]", name: str, what: str) -> Path:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...configs.errors import SmaltiError
 from ...configs.settings import Settings
+from ..orders.engines import Engines
 
 if TYPE_CHECKING:
     from ...generate.engine import Engine
@@ -187,7 +188,7 @@ def _serve(pipe: Connection, stop: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides when it ends
     with suppress(OSError, AttributeError):
         os.nice(NICENESS)
-    engine: Engine | None = None
+    engines = Engines()
     while True:
         try:
             asked = pipe.recv()
@@ -196,11 +197,11 @@ def _serve(pipe: Connection, stop: Any) -> None:
         if asked is None:
             return
         kind, what = asked
-        settings = what if kind == "warm" else what.settings
         try:
-            engine = _engine_for(engine, settings)
-            if kind == "draw":
-                _draw(engine, what, pipe, stop)
+            if kind == "warm":
+                engines.of(what)
+            else:
+                _draw(engines.of(what.settings, what.folder), what, pipe, stop)
         except KeyboardInterrupt:
             pipe.send(("stopped", ""))
         except (SmaltiError, OSError, MemoryError) as error:
@@ -209,17 +210,6 @@ def _serve(pipe: Connection, stop: Any) -> None:
         else:
             if kind == "draw":
                 pipe.send(("done", ""))
-
-
-def _engine_for(engine: "Engine | None", settings: Settings) -> "Engine":
-    from ...generate.engine import open_engine
-    from ...models.device import pick_device, resolve_precision
-
-    machine = settings.mosaic.machine
-    precision = resolve_precision(machine.mixed_precision, pick_device())
-    if engine and (engine.base.settings, engine.precision) == (settings.base, precision):
-        return engine
-    return open_engine(settings.base, machine, precision=precision)
 
 
 def _draw(engine: "Engine", drawing: Drawing, pipe: Connection, stop: Any) -> None:

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ...generate.store import RECORD, REFERENCE
 from ...models.concepts import ADAPTER_FILE, WORK_FOLDER, concept_folders
 from ...train.earlier import log_path
+from ..orders.ledger import FILE
 from .desk import Desk
 from .drawing import Drawer
 from .events import topic
@@ -25,13 +27,13 @@ def look_at(desk: Desk, works: Works, drawer: Drawer) -> dict[str, Any]:
     for folder in [*mosaics, *_drafts(desk)]:
         told = tuple(v for k, v in about.items() if k.startswith(f"mosaic/{folder.name}/"))
         seen[topic("mosaic", folder.name)] = (
-            _time(folder / "mosaic.json"), _time(folder / "tiles"), _time(folder / "reference.png"),
+            _time(folder / RECORD), _time(folder / "tiles"), _time(folder / REFERENCE),
             drawer.state(folder), drawer.fault(folder), told,
         )  # fmt: skip
-    ledger = desk.orders / "ledger.sqlite"
+    ledger = desk.orders / FILE
     seen["orders"] = (
         _time(ledger),
-        _time(ledger.with_name("ledger.sqlite-wal")),
+        _time(ledger.with_name(f"{FILE}-wal")),
         about.get("orders"),
     )
     seen["concepts"] = tuple((f.name, _time(f / ADAPTER_FILE)) for f in folders)
@@ -40,8 +42,8 @@ def look_at(desk: Desk, works: Works, drawer: Drawer) -> dict[str, Any]:
 
 
 def _drafts(desk: Desk) -> Iterator[Path]:
-    folder = desk.mosaics / ".drafts"
-    yield from (path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else ()
+    if desk.drafts.is_dir():
+        yield from (path for path in desk.drafts.iterdir() if path.is_dir())
 
 
 def _times(folder: Path) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from ...configs.presets import preset_names
 from ...generate.grid import Tile
 from ...generate.plan import plan_mosaic
 from ...generate.retile import plan_retile
-from ...generate.store import RECORD, Store, tile_name
+from ...generate.store import RECORD, REFERENCE, Store, tile_name
 from ...generate.undo import take_back
 from ..press.finished import open_finished
 from .desk import Missing
@@ -54,7 +54,7 @@ async def one(request: Request) -> Response:
         fault=fault, works=_works(room, mosaic.name),
         files=list(_files(mosaic.folder)), kinds=FILES, levels=levels(mosaic.grid),
         side=piece_side(mosaic.grid), products=preset_names("product"),
-        command=shlex.join(["mosaic", "gen", "--config", str(mosaic.folder / "mosaic.json"),
+        command=shlex.join(["mosaic", "gen", "--config", str(mosaic.folder / RECORD),
                             "--out", str(mosaic.folder)]),
     )  # fmt: skip
 
@@ -67,7 +67,7 @@ def _files(folder: Path) -> Iterable[tuple[str, int]]:
     """Names below the folder, and sizes, of what may be taken away."""
     found = [*folder.glob("*"), *folder.glob("print/*")]
     for path in sorted(found):
-        hidden = path.name.startswith(".") or path.name == "reference.png"
+        hidden = path.name.startswith(".") or path.name == REFERENCE
         if path.is_file() and path.suffix.lower() in SENDS and not hidden:
             yield str(path.relative_to(folder)), path.stat().st_size
 
@@ -93,7 +93,7 @@ async def piece(request: Request) -> Response:
 
 async def reference(request: Request) -> Response:
     """The picture that the tiles show from afar."""
-    path = _mosaic(request).folder / "reference.png"
+    path = _mosaic(request).folder / REFERENCE
     if not path.is_file():
         raise Missing("There is no reference yet.")
     return FileResponse(path)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from starlette.routing import Route
 
 from ...configs.errors import InputError
 from ...configs.files import remove
+from ..orders.decisions import cancel, print_again
 from ..orders.entry import Entry
-from ..orders.folder import clear
 from ..orders.ledger import FILE, Ledger
 from ..orders.report import as_csv, day_of, sentences, write_pdf
 from ..orders.states import CLOSED, DELIVERED, FAILED, PROOF, SETTLED
@@ -130,34 +131,12 @@ async def stop(request: Request) -> Response:
     return Response(status_code=204)
 
 
-def _approve(ledger: Ledger, reference: str) -> None:
-    ledger.approve(reference)
-
-
-def _retry(ledger: Ledger, reference: str) -> None:
-    ledger.retry(reference)
-
-
-def _cancel(ledger: Ledger, reference: str) -> None:
-    ledger.cancel(reference)
-    clear(ledger.entry(reference))
-
-
-def _reprint(ledger: Ledger, reference: str) -> None:
-    from ..orders.folder import FolderTaken, own_folder
-    from ..orders.work import reprint
-
-    entry = ledger.entry(reference)
-    try:
-        with own_folder(entry):
-            reprint(ledger, entry, 1)
-    except FolderTaken as taken:
-        raise InputError(f'"{reference}" is being worked on; try again later.') from taken
-
-
-DECISIONS: dict[str, Callable[[Ledger, str], None]] = {
-    "approve": _approve, "retry": _retry, "cancel": _cancel, "reprint": _reprint,
-}  # fmt: skip
+DECISIONS: dict[str, Callable[[Ledger, str], object]] = {
+    "approve": Ledger.approve,
+    "retry": Ledger.retry,
+    "cancel": cancel,
+    "reprint": partial(print_again, copies=1),
+}
 
 
 async def decide(request: Request) -> Response:

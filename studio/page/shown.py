@@ -21,8 +21,11 @@ class Shown:
     settings: Settings
     grid: Grid
     record: dict[str, Any]
-    there: int
-    """Tiles that are drawn."""
+
+    @property
+    def there(self) -> int:
+        """Tiles that are drawn."""
+        return sum(1 for _ in (self.folder / "tiles").glob("r*_c*.png"))
 
     @property
     def finished(self) -> bool:
@@ -32,8 +35,13 @@ class Shown:
     @property
     def version(self) -> int:
         """Changes when a tile or the record does: part of a picture's address."""
-        paths = [path for path in (self.folder / "tiles", self.folder / RECORD) if path.exists()]
-        return sum(path.stat().st_mtime_ns // 10**6 for path in paths)
+        return version_of(self.folder)
+
+
+def version_of(folder: Path) -> int:
+    """What changes with a mosaic's tiles and its record."""
+    paths = [path for path in (folder / "tiles", folder / RECORD) if path.exists()]
+    return sum(path.stat().st_mtime_ns // 10**6 for path in paths)
 
 
 def show(folder: Path) -> Shown:
@@ -42,7 +50,4 @@ def show(folder: Path) -> Shown:
     if record is None or "settings" not in record:
         raise Missing("There is no mosaic here that says how it is made.")
     settings = resolve(recorded=checked_tables(record["settings"], str(folder / RECORD)))
-    grid = make_grid(settings)
-    tiles = folder / "tiles"
-    there = sum(1 for path in tiles.glob("r*_c*.png")) if tiles.is_dir() else 0
-    return Shown(folder.name, folder, settings, grid, record, there)
+    return Shown(folder.name, folder, settings, make_grid(settings), record)

@@ -32,12 +32,25 @@
     });
   });
 
+  // Pieces under new addresses, once those that are asked for have come.
+  let waits = false;
+  function renew() {
+    waits = false;
+    const shown = viewer.world.getItemAt(0);
+    if (shown && !shown.getFullyLoaded()) {
+      waits = true;
+      shown.addOnceHandler("fully-loaded-change", renew);
+    } else {
+      viewer.addTiledImage({ tileSource: source(), index: 0, replace: true });
+    }
+  }
+
   // A tile was drawn: the pieces have new addresses.
   document.body.addEventListener("htmx:afterSwap", () => {
     const now = document.querySelector("[data-version]").dataset.version;
     if (now === version) return;
     version = now;
-    viewer.addTiledImage({ tileSource: source(), index: 0, replace: true });
+    if (!waits) renew();
     if (chosen) show(chosen.row, chosen.col);
   });
 

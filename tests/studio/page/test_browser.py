@@ -1,6 +1,5 @@
 """A newcomer's way in Chromium: photos in, trained, drafted, drawn, a tile anew, the print file."""
 
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,7 +13,7 @@ import pytest
 from PIL import Image
 from training import make_concept
 
-api = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
 pytest.importorskip("starlette")
 pytest.importorskip("pyvips")
 pytestmark = pytest.mark.slow
@@ -54,17 +53,6 @@ def _wait(port: int, server: subprocess.Popen) -> None:
                 return
         time.sleep(0.1)
     raise AssertionError("the server does not listen")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("chromium is not installed")
-    with api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.fixture

@@ -90,18 +90,6 @@ def test_only_an_older_page_is_replaced(wide, page, tmp_path):
 # --- in a browser -----------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api")
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("chromium is not installed")
-    with api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
 READY = (
     "window.smaltiViewer && smaltiViewer.world.getItemCount() == 2"
     " && smaltiViewer.world.getItemAt(0).getFullyLoaded()"
@@ -160,7 +148,7 @@ def test_a_click_opens_a_tile_and_the_slider_fades(opened):
 
 # --- where photos lie -------------------------------------------------------------------------
 
-EVIL = "<img src=x onerror=alert(1)> & \"Sons\""
+EVIL = '<img src=x onerror=alert(1)> & "Sons"'
 
 
 @pytest.fixture(scope="module")

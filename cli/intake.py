@@ -8,6 +8,7 @@ import typer
 
 from ..configs.errors import InputError
 from ..configs.presets import preset_names
+from ..studio.orders.naming import DEFAULT
 from .boundary import guarded
 from .console import console, print_table
 from .crew import Address, Engine, Split, Workers, crew
@@ -16,7 +17,6 @@ from .options import Base, ConceptsDir, Overrides
 if TYPE_CHECKING:
     from ..studio.orders.report import Day
 
-NAMING = "{date}/{customer}/{reference}_{product}"
 FORMATS = ("table", "csv", "json", "pdf")
 
 Where = Annotated[
@@ -68,7 +68,7 @@ def watch(
     preset: Preset = None,
     overrides: Overrides = None,
     concepts_dir: ConceptsDir = "concepts",
-    name: Name = NAMING,
+    name: Name = DEFAULT,
     proof_first: ProofFirst = False,
     poll: Poll = False,
     quiet: Quiet = 2.0,

@@ -31,9 +31,6 @@ EPILOG = examples(
     ("mosaic orders retry --failed", "take up what failed"),
 )
 
-Where = Annotated[
-    str, typer.Option("--out", metavar="FOLDER", help="Folder of the ledger and of all its files.")
-]
 References = Annotated[list[str] | None, typer.Argument(metavar="REFERENCE...")]
 Reference = Annotated[str, typer.Argument(metavar="REFERENCE", show_default=False)]
 
@@ -54,7 +51,7 @@ def run(
         list[str], typer.Argument(metavar="FILE|FOLDER...", help="Tables and folders of orders.")
     ],
     *,
-    out: Where = "orders",
+    out: intake.Where = "orders",
     workers: Workers = None,
     engine: Engine = "local",
     address: Address = None,
@@ -182,7 +179,7 @@ def open_ledger(out: str) -> "Ledger":
 
 @app.command()
 @guarded()
-def status(*, out: Where = "orders") -> None:
+def status(*, out: intake.Where = "orders") -> None:
     """Tell how many orders are in each state, who works on what, what failed, what waits."""
     from ..studio.orders.states import CANCELLED, DELIVERED
 
@@ -204,7 +201,7 @@ def _line(entry: "Entry") -> tuple[str, ...]:
 
 @app.command()
 @guarded()
-def show(reference: Reference, *, out: Where = "orders") -> None:
+def show(reference: Reference, *, out: intake.Where = "orders") -> None:
     """Tell all that is known of one order: ticket, state, files, what it took, what happened."""
     ledger = open_ledger(out)
     entry = ledger.entry(reference)
@@ -230,7 +227,7 @@ def retry(
     references: References = None,
     *,
     failed: Annotated[bool, typer.Option("--failed", help="All that failed.")] = False,
-    out: Where = "orders",
+    out: intake.Where = "orders",
 ) -> None:
     """Take up failed or cancelled orders again; the next run works on them."""
     from ..studio.orders.states import FAILED
@@ -250,7 +247,7 @@ def cancel(
     references: Annotated[list[str], typer.Argument(metavar="REFERENCE...")],
     *,
     why: Annotated[str, typer.Option(help="Kept with the order.")] = "",
-    out: Where = "orders",
+    out: intake.Where = "orders",
 ) -> None:
     """Take orders back; a worker that has one leaves it."""
     from ..studio.orders.decisions import cancel as take_back
@@ -265,7 +262,7 @@ def cancel(
 def approve(
     references: Annotated[list[str], typer.Argument(metavar="REFERENCE...")],
     *,
-    out: Where = "orders",
+    out: intake.Where = "orders",
 ) -> None:
     """Let print files be made of orders whose proofs wait; the next run prints them."""
     ledger = open_ledger(out)
@@ -279,7 +276,7 @@ def reprint(
     reference: Reference,
     *,
     copies: Annotated[int, typer.Option(min=1, max=999, help="How many prints.")] = 1,
-    out: Where = "orders",
+    out: intake.Where = "orders",
 ) -> None:
     """Print a delivered order again, into a folder beside its first files."""
     from ..studio.orders.decisions import print_again
@@ -290,7 +287,7 @@ def reprint(
 
 @app.command()
 @guarded()
-def check(*, out: Where = "orders") -> None:
+def check(*, out: intake.Where = "orders") -> None:
     """Compare the ledger with the disk; exit code 1 and a line for each thing that is wrong."""
     from ..studio.orders.audit import check_orders
 

@@ -20,7 +20,6 @@ from .plan import MosaicPlan
 from .pull import is_measured
 from .spread import assign_subjects
 from .subjects import Subject
-from .together import Cast
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -139,8 +138,7 @@ def make_job(
 
 def _subjects(plan: MosaicPlan, grid: Grid, blocks: Tensor) -> dict[Tile, Subject]:
     """What each tile shows, with the concepts that its prompt names; anew perhaps other things."""
-    picture = plan.settings.mosaic.picture
-    cast = Cast(plan.adapters, picture.region)
+    picture, cast = plan.settings.mosaic.picture, plan.cast
     shown = assign_subjects(picture, grid, blocks)
     if plan.prompts:
         other = assign_subjects(replace(picture, tile_prompt=plan.prompts), grid, blocks)

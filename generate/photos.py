@@ -4,7 +4,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,7 @@ def plan_photos(mosaic: MosaicSettings, grid: Grid) -> PhotoPlan:
     plan = PhotoPlan(
         tuple(photos), fixed, tuple(tile for tile in inside if tile not in taken), 0, unread
     )
-    return PhotoPlan(**vars(plan) | {"count": _count(own, plan, len(inside))})
+    return replace(plan, count=_count(own, plan, len(inside)))
 
 
 def _files(own: PhotoSettings, rows: Iterable[Row]) -> dict[str, Path]:

@@ -54,6 +54,11 @@ class MosaicPlan:
     together: str = ""
     """Which concepts are shown together, and what that costs."""
 
+    @property
+    def cast(self) -> Cast:
+        """Who can be shown, and where."""
+        return Cast(self.adapters, self.settings.mosaic.picture.region)
+
     def _models_own(self) -> str:
         """What the base itself takes, as far as that is known."""
         found = footprint_of(self.settings.base)

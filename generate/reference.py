@@ -11,7 +11,6 @@ from .engine import Engine
 from .plan import MosaicPlan
 from .regional import regional_denoiser, regional_texts
 from .subjects import Subject
-from .together import Cast
 
 LONGEST = 3  # longer side of a reference in shorter ones: what a small mosaic still shows
 ROUND = 8  # latent pixels that the network's levels halve without rest
@@ -40,7 +39,7 @@ def planned_noise(base: BaseModel, plan: MosaicPlan) -> Tensor:
     square that the base draws best. Any other is a square of the base's own size.
     """
     picture, grid = plan.settings.mosaic.picture, plan.grid
-    if Cast(plan.adapters, picture.region).company(picture.ref_prompt) is None:
+    if plan.cast.company(picture.ref_prompt) is None:
         return reference_noise(base, picture.seed)
     side = base.resolution // base.latent_factor
     shorter = min(grid.rows, grid.cols)
@@ -57,7 +56,7 @@ def draw_reference(engine: Engine, plan: MosaicPlan, noise: Tensor) -> Tensor:
     mosaic, base = plan.settings.mosaic, engine.base
     picture, sampler = mosaic.picture, mosaic.sampler
     engine.choose_attention(mosaic)
-    cast, prompt = Cast(plan.adapters, picture.region), picture.ref_prompt
+    cast, prompt = plan.cast, picture.ref_prompt
     scale, size = picture.reference_cfg_scale, noise.shape[-2:]
     if company := cast.company(prompt):
         shown = regional_texts(engine, company, [prompt], picture.lora_scale)[prompt]

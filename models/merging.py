@@ -6,7 +6,7 @@ between two such numbers is gone. Layers in which it takes too much keep their a
 weights, as in training, which costs a cast and two small products per call.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from .base import BaseModel
+    from .deltas import Place
 
 LARGEST_LOSS = 0.03  # share of a layer's change that rounding may take, or add
 
@@ -42,30 +43,42 @@ def merged(base: "BaseModel") -> Iterator[None]:
 
 @contextmanager
 def without_adapters(base: "BaseModel") -> Iterator[None]:
-    """Within it the denoising network is the base's own, be adapters merged or beside its weights.
-
-    Weights are exchanged, not changed: gradients of what was computed before stay right.
-    """
+    """Within it the denoising network is the base's own, be adapters merged or beside weights."""
     # At every step of every batch: all modules are looked through only where nothing is merged, and
     # parameters change places without what torch's own assignment checks.
     has_lora = any(adapter.rank for adapter in base.adapters.values())
     layers = list(base.own_weights) or (active_layers(base) if has_lora else [])
     beside = [layer for layer in layers if not layer.merged]
-    places = {layer: layer.get_base_layer()._parameters for layer in layers if layer.merged}
-    own = [(place, "weight", base.own_weights[layer]) for layer, place in places.items()]
-    own += [(module._parameters, name, w) for (module, name), w in base.exchanged.items()]
-    exchanged = [(place, name, place[name]) for place, name, _ in own]
+    own = {
+        (layer.get_base_layer(), "weight"): base.own_weights[layer]
+        for layer in layers
+        if layer.merged
+    }
+    with standing_in(own | base.exchanged):
+        try:
+            for layer in beside:
+                layer._disable_adapters = True  # peft's own switch also sets what has gradients
+            yield
+        finally:
+            for layer in beside:
+                layer._disable_adapters = False
+
+
+@contextmanager
+def standing_in(weights: Mapping["Place", nn.Parameter]) -> Iterator[None]:
+    """Within it these weights stand where they belong, in place of those that are there.
+
+    Weights are exchanged, not changed: gradients of what was computed before stay right.
+    """
+    there = [(module._parameters, name) for module, name in weights]
+    before = [place[name] for place, name in there]
     try:
-        for place, name, weight in own:
+        for (place, name), weight in zip(there, weights.values(), strict=True):
             place[name] = weight
-        for layer in beside:
-            layer._disable_adapters = True  # peft's own switch also sets what has gradients
         yield
     finally:
-        for place, name, weight in reversed(exchanged):
+        for (place, name), weight in zip(there, before, strict=True):
             place[name] = weight
-        for layer in beside:
-            layer._disable_adapters = False
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .denoiser import Conditioning, Denoiser
-from .merging import active_layers, merged_weight
+from .merging import active_layers, merged_weight, standing_in
 
 if TYPE_CHECKING:
     from .base import BaseModel
@@ -53,23 +53,16 @@ def turn_of(base: "BaseModel", name: str, scale: float) -> Turn:
 
 @contextmanager
 def taken(turn: Turn) -> Iterator[None]:
-    """Within it the network is the adapter's, where no adapter is active around it.
-
-    Weights are exchanged, not changed: gradients of what was computed before stay right.
-    """
-    own = [(module._parameters, name, module._parameters[name]) for module, name in turn.weights]
-    try:
-        for (place, name, _), weight in zip(own, turn.weights.values(), strict=True):
-            place[name] = weight
-        for layer in turn.beside:
-            layer._active_adapter, layer._disable_adapters = [turn.name], False
-            layer.set_scale(turn.name, turn.scale)
-        yield
-    finally:
-        for place, name, weight in own:
-            place[name] = weight
-        for layer in turn.beside:
-            layer._disable_adapters = True
+    """Within it the network is the adapter's, where no adapter is active around it."""
+    with standing_in(turn.weights):
+        try:
+            for layer in turn.beside:
+                layer._active_adapter, layer._disable_adapters = [turn.name], False
+                layer.set_scale(turn.name, turn.scale)
+            yield
+        finally:
+            for layer in turn.beside:
+                layer._disable_adapters = True
 
 
 def denoiser_of(base: "BaseModel", turn: Turn) -> Denoiser:

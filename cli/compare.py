@@ -2,23 +2,25 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..configs.base import BaseSettings
-from ..configs.files import user_path
+from ..configs.errors import InputError
+from ..configs.files import remove, user_path
 from ..configs.loading import resolve
 from ..configs.machine import MachineSettings
+from ..configs.mosaic import changed
 from ..configs.settings import Settings
 from ..configs.tables import known_facts
 from ..configs.train import TRAIN_METHODS
 from ..models.concepts import WORK_FOLDER, find_concept
-from .boundary import guarded
+from .boundary import forget_option, guarded
 from .console import console
 from .options import Base, ConceptsDir, Overrides, examples
 from .train import checkpoint_judge
@@ -79,16 +81,70 @@ def compare(
     concept = load_concept(find_concept(concept_dir, Path(concepts_dir)))
     target = user_path(out) if out else Path("runs/compare") / concept.name
     photo = str(user_path(ref)) if ref else str(concept.images[0].path)
-    wanted: dict[str, Any] = {"mosaic.grid": grid, "mosaic.ref": photo}
-    pieces = [(m, s) for s in range(first_seed, first_seed + seeds) for m in chosen]
-    own = concept.folder / "concept.toml"
-    for method, seed in pieces:
-        options = {"train.method": method, "train.seed": seed, **wanted}
-        changes = read_by(method, chosen, overrides or ())
-        settings = resolve(base=base, concept_toml=own, options=options, overrides=changes)
-        one = trained(concept, settings, target, restart=restart)
+    wanted = {"mosaic.grid": grid, "mosaic.ref": photo}
+    numbers = range(first_seed, first_seed + seeds)
+    pieces = pieces_of(concept, chosen, numbers, base, wanted, overrides or ())
+    check_mosaic(concept, pieces[0])
+    folders = [piece_folder(target, settings) for settings in pieces]
+    for settings in pieces:
+        first = restart and settings is pieces[0]
+        one = trained(concept, settings, target, restart=first, restarted=partial(forget, folders))
         judge_all(concept, settings, target, one)
     show_comparison(target, concept.name)
+
+
+def pieces_of(
+    concept: "Concept",
+    methods: Sequence[str],
+    seeds: Iterable[int],
+    base: str | None,
+    wanted: Mapping[str, Any],
+    overrides: Sequence[str],
+) -> list[Settings]:
+    """The settings of every training; raises InputError as `resolve` does, before the first."""
+    refuse_pieces(overrides)
+    return [
+        resolve(
+            base=base,
+            concept_toml=concept.folder / "concept.toml",
+            options={"train.method": method, "train.seed": seed, **wanted},
+            overrides=read_by(method, methods, overrides),
+        )
+        for seed in seeds
+        for method in methods
+    ]
+
+
+def refuse_pieces(overrides: Sequence[str]) -> None:
+    """Raise InputError for settings that tell the trainings apart: they have options here."""
+    options = {"train.method": "--methods", "train.seed": "--seeds and --first-seed"}
+    for name in (override.partition("=")[0].strip() for override in overrides):
+        if name in options:
+            raise InputError(f"Here {options[name]} say what {name} is; leave it out of --set.")
+
+
+def check_mosaic(concept: "Concept", settings: Settings) -> None:
+    """Raise InputError for a mosaic that could not be drawn, before hours of training."""
+    from ..generate.plan import plan_mosaic
+
+    bare = changed(settings.mosaic, tile_prompt=(f"a {concept.class_word}",))
+    plan_mosaic(replace(settings, mosaic=bare), concepts_dir=concept.folder.parent)
+
+
+def piece_folder(target: Path, settings: Settings) -> Path:
+    """Where one training lies."""
+    return target / f"{settings.train.method}-seed{settings.train.seed}"
+
+
+def forget(folders: Sequence[Path]) -> None:
+    """Remove earlier work of all these trainings: what is done from now on is kept."""
+    from ..train.earlier import checkpoint_folder
+    from ..train.judged import judged_folder
+
+    for work in (folder / WORK_FOLDER for folder in folders):
+        remove(checkpoint_folder(work))
+        remove(judged_folder(work))
+    forget_option("--restart")
 
 
 def show_comparison(target: Path, name: str) -> None:
@@ -112,17 +168,25 @@ def read_by(method: str, chosen: Sequence[str], overrides: Sequence[str]) -> lis
     return [override for override in overrides if not is_anothers(override)]
 
 
-def trained(concept: "Concept", settings: Settings, target: Path, *, restart: bool) -> "Trained":
-    """Train by one method with one seed, unless that is done."""
+def trained(
+    concept: "Concept",
+    settings: Settings,
+    target: Path,
+    *,
+    restart: bool,
+    restarted: Callable[[], None],
+) -> "Trained":
+    """Train by one method with one seed, unless that is done; as `train_concept` restarts."""
     from ..evaluate.trained import Trained
     from ..train.earlier import log_path
     from ..train.trainer import train_concept
 
-    train = settings.train
-    folder = target / f"{train.method}-seed{train.seed}"
+    train, folder = settings.train, piece_folder(target, settings)
     share_pictures(target, folder, train.seed)
     judge = checkpoint_judge(concept.folder, settings)
-    adapter = train_concept(concept.folder, settings, into=folder, judge=judge, restart=restart)
+    adapter = train_concept(
+        concept.folder, settings, into=folder, judge=judge, restart=restart, restarted=restarted
+    )
     lines = log_path(folder / WORK_FOLDER).read_text(encoding="utf-8").splitlines()
     seconds = sum(json.loads(line)["seconds"] for line in lines)
     return Trained(train.method, train.seed, adapter, concept.class_word, seconds)

@@ -4,15 +4,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from ..configs.errors import InputError
 from ..models.concept_files import concept_files
 from ..models.concepts import ADAPTER_FILE, WORK_FOLDER, concept_folders, find_concept
 from .boundary import guarded
 from .console import console, print_table
+from .groups import Group
 from .options import ConceptsDir
 
-app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(
+    cls=Group, rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False
+)
 
 
 @app.callback(invoke_without_command=True)
@@ -20,6 +24,7 @@ app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_c
 def concepts(context: typer.Context, concepts_dir: ConceptsDir = "concepts") -> None:
     """List the concepts: trained or not, with which base, how long, how large."""
     if context.invoked_subcommand:
+        context.default_map = {context.invoked_subcommand: {"concepts_dir": concepts_dir}}
         return
     folder = Path(concepts_dir)
     found = [describe_concept(path) for path in concept_folders(folder)]
@@ -28,10 +33,11 @@ def concepts(context: typer.Context, concepts_dir: ConceptsDir = "concepts") -> 
             f"No concepts in {folder}/. Put at least 3 images into {folder}/NAME/ and type: "
             f"mosaic-train {folder}/NAME",
             soft_wrap=True,
+            markup=False,
         )
         return
     columns = ("name", "images", "trained", "base", "method", "rank", "steps", "size")
-    rows = [[str(facts.get(column, "")) for column in columns] for facts in found]
+    rows = [[escape(str(facts.get(column, ""))) for column in columns] for facts in found]
     print_table(f"Concepts in {folder}/", columns, rows)
 
 

@@ -27,8 +27,10 @@ def console() -> Console:
 
 
 def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print a table; cells may carry Rich markup such as [green]yes[/]."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    """Print a table; cells, not its title, may carry Rich markup such as [green]yes[/]."""
+    table = Table(
+        title=escape(title), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+    )
     for name in header:
         table.add_column(name, overflow="fold")
     for row in rows:
@@ -39,7 +41,7 @@ def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[str]]
 def print_facts(title: str, facts: Mapping[str, Any]) -> None:
     """Print one line per fact."""
     rows = [(name.replace("_", " "), _plain(value)) for name, value in facts.items()]
-    print_table(escape(title), ("", ""), rows)
+    print_table(title, ("", ""), rows)
 
 
 def say_licence(base: BaseSettings) -> None:
@@ -56,7 +58,7 @@ def print_settings(settings: Settings, *sections: str) -> None:
             (name, _plain(value), docs)
             for name, value, docs in _setting_rows(section, tables[section])
         ]
-        print_table(escape(f"\n[{section}]"), ("setting", "value", "meaning"), rows)
+        print_table(f"\n[{section}]", ("setting", "value", "meaning"), rows)
 
 
 def _setting_rows(section: str, table: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from ..configs.errors import InputError
 from ..configs.loading import resolve
@@ -12,6 +13,7 @@ from ..models.concept_files import CHECK_SHEET
 from ..models.concepts import find_concept
 from .boundary import guarded
 from .console import console, print_table
+from .groups import Group
 from .options import Base, ConceptsDir, examples
 
 EPILOG = examples(
@@ -25,6 +27,7 @@ Folder = Annotated[
 ]
 
 app = typer.Typer(
+    cls=Group,
     help="Check a concept's photos, and fill in masks and captions.",
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -61,7 +64,10 @@ def check(
     write_sheet(checked, sheet)
     marks = {"bad": "red", "warning": "yellow", "": "green"}
     (header, _), *rows = table_of(checked)
-    shown = [(*cells[:-1], f"[{marks[level]}]{cells[-1]}[/]") for cells, level in rows]
+    shown = [
+        (*map(escape, cells[:-1]), f"[{marks[level]}]{escape(cells[-1])}[/]")
+        for cells, level in rows
+    ]
     print_table(f"Photos in {found}/", header, shown)
     console().print(f"\nThe sheet: {sheet}", soft_wrap=True, markup=False)
     if checked.is_bad:

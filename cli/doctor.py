@@ -20,7 +20,7 @@ CARD_COLUMNS = ("base", "picture", *(f"{card} GB" for card in CARDS))
 # The demo's peak on a CPU, and room for its output beside the installation.
 NEEDED_MEMORY = 4 * GIB
 NEEDED_DISK = 2 * GIB
-STUDIO = "pip install 'smalti\\[studio]'"  # as Rich prints brackets
+STUDIO = "pip install 'smalti[studio]'"
 EXTRAS = {
     "bitsandbytes": ("optimizer = adamw8bit", "with an NVIDIA GPU: pip install bitsandbytes"),
     "xformers": ("attention = xformers", "with an NVIDIA GPU: pip install xformers"),
@@ -29,10 +29,10 @@ EXTRAS = {
     "av": ("mosaic clip", STUDIO),
     "pydantic": ("mosaic orders", STUDIO),
     "watchfiles": ("mosaic orders watch", STUDIO),
-    "ray": ("mosaic orders --engine ray", "pip install 'smalti\\[cluster]'"),
+    "ray": ("mosaic orders --engine ray", "pip install 'smalti[cluster]'"),
     "starlette": ("mosaic page", STUDIO),
-    "onnxruntime": ("mosaic concept masks", "pip install 'smalti\\[data]'"),
-    "c2pa-python": ("--sign", "pip install 'smalti\\[sign]'"),
+    "onnxruntime": ("mosaic concept masks", "pip install 'smalti[data]'"),
+    "c2pa-python": ("--sign", "pip install 'smalti[sign]'"),
 }
 
 

@@ -116,4 +116,4 @@ def evaluation(
         return
     log = functools.partial(typer.echo, err=True)
     report = evaluate(protocol, cases, target, lpips=weights, ask=ask, log=log)
-    console().print(f"The evaluation: {report}", soft_wrap=True)
+    console().print(f"The evaluation: {report}", soft_wrap=True, markup=False)

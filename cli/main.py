@@ -1,6 +1,7 @@
 """`mosaic`: every command under one name, and three that tell what is there."""
 
 import typer
+from rich.markup import escape
 
 from ..configs.base import BaseSettings
 from ..configs.presets import load_base_preset, preset_names
@@ -61,7 +62,7 @@ def doctor() -> None:
 
     checks = examine()
     marks = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "optional": "[yellow]optional[/]"}
-    rows = [(marks[check.state], check.name, check.found, check.advice) for check in checks]
+    rows = [(marks[c.state], c.name, escape(c.found), escape(c.advice)) for c in checks]
     print_table("", ("", "what", "found", "what to do"), rows)
     print_table("\nWhat a card holds of each base", CARD_COLUMNS, card_rows())
     missing = sum(check.state == "missing" for check in checks)

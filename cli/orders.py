@@ -15,6 +15,7 @@ from . import intake
 from .boundary import guarded
 from .console import console, print_facts, print_table
 from .crew import Address, Engine, Split, Workers, crew
+from .groups import Group
 from .options import Base, ConceptsDir, DryRun, Overrides, examples
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ References = Annotated[list[str] | None, typer.Argument(metavar="REFERENCE...")]
 Reference = Annotated[str, typer.Argument(metavar="REFERENCE", show_default=False)]
 
 app = typer.Typer(
+    cls=Group,
     help="A studio's day: many customers in, checked, trained, drawn, proofed, printed.",
     no_args_is_help=True,
     rich_markup_mode="rich",

@@ -138,18 +138,26 @@ def gen(
     say_licence(settings.base)
     target.exists()  # a name that no folder can have is found out here
     if take_back:
-        exchange(target, take_back)
+        exchange(target, take_back, tiles, dry_run=dry_run)
     elif dry_run:
         show_plan(settings, target, tiles, Path(concepts_dir), layout)
     else:
         make(settings, target, tiles, Path(concepts_dir), show=show)
 
 
-def exchange(target: Path, texts: Sequence[str]) -> None:
+def exchange(
+    target: Path, texts: Sequence[str], retile: Sequence[tuple[int, int]], *, dry_run: bool
+) -> None:
     """Put the tiles back that were there before, and say where the mosaic is."""
-    from ..generate.undo import take_back
+    from ..generate.undo import kept_tiles, take_back
 
+    if retile:
+        raise InputError("--retile and --take-back are two commands; give one of them at a time.")
     tiles = [parse_tile(text, "--take-back") for text in texts]
+    if dry_run:
+        kept_tiles(target, tiles)
+        print_facts(f"Mosaic {target}", {"taken back": "; ".join(f"{r},{c}" for r, c in tiles)})
+        return
     console().print(f"The mosaic: {take_back(target, tiles)}", soft_wrap=True, markup=False)
 
 
@@ -160,7 +168,9 @@ def fit_print(text: str | None, given: dict[str, Any]) -> str:
     from ..studio.press.sizes import layout_for
 
     options = given["options"]
-    if any(options[f"mosaic.{name}"] is not None for name in ("grid", "level")):
+    typed = {override.partition("=")[0].strip() for override in given["overrides"]}
+    names = ("mosaic.grid", "mosaic.level")
+    if any(options[name] is not None or name in typed for name in names):
         raise InputError("--print chooses the grid; leave --grid and --level out.")
     layout = layout_for(text, resolve(**given))
     options["mosaic.grid"] = f"{layout.rows}x{layout.cols}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..configs.errors import InputError
 from ..configs.files import replacing
 from ..configs.loading import resolve
+from ..configs.settings import Settings
 from .finish import finish, mosaic_file
 from .grid import Tile, make_grid
 from .retile import recorded_tables
@@ -20,16 +21,22 @@ def take_back(folder: Path, tiles: Sequence[Tile]) -> Path:
     The same again brings the newer ones back. Raises InputError for a tile that was never drawn
     anew, and where no finished mosaic lies.
     """
-    settings = resolve(recorded=recorded_tables(folder))
-    store = Store(folder, make_grid(settings))
-    for row, col in tiles:
-        if not store.kept((row, col)).is_file():
-            raise InputError(f"{folder} keeps no other tile {row},{col}: it was not drawn anew.")
+    store, settings = kept_tiles(folder, tiles)
     store.update(state=UNFINISHED)  # until mosaic.png shows them
     for tile in tiles:
         _exchange(store.path(tile), store.kept(tile))
     finish(store, settings, dict.fromkeys(settings.mosaic.picture.tile_prompt))
     return mosaic_file(store)
+
+
+def kept_tiles(folder: Path, tiles: Sequence[Tile]) -> tuple[Store, Settings]:
+    """The mosaic that `take_back` would change, and how it was made; raises as that does."""
+    settings = resolve(recorded=recorded_tables(folder))
+    store = Store(folder, make_grid(settings))
+    for row, col in tiles:
+        if not store.kept((row, col)).is_file():
+            raise InputError(f"{folder} keeps no other tile {row},{col}: it was not drawn anew.")
+    return store, settings
 
 
 def _exchange(one: Path, other: Path) -> None:

@@ -186,6 +186,24 @@ def test_retile_takes_what_the_mosaic_was_made_with_but_for_what_is_given(studio
     assert (name, tiles) == ("plan_retile", [(3, 5), (0, 1)])
 
 
+def test_a_dry_run_takes_no_tile_back(studio: Path):
+    from smalti.generate.grid import make_grid
+    from smalti.generate.store import Store
+
+    made = finished(studio / "m", tile_prompt=("a",), ref="p.jpg", grid="2x2")
+    other = Store(studio / "m", make_grid(made)).kept((0, 1))
+    other.parent.mkdir(parents=True, exist_ok=True)
+    other.write_bytes(b"another")
+    before = {path: path.read_bytes() for path in (studio / "m").rglob("*") if path.is_file()}
+    told = invoke(gen.app, "--out", "m", "--take-back", "0,1", "-n")
+    assert told.exit_code == 0 and "0,1" in told.stdout
+    assert before == {p: p.read_bytes() for p in (studio / "m").rglob("*") if p.is_file()}
+    missing = invoke(gen.app, "--out", "m", "--take-back", "1,1", "-n")
+    assert missing.exit_code == 2 and "1,1" in missing.stderr
+    both = invoke(gen.app, "--out", "m", "--take-back", "0,1", "--retile", "0,0", "-n")
+    assert both.exit_code == 2 and "--retile" in both.stderr
+
+
 def test_retile_takes_presets_and_config_files_over_the_mosaics_own_settings(studio, calls):
     finished(studio / "m", tile_prompt=("a",), ref="p.jpg", steps=9, seed=3)
     (studio / "mine.toml").write_text("[mosaic]\ncfg_scale = 2.5\n")

@@ -111,7 +111,7 @@ def test_a_print_chooses_the_grid_and_the_plan_says_how():
 
 
 def test_grid_and_print_contradict():
-    for words in (["--grid", "2x2"], ["--level", "3"]):
+    for words in (["--grid", "2x2"], ["--level", "3"], ["--set", "mosaic.grid=2x2"]):
         done = typed(*GEN, "--print", "a4", *words, app=gen.app)
         assert done.exit_code == 2 and "--print" in done.stderr
     assert typed(*GEN, "--print", "nothing", app=gen.app).exit_code == 2

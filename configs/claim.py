@@ -12,6 +12,7 @@ from typing import Any
 from .errors import InputError
 
 SHOWN = 3  # differences that a message names
+EXPLAINING = ("base", "resolution", "method")  # what others of them follow from
 
 
 def check_claim(
@@ -38,10 +39,10 @@ def check_claim(
 
 
 def differences(claimed: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Names of what differs, the method first, as it explains the others."""
+    """Names of what differs; base and method first, as they explain the others."""
     wanted = as_json(now)
     names = [name for name in sorted(wanted) if claimed.get(name) != wanted[name]]
-    return sorted(names, key=lambda name: name != "method")
+    return sorted(names, key=lambda name: name not in EXPLAINING)
 
 
 def as_json(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Settings of stage one: how a concept folder becomes an adapter (`mosaic-train`)."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
@@ -155,8 +155,10 @@ class TrainSettings(Group):
                 f"train.identifier must be a plain word without < and >, not {self.identifier!r}."
             )
 
-    def check_read(self, names: Iterable[str]) -> None:
-        """Raise InputError when the method has no use for one of these settings."""
+    def check_read(self, names: Collection[str]) -> None:
+        """Raise InputError when one of these settings would have no effect."""
+        if "patience" in names and self.patience and self.judge_every is None:
+            raise InputError("train.patience counts judged checkpoints: give --judge-every too.")
         entries = {entry.name: facts_of(entry) for entry in fields(self)}
         for name in sorted(names):
             readers = entries[name].methods

@@ -19,7 +19,9 @@ class Dino:
 
     def __init__(self, folder: Path, device: str = "cpu") -> None:
         from transformers import AutoModel
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()
         self.device = torch.device(device)
         model = AutoModel.from_pretrained(folder, dtype=torch.float32)
         self.model = model.to(self.device).eval().requires_grad_(False)

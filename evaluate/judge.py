@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 from transformers import CLIPModel, CLIPTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from ..configs.errors import InputError
 
@@ -42,6 +43,7 @@ class Judge:
         if not (reader / "preprocessor_config.json").is_file():
             raise InputError(f"No CLIP pair in {folder}; name a folder such as {STARTER_CLIP}.")
         self.device = torch.device(device)
+        disable_progress_bar()
         clip = CLIPModel.from_pretrained(folder, dtype=torch.float32)
         self.clip = clip.to(self.device).eval().requires_grad_(False)
         self.tokenizer = CLIPTokenizer.from_pretrained(reader)

@@ -35,6 +35,12 @@ def test_the_method_comes_first_and_the_rest_is_counted():
     assert "2 more" in str(caught.value) and "omega" not in str(caught.value)
 
 
+def test_another_base_is_named_before_what_follows_from_it():
+    now = {name: 2 for name in ("alpha", "base", "beta", "gamma", "resolution")}
+    with refused("resolution: 128, now 2", "1 more"):
+        check_claim({"base": 2, "resolution": 128}, now, **WHAT)
+
+
 def test_what_an_older_smalti_did_not_know_counts_as_its_default():
     old, now = {"steps": 6}, {"steps": 6, "tint": 0.0}
     check_claim(old, now, **WHAT, defaults={"tint": 0.0, "steps": 50})

@@ -194,3 +194,9 @@ def test_a_cfg_scale_of_ones_own_is_that_of_concepts_too():
     both = ["mosaic.cfg_scale=6", "mosaic.concept_cfg_scale=2"]
     assert scales(base="starter", overrides=both) == (6.0, 2.0)
     assert scales(base="sd21")[0] == scales(base="sd21")[1]
+
+
+def test_patience_that_counts_nothing_is_refused():
+    with refused("patience", "--judge-every"):
+        resolve(options={"train.patience": 3})
+    assert resolve(options={"train.patience": 3, "train.judge_every": 50}).train.patience == 3

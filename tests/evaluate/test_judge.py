@@ -18,6 +18,14 @@ def judge() -> Judge:
     return Judge()
 
 
+def test_a_judge_takes_its_seat_in_silence(capfd) -> None:
+    from transformers.utils.logging import enable_progress_bar
+
+    enable_progress_bar()
+    Judge()
+    assert capfd.readouterr() == ("", "")
+
+
 def as_tensor(picture: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
 

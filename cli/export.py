@@ -8,9 +8,9 @@ import typer
 
 from ..configs.errors import InputError
 from ..configs.loading import resolve
-from ..configs.presets import preset_names
 from ..configs.progress import reporting
 from ..configs.settings import Settings
+from ..models.adapter_file import base_choice
 from ..models.concepts import find_adapter
 from .boundary import guarded
 from .console import console
@@ -83,9 +83,7 @@ def export(
 
 def _settings(own: "OwnAdapter", base: str | None, folder: Path) -> Settings:
     """Settings for the base that the adapter was trained for."""
-    made = own.metadata.get("base", {})
-    name = made.get("name") if made.get("name") in preset_names("base") else made.get("source")
-    return resolve(base=base or name, concept_toml=folder / "concept.toml")
+    return resolve(base=base or base_choice(own.metadata), concept_toml=folder / "concept.toml")
 
 
 def retuned(own: "OwnAdapter", settings: Settings, steps: int) -> tuple["OwnAdapter", list[str]]:

@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from ..configs.base import BaseSettings
+from ..configs.errors import InputError
+from ..configs.files import user_path
 from ..configs.fusion import FUSION_METHODS, FusionSettings
 from ..configs.loading import resolve
-from ..configs.presets import preset_names
-from ..models.adapter_file import read_metadata
+from ..models.adapter_file import base_choice, read_metadata
+from ..models.concept_files import concept_files
 from ..models.concepts import ADAPTER_FILE, find_adapter
 from .boundary import guarded
 from .console import console, print_table
@@ -19,7 +20,7 @@ from .options import ConceptsDir, examples
 EPILOG = examples(
     ("mosaic fuse harry hermione --out couple", "one adapter that knows both"),
     ('mosaic gen --tile-lora couple --tile-prompt "<harry> with <hermione>"', "and its use"),
-    ("mosaic fuse harry hermione --out couple --method sum", "to compare with"),
+    ("mosaic fuse harry hermione --out sum --method sum", "to compare with"),
 )
 WORST = 5  # layers that the table names
 
@@ -46,19 +47,24 @@ def fuse(
     """
     settings, folder = FusionSettings(method=method, ridge=ridge), Path(concepts_dir)
     paths = [find_adapter(name, folder) for name in names]
-    target = (Path(out) if len(Path(out).parts) > 1 else folder / out) / ADAPTER_FILE
+    target = folder_of(out, folder) / ADAPTER_FILE
     from ..train.fusing import fuse_concepts
 
-    facts = fuse_concepts(paths, target, base_of(paths[0]), settings)
+    base = resolve(base=base_choice(read_metadata(paths[0]))).base
+    facts = fuse_concepts(paths, target, base, settings)
     show_residuals(facts)
     console().print(f"The adapter: {target}", soft_wrap=True, markup=False)
 
 
-def base_of(path: Path) -> BaseSettings:
-    """The base that an adapter was trained for: a preset of ours, or its folder."""
-    told = read_metadata(path)["base"]
-    known = told["name"] in preset_names("base")
-    return resolve(base=told["name"] if known else told["source"]).base
+def folder_of(out: str, concepts: Path) -> Path:
+    """The folder of a fused concept; raises InputError for a file, or where photos lie."""
+    given = user_path(out)
+    if given.suffix == ".safetensors":
+        raise InputError(f"--out names a concept or its folder: give --out {given.stem}.")
+    folder = given if len(given.parts) > 1 else concepts / given
+    if folder.is_dir() and concept_files(folder).photos:
+        raise InputError(f"{folder} holds a concept's photos. Choose another --out.")
+    return folder
 
 
 def show_residuals(facts: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..configs.errors import InputError
 from ..configs.files import replacing
+from ..configs.presets import preset_names
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,6 +48,12 @@ def concepts_of(metadata: dict[str, Any]) -> tuple[ConceptWords, ...]:
         ConceptWords(*(own.get(key, "") for key in ("name", "trigger", "class_word")))
         for own in told
     )
+
+
+def base_choice(metadata: dict[str, Any]) -> str | None:
+    """What names the base of an adapter to `resolve`: a preset of ours, else where it lay."""
+    made = metadata.get("base", {})
+    return made.get("name") if made.get("name") in preset_names("base") else made.get("source")
 
 
 def word_key(word: str) -> str:

@@ -10,7 +10,7 @@ from torch import nn
 from ..configs.base import BaseSettings
 from ..configs.claim import as_json
 from ..configs.errors import InputError
-from ..configs.files import file_hash
+from ..configs.files import ensure_writable, file_hash
 from ..configs.fusion import FusionSettings
 from ..configs.progress import Report, reporting
 from ..models.activations import concept_grams
@@ -64,6 +64,7 @@ def fuse_concepts(
     claim = fusion_claim(paths, settings)
     if out.is_file():
         return _there_already(out, claim)
+    ensure_writable(out.parent.parent)  # before the work; without leaving a folder if that fails
     with reporting(progress, "fuse") as report:
         report(0, 1, "loading the base model")
         loaded = load_base(base, device=pick_device(), gradients=False)

@@ -62,3 +62,20 @@ def test_what_cannot_be_fused_is_said_in_a_line(studio, words, named):
     assert done.exit_code == 2 and named in done.output
     assert len(done.output.strip().splitlines()) <= 2
     assert not (studio / "concepts/couple").exists()
+
+
+def test_where_nothing_can_be_written_is_said_before_the_work(studio, monkeypatch):
+    monkeypatch.setattr(fusing, "load_base", lambda *_, **__: pytest.fail("too late"))
+    (studio / "taken").touch()
+    done = typed("harry", "hermione", "--out", "taken/couple")
+    assert done.exit_code == 2 and "taken" in done.output
+
+
+def test_a_fused_concept_never_lies_among_photos_nor_under_a_file_s_name(studio):
+    (studio / "concepts/ron").mkdir()
+    (studio / "concepts/ron/1.jpg").touch()
+    for out, named in (("ron", "ron"), ("concepts/ron", "ron"), ("couple.safetensors", "couple")):
+        done = typed("harry", "hermione", "--out", out)
+        assert done.exit_code == 2 and named in done.output and "--out" in done.output
+    assert not list(studio.glob("concepts/ron/*.safetensors"))
+    assert not list(studio.glob("concepts/couple*"))

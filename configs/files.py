@@ -17,6 +17,7 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 FULL_WORDS = ("no space left on device", "disk is full")
 NO_ACCESS = (errno.EACCES, errno.EPERM, errno.EROFS)
 NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
+NO_FILE = (errno.EISDIR,)
 NO_NAME = (errno.ENAMETOOLONG, errno.EILSEQ)
 TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")  # as `replacing` names them, after the process
 
@@ -96,7 +97,10 @@ def explain(error: OSError, path: Path) -> SmaltiError:
     if error.errno in NO_NAME:
         return name_refused(path)
     if error.errno in NO_FOLDER:
-        return InputError(f"{path.parent} is no folder, so {path} cannot be written. Rename one.")
+        file = next((p for p in path.parents if os.path.isfile(p)), path.parent)
+        return InputError(f"{file} is no folder, so nothing can be written there. Choose another.")
+    if error.errno in NO_FILE:
+        return InputError(f"{path} is a folder, so no file can be written there. Name another.")
     return SmaltiError(f"{path} was not written: {error}.")
 
 

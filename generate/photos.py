@@ -60,7 +60,7 @@ class PhotoPlan:
         """How many photos go where, for --dry-run."""
         hows = Counter(photo.how for photo in self.photos)
         repeats = self.count - len(self.fixed) - len(self.free)
-        left_out = "; ".join(("left out", *self.unread)) if self.unread else ""
+        left_out = f"left out: {'; '.join(self.unread)}" if self.unread else ""
         parts = [
             f"{len(self.photos)} in {self.count} of {tiles} tiles, each at least once",
             f"{hows[PLACED]} placed as they are" if hows[PLACED] else "",
@@ -146,7 +146,7 @@ def _readable(
         row = said.get(name, Row(name, None, "", ""))
         photos.append(Photo(files[name], row.how or how, row.name))
     if not photos:
-        raise InputError(f"None of the {len(files)} photos can be read; {unread[0]}.")
+        raise InputError(f"None of the {len(files)} photos can be read: {unread[0]}.")
     return photos, tuple(unread)
 
 

@@ -50,6 +50,8 @@ def find_concept(name: str, concepts_dir: Path) -> Path:
     for path in _siblings(given):
         if path.is_dir() and _folded(path.name) == _folded(given.name):
             return path
+    if given.is_file():
+        raise InputError(f"{name} is a file. Give the folder that holds the concept's images.")
     raise InputError(
         f'There is no concept "{name}" in {concepts_dir}/. {_known(name, concepts_dir)}'
     )
@@ -74,7 +76,7 @@ def find_adapter(name: str, concepts_dir: Path) -> Path:
     if given.suffix == ".safetensors":
         if given.is_file():
             return given
-        raise InputError(f"The adapter {given} does not exist.")
+        raise InputError(f"The adapter {given} does not exist; give another, or a concept.")
     folder = find_concept(name, concepts_dir)
     if not (folder / ADAPTER_FILE).is_file():
         command = f"mosaic-train {quote(str(folder))}"

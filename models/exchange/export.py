@@ -78,7 +78,9 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
 
 
 def refuse_existing(path: Path, *, replace: bool) -> None:
-    """Raise InputError where a file would be overwritten that nobody said to replace."""
+    """Raise InputError where a file lies that nobody said to replace, and where a folder does."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give --out the name of a file.")
     if path.exists() and not replace:
         raise InputError(
             f"{path} is there already. Give --replace to write it anew, or --out another name."

@@ -41,7 +41,7 @@ def sized(text: str) -> ProductSettings:
     match = _SIZE.fullmatch(text)
     if match is None or match[3] not in UNITS:
         raise InputError(
-            f'--size "{text}" is no size; write WIDTHxHEIGHT and mm, cm, m or in: 60x40cm, 24x16in.'
+            f'"{text}" is no size; write WIDTHxHEIGHT and mm, cm, m or in: 60x40cm, 24x16in.'
         )
     try:
         width, height = (float(part) * UNITS[match[3]] for part in match.groups()[:2])

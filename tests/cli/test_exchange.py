@@ -45,6 +45,9 @@ def test_export_refuses_other_formats_and_files(adapter):
     target = adapter.with_name("other.safetensors")
     assert run("export", adapter, "--to", "diffusers", "--out", target).exit_code == 0
     assert run("export", target, "--to", "kohya").exit_code == 2
+    for words in ([], ["--replace"]):
+        folder = run("export", adapter, "--to", "kohya", "--out", adapter.parent, *words)
+        assert folder.exit_code == 2 and "--out" in folder.output and adapter.is_file()
 
 
 def test_check_says_by_its_exit_code_whether_something_is_bad(tmp_path):

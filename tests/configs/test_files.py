@@ -72,8 +72,18 @@ def test_errors_of_the_system_become_messages(tmp_path: Path, number, kind):
 @pytest.mark.parametrize("write", [lambda p: write_text(p / "a", ""), ensure_writable])
 def test_a_file_in_the_place_of_a_folder_is_bad_input(tmp_path: Path, write):
     (tmp_path / "taken").write_text("")
+    with pytest.raises(InputError) as caught:
+        write(tmp_path / "taken" / "deeper" / "still")
+    told = str(caught.value)
+    assert f"{tmp_path / 'taken'} " in told and "deeper" not in told and ".tmp" not in told
+
+
+def test_a_folder_in_the_place_of_a_file_is_bad_input_and_stays(tmp_path: Path):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "mine").write_text("")
     with refused(str(tmp_path / "taken")):
-        write(tmp_path / "taken" / "deeper")
+        write_text(tmp_path / "taken", "")
+    assert [path.name for path in tmp_path.rglob("*")] == ["taken", "mine"]
 
 
 def test_texts_are_utf8_and_hashed_as_bytes(tmp_path: Path):

@@ -82,3 +82,9 @@ def test_an_empty_folder_says_how_to_begin(tmp_path: Path):
     assert not (tmp_path / "concepts").exists()
     with refused("mosaic-train", str(tmp_path / "concepts" / "mug")):
         find_concept("mug", tmp_path / "concepts")
+
+
+def test_a_photo_is_no_concept(concepts: Path):
+    (concepts / "photo.jpg").touch()
+    with refused("photo.jpg", "folder"):
+        find_concept(str(concepts / "photo.jpg"), concepts)

@@ -61,21 +61,19 @@ def open_captioner(folder: Path | None = None, device: str = "cpu") -> Captioner
 
     Raises InputError where it is not on this machine, and says what to type.
     """
-    folder = folder or _cached()
-    if folder is None or not (folder / "config.json").is_file():
-        raise InputError(
-            f"BLIP is not on this machine. Type: hf download {HUB_ID} (1 GB), or give --model "
-            "FOLDER."
-        )
+    found = folder or _cached()
+    if found is None or not (found / "config.json").is_file():
+        where = f"{folder} holds no BLIP" if folder else "BLIP is not on this machine"
+        raise InputError(f"{where}. Type: hf download {HUB_ID} (1 GB), or give --model FOLDER.")
     from transformers import AutoTokenizer, BlipForConditionalGeneration
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
     try:
-        model = BlipForConditionalGeneration.from_pretrained(folder).to(device).eval()
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = BlipForConditionalGeneration.from_pretrained(found).to(device).eval()
+        tokenizer = AutoTokenizer.from_pretrained(found)
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder} holds no BLIP ({str(error)[:80]}).") from error
+        raise InputError(f"{found} holds no BLIP ({str(error)[:80]}).") from error
     return lambda photo: _described(model, tokenizer, photo)
 
 

@@ -146,5 +146,5 @@ def test_blip_describes_photos_always_alike(photos, tmp_path):
 def test_without_blip_there_is_one_line(tmp_path):
     with refused("hf download", "blip"):
         open_captioner()
-    with refused("hf download"):
+    with refused("hf download", str(tmp_path)):
         open_captioner(tmp_path)

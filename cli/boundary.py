@@ -17,11 +17,14 @@ _forgotten: set[str] = set()
 _SMALLER = "Close other programs that use memory, or give the command smaller batches."
 
 
-def guarded(lower: str = _SMALLER) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def guarded(
+    lower: str = _SMALLER, *, resumes: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Wrap a command so that errors a user can act on end it with a message.
 
     Args:
         lower: what to make smaller when memory runs out.
+        resumes: whether the same command goes on where it was.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,9 +33,9 @@ def guarded(lower: str = _SMALLER) -> Callable[[Callable[..., Any]], Callable[..
             try:
                 return command(*args, **kwargs)
             except KeyboardInterrupt:
-                message, code = _interrupted(), INTERRUPTED
+                message, code = f"\nStopped. {_again(resumes)}", INTERRUPTED
             except Exception as error:
-                known = explain(error, lower)
+                known = explain(error, lower, resumes=resumes)
                 if known is None:
                     raise
                 message, code = known
@@ -44,14 +47,19 @@ def guarded(lower: str = _SMALLER) -> Callable[[Callable[..., Any]], Callable[..
     return decorate
 
 
-def explain(error: BaseException, lower: str = _SMALLER) -> tuple[str, int] | None:
-    """Return message and exit code for an error that a user can act on, else None."""
+def explain(
+    error: BaseException, lower: str = _SMALLER, *, resumes: bool = False
+) -> tuple[str, int] | None:
+    """Return message and exit code for an error that a user can act on, else None.
+
+    lower, resumes: as in `guarded`.
+    """
     if isinstance(error, SmaltiError):
         return f"Error: {error}", error.exit_code
     if any(map(is_out_of_memory, causes(error))):
-        return f"Error: out of memory. {lower} What was done is kept; {_again()}", 1
+        return f"Error: out of memory. {lower} {_again(resumes)}", 1
     if is_disk_full(error):
-        return f"Error: the disk is full{_where(error)}. Free some space; {_again()}", 1
+        return f"Error: the disk is full{_where(error)}. Free some space. {_again(resumes)}", 1
     if isinstance(error, OSError) and error.errno in NO_NAME:
         refusal = name_refused(Path(error.filename or ""))
         return f"Error: {refusal}", refusal.exit_code
@@ -63,20 +71,18 @@ def explain(error: BaseException, lower: str = _SMALLER) -> tuple[str, int] | No
     return None
 
 
-def _interrupted() -> str:
-    return f"\nStopped. What was done is saved; {_again()}"
-
-
 def forget_option(flag: str) -> None:
     """Leave a flag out of the command that goes on: it has done its work, and would undo it."""
     _forgotten.add(flag)
 
 
-def _again() -> str:
-    """Say how to go on: every long command continues where it was."""
+def _again(resumes: bool) -> str:
+    """Say what to type: long commands continue where they were, short ones begin anew."""
     program, *words = Path(sys.argv[0]).name, *sys.argv[1:]
     words = [word for word in words if word not in _forgotten]
-    return f"the same command goes on from there:\n  {shlex.join([program, *words])}"
+    kept = "What was done is saved; the same command goes on from there"
+    how = kept if resumes else "The same command begins anew"
+    return f"{how}:\n  {shlex.join([program, *words])}"
 
 
 def _where(error: BaseException) -> str:

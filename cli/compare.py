@@ -34,6 +34,7 @@ EPILOG = examples(
     ("mosaic compare concepts/pim", "all methods, one seed"),
     ("mosaic compare concepts/pim --methods edlora,lora --seeds 2", "two methods, two seeds"),
     ("mosaic compare concepts/pim --methods lora --first-seed 2", "one more piece of the same"),
+    resumes=True,
 )
 
 ConceptDir = Annotated[
@@ -54,7 +55,7 @@ Out = Annotated[
 Restart = Annotated[bool, typer.Option("--restart", help="Forget these trainings, begin anew.")]
 
 
-@guarded("Take --set train.batch_size=1.")
+@guarded("Take --set train.batch_size=1.", resumes=True)
 def compare(
     concept_dir: ConceptDir,
     *,

@@ -75,7 +75,7 @@ def check(
 
 
 @app.command()
-@guarded()
+@guarded(resumes=True)
 def masks(
     folder: Folder,
     *,
@@ -95,7 +95,7 @@ def masks(
 
 
 @app.command()
-@guarded()
+@guarded(resumes=True)
 def captions(
     folder: Folder,
     *,

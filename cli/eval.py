@@ -31,6 +31,7 @@ EPILOG = examples(
     ("mosaic eval --methods smalti,match --peers all", "beside other programs"),
     ("mosaic eval --methods smalti --ablation", "what each part of the method brings"),
     ("mosaic eval --pairs dog --seeds 0 --levels 2,3,4", "the paper's Figure 3"),
+    resumes=True,
 )
 
 
@@ -78,7 +79,7 @@ Out = Annotated[
 ]
 
 
-@guarded("Take --set mosaic.batch_size=1 or a smaller --grid.")
+@guarded("Take --set mosaic.batch_size=1 or a smaller --grid.", resumes=True)
 def evaluation(
     *,
     pairs: Pairs = "all",

@@ -32,7 +32,7 @@ Method = Annotated[str, typer.Option(help=f"How: {', '.join(FUSION_METHODS)}.")]
 Ridge = Annotated[float, typer.Option(help="What holds fitted layers to the base, above 0.")]
 
 
-@guarded("Close other programs.")
+@guarded("Close other programs that use memory.")
 def fuse(
     names: Names,
     *,

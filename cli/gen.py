@@ -47,6 +47,7 @@ EPILOG = examples(
     ("mosaic-gen --tile-lora pim --ref photo.jpg --tile-photos guests", "real photos among them"),
     ("mosaic-gen --out mosaics/mine --retile 3,5 --seed 7", "row 3, column 5 drawn anew"),
     ("mosaic-gen --out mosaics/mine --take-back 3,5", "and the old one put back"),
+    resumes=True,
 )
 SLUG_BYTES = 60  # four of them stay below the 255 that file systems allow
 LESS_MEMORY = "Take --batch-size 1, a smaller --tile-size, or on a GPU --mixed-precision bf16."
@@ -94,7 +95,7 @@ app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_c
 
 
 @app.command(epilog=EPILOG)
-@guarded(LESS_MEMORY)
+@guarded(LESS_MEMORY, resumes=True)
 @with_settings(
     "mosaic", "tile_lora", "tile_trigger", "tile_prompt", "ref", "ref_lora", "ref_trigger",
     "ref_prompt", "region", "negative_prompt",

@@ -55,7 +55,7 @@ def template(
         console().print(str(path), soft_wrap=True, markup=False)
 
 
-@guarded()
+@guarded(resumes=True)
 def watch(
     inbox: Annotated[str, typer.Argument(metavar="INBOX", help="The hot folder.")],
     *,

@@ -23,6 +23,7 @@ EPILOG = examples(
     ("mosaic concept check concepts/pim", "what is wrong with the photos"),
     ("mosaic export pim --to kohya", "a file that other programs read"),
     ("mosaic doctor", "what is installed, what is missing, what to type"),
+    resumes=True,
 )
 
 app = typer.Typer(

@@ -72,11 +72,14 @@ Version = Annotated[
 ]
 
 
-def examples(*pairs: tuple[str, str]) -> str:
-    """Return worked examples, (command, what it does) each, as the end of a help text."""
+def examples(*pairs: tuple[str, str], resumes: bool = False) -> str:
+    """Return worked examples, (command, what it does) each, as the end of a help text.
+
+    resumes: whether such a command goes on where it was, which is said below them.
+    """
     lines = [f"[bold]{escape(command)}[/]  [dim]{escape(what)}[/]" for command, what in pairs]
-    note = "Interrupted? The same command goes on where it stopped."
-    return "\n\n".join(["Examples", *lines, note])
+    note = ["Interrupted? The same command goes on where it stopped."] if resumes else []
+    return "\n\n".join(["Examples", *lines, *note])
 
 
 def with_settings(section: str, *names: str) -> Callable[[Command], Command]:

@@ -30,6 +30,7 @@ EPILOG = examples(
     ("mosaic orders status", "how many are where, and which proofs wait"),
     ("mosaic orders approve A-17", "then the same run prints it"),
     ("mosaic orders retry --failed", "take up what failed"),
+    resumes=True,
 )
 
 References = Annotated[list[str] | None, typer.Argument(metavar="REFERENCE...")]
@@ -47,7 +48,7 @@ app.command()(intake.template)
 
 
 @app.command(epilog=EPILOG)
-@guarded()
+@guarded(resumes=True)
 def run(
     tickets: Annotated[
         list[str], typer.Argument(metavar="FILE|FOLDER...", help="Tables and folders of orders.")

@@ -15,7 +15,7 @@ EPILOG = examples(
 )
 
 
-@guarded()
+@guarded(resumes=True)
 def page(
     *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",

@@ -28,6 +28,7 @@ EPILOG = examples(
         "accelerate launch --num-processes 2 -m smalti.cli.train concepts/pim --base sd21",
         "on two GPUs",
     ),
+    resumes=True,
 )
 LESS_MEMORY = (
     "Take --batch-size 1 with --set train.gradient_accumulation=4, --gradient-checkpointing, "
@@ -48,7 +49,7 @@ app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_c
 
 
 @app.command(epilog=EPILOG)
-@guarded(LESS_MEMORY)
+@guarded(LESS_MEMORY, resumes=True)
 @with_settings(
     "train", "method", "class_word", "steps", "rank", "batch_size", "mixed_precision", "optimizer",
     "gradient_checkpointing", "flip", "seed", "judge_every", "patience",

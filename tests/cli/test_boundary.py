@@ -13,11 +13,11 @@ from smalti.cli.boundary import explain, guarded
 from smalti.configs.errors import InputError, SmaltiError
 
 
-def run(error: BaseException, monkeypatch: pytest.MonkeyPatch):
+def run(error: BaseException, monkeypatch: pytest.MonkeyPatch, *, resumes: bool = True):
     app = typer.Typer(pretty_exceptions_enable=False)
 
     @app.command()
-    @guarded("Take --batch-size 1.")
+    @guarded("Take --batch-size 1.", resumes=resumes)
     def fail() -> None:
         raise error
 
@@ -58,6 +58,13 @@ def test_known_failures_become_messages(error, code, words, monkeypatch):
     assert "Traceback" not in result.stderr
     for word in words:
         assert word in result.stderr
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError(), OSError(errno.ENOSPC, "")])
+def test_only_what_goes_on_says_so(error, monkeypatch):
+    told = [run(error, monkeypatch, resumes=resumes).stderr for resumes in (True, False)]
+    assert ["saved" in text for text in told] == [True, False]
+    assert all("mosaic-gen --ref 'my photo.jpg'" in text for text in told)
 
 
 def test_a_flag_that_has_done_its_work_is_not_asked_for_again(monkeypatch):

@@ -34,7 +34,7 @@ from .obedience import (
     has_style,
     style_prompt,
 )
-from .scores import diversity
+from .scores import tile_similarity
 
 if TYPE_CHECKING:
     from ..generate.engine import Engine
@@ -144,7 +144,7 @@ def picture_scores(
     """Likeness, obedience (shares) and variety (one less the mean similarity of pictures)."""
     backgrounds, styles = (list(names) * EACH for names in (BACKGROUNDS, STYLES))
     plain = pictures["plain"]
-    alike = diversity(judge.image_features(plain))["tile_similarity"]
+    alike = tile_similarity(judge.image_features(plain))
     return {
         "likeness": float(likeness(judge, plain, photos).mean()),
         "background": float(has_background(pictures["background"], backgrounds).mean()),

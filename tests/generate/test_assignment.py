@@ -11,7 +11,7 @@ from smalti.generate.assignment import cheapest_assignment, prices
 
 
 def skewed(rows: int, cols: int, seed: int = 0) -> np.ndarray:
-    """Costs of photos that are mostly light at tiles that are mostly dark, 1 % of them ruled out."""
+    """Costs of photos mostly light at tiles mostly dark, 1 % of them ruled out."""
     random = np.random.default_rng(seed)
     light, dark = random.beta(5, 2, (rows, 3)), random.beta(2, 5, (cols, 3))
     cost = np.square(light[:, None] - dark).mean(2)
@@ -42,7 +42,7 @@ def test_a_small_one_from_prices_too(rows, cols, seed, most):
 
 
 def test_prices_are_finite_and_nearly_promise_the_optimum():
-    """Weak duality: prices that no pair undercuts sum up to no more than the cheapest assignment."""
+    """Weak duality: prices that no pair undercuts are no more than the cheapest in all."""
     cost = skewed(300, 300)
     for_rows, for_cols = prices(cost)
     for_rows = for_rows + (cost - for_rows[:, None] - for_cols).min(1)

@@ -192,6 +192,8 @@ async def write(request: Request) -> Response:
     words = [kind, str(mosaic.folder)]
     if kind == "print":
         words += _print_words(text_of(form, "product"), text_of(form, "size"))
+    elif kind == "view":
+        words.append("--zip")  # of many files a browser takes one
     await room.works.start(f"mosaic/{mosaic.name}/{kind}", words)
     return Response(status_code=204)
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from typer.testing import CliRunner
 
+from smalti.cli import data
 from smalti.configs.base import BaseSettings
 from smalti.train.data.check import check_folder
 from smalti.train.data.faces import count_faces, open_finder
@@ -77,3 +79,10 @@ def test_without_opencv_or_with_one_that_has_no_cascades_nothing_is_said(monkeyp
     for missing in (None, type(sys)("cv2")):
         monkeypatch.setitem(sys.modules, "cv2", missing)
         assert open_finder() is None
+
+
+def test_the_command_says_what_to_install(monkeypatch, tmp_path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    done = CliRunner().invoke(data.app, ["check", str(tmp_path)])
+    assert "smalti[faces]" in done.output

@@ -142,17 +142,18 @@ def share_pictures(target: Path, folder: Path, seed: int) -> None:
 
 def judge_all(concept: "Concept", settings: Settings, target: Path, one: "Trained") -> None:
     """Judge a training, and once the bare base, and leave the results in their folders."""
-    from ..evaluate.judge import Judge
+    from ..evaluate.jury import find_jury
     from ..evaluate.likeness import photo_features
     from ..evaluate.method_table import BARE
     from ..evaluate.trained import scored
 
-    judge, engine = Judge(), engine_for(settings.base, settings.mosaic.machine)
-    photos = photo_features(judge, [item.path for item in concept.images])
+    jury = find_jury(settings.base.name)
+    engine = engine_for(settings.base, settings.mosaic.machine)
+    photos = photo_features(jury.alike, [item.path for item in concept.images])
     bare = replace(one, method=BARE, seed=0, adapter=None, seconds=0.0)
     for thing in (bare, one):
         name = "class-word" if thing is bare else f"{one.method}-seed{one.seed}"
-        scored(engine, settings, thing, target / name, judge, photos)
+        scored(engine, settings, thing, target / name, jury, photos)
 
 
 @cache

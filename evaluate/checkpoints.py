@@ -9,21 +9,15 @@ from torch import Tensor
 from ..generate.palette import COLORS
 from ..models.colorspaces import oklab
 from ..models.words import CONCEPT
-from .dino import Dino
-from .judge import Judge
-from .likeness import ImageJudge, likeness, photo_features
-from .networks import CLIP, DINO
+from .jury import likeness_judge
+from .likeness import likeness, photo_features
 from .obedience import BACKGROUNDS, background_prompt, border_means
 
 PLAIN = 2  # pictures of the concept alone
 
 
 class PhotoJudge:
-    """Judges pictures of a concept against its photos; `train.judging` draws them.
-
-    starter-CLIP on the starter; elsewhere DINOv2, or else OpenAI's CLIP, where one of them is in
-    the hub's cache.
-    """
+    """Judges pictures of a concept against its photos; `train.judging` draws them."""
 
     prompts: Sequence[str] = (
         *[f"a {CONCEPT}"] * PLAIN,
@@ -38,15 +32,6 @@ class PhotoJudge:
         """Mean similarity to the photos, and nearness of borders to the colours named."""
         alike = float(likeness(self.judge, pictures, self.photos).mean())
         return max(alike, 0.0), float(nearness(pictures[PLAIN:], BACKGROUNDS).mean())
-
-
-def likeness_judge(base: str) -> ImageJudge:
-    """What likeness is judged by on a base; nothing is downloaded."""
-    if base == "starter":
-        return Judge()
-    if folder := DINO.folder():
-        return Dino(folder)
-    return Judge(folder) if (folder := CLIP.folder()) else Judge()
 
 
 def nearness(pictures: Tensor, colors: Sequence[str]) -> Tensor:

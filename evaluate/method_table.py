@@ -6,6 +6,7 @@ from typing import Any
 
 from ..configs.files import read_json, write_text
 from ..models.sheets import contact_sheet
+from .jury import STARTER
 from .obedience import BACKGROUNDS, STYLES
 from .table import Cell, Column, markdown, row_means
 from .trained import RESULT, shown_pictures
@@ -23,9 +24,9 @@ COLUMNS = (
 )
 BARE = "class word"
 NOTE = (
-    "likeness: mean starter-CLIP similarity to the concept's photos; background, style: share of "
-    "pictures that have the colour or style named; variety: 1 less the mean similarity of the "
-    "pictures to one another; s: time of the training's steps on this machine; likeness in a "
+    "likeness: mean similarity to the concept's photos, judged by {judges}; background, style: "
+    "share of pictures that have the colour or style named; variety: 1 less the mean similarity of "
+    "the pictures to one another; s: time of the training's steps on this machine; likeness in a "
     f'mosaic: of its guided tiles. "{BARE}": the base without an adapter.'
 )
 
@@ -50,7 +51,8 @@ def write_comparison(folder: Path, title: str) -> tuple[Path, Path]:
     results = read_results(folder)
     table, sheet = folder / "methods.md", folder / "methods.png"
     text = markdown(method_means(results), COLUMNS)
-    write_text(table, f"# {title}\n\n{text}\n\n{NOTE}\n")
+    judges = " and ".join(sorted({one.get("jury", STARTER) for one in results}))
+    write_text(table, f"# {title}\n\n{text}\n\n{NOTE.format(judges=judges)}\n")
     colors, styles = BACKGROUNDS[:3], STYLES[:3]
     contact_sheet(
         [shown_pictures(folder / one["folder"], one["mosaic"]) for one in results],

@@ -57,5 +57,5 @@ HPS = Network("HPSv2", ("hpsv2", "mosaic_hpsv2"), "adams-story/HPSv2-hf", ("conf
 REWARD = Network("ImageReward", ("image_reward", "mosaic_image_reward"), "THUDM/ImageReward", (),
                  file="ImageReward.pt", reader=BLIP)  # fmt: skip
 DINO = Network("DINOv2", (), "facebook/dinov2-base", ("config.json", "preprocessor_config.json"))
-"""Judges likeness while a concept is trained; no column of the evaluation is its."""
+"""Judges likeness of trainings; no column of the evaluation is its."""
 NETWORKS = (CLIP, BLIP, HPS, REWARD)

@@ -24,7 +24,7 @@ from ..models.denoising import denoise, make_scheduler
 from ..models.pixels import to_pixels, write_png
 from ..models.randomness import normal
 from ..models.words import CONCEPT
-from .judge import Judge
+from .jury import STARTER, Jury
 from .likeness import fidelity_and_likeness, likeness
 from .obedience import (
     BACKGROUNDS,
@@ -59,15 +59,16 @@ class Trained:
 
 
 def scored(
-    engine: "Engine", settings: Settings, one: Trained, folder: Path, judge: Judge, photos: Tensor
+    engine: "Engine", settings: Settings, one: Trained, folder: Path, jury: Jury, photos: Tensor
 ) -> dict[str, float | str]:
     """The scores of a training, worked out unless `folder` has those of this very adapter.
 
-    settings.mosaic: the mosaic that is drawn, without its tiles; photos: embeddings [P, D].
+    settings.mosaic: the mosaic that is drawn, without its tiles; photos: embeddings [P, D] by
+    jury.alike.
     """
     key = file_hash(one.adapter)[:16] if one.adapter else one.class_word
     found = read_json(folder / RESULT)
-    if found and found.get("key") == key:
+    if found and (found.get("key"), found.get("jury", STARTER)) == (key, jury.name):
         return found
     pictures = draw_all(engine, settings, one)
     for name, images in pictures.items():
@@ -75,12 +76,12 @@ def scored(
             write_png(folder / PICTURES / f"{name}-{number:02d}.png", to_pixels(image), {})
     mosaic = draw_mosaic(engine, settings, one, folder / f"mosaic-{key}")
     scores = {
-        **picture_scores(pictures, one.class_word, judge, photos),
-        **{f"mosaic_{k}": v for k, v in fidelity_and_likeness(mosaic, judge, photos).items()},
+        **picture_scores(pictures, one.class_word, jury, photos),
+        **{f"mosaic_{k}": v for k, v in fidelity_and_likeness(mosaic, jury.alike, photos).items()},
         "megabytes": one.adapter.stat().st_size / 1e6 if one.adapter else 0.0,
     }
     facts = {k: v for k, v in asdict(one).items() if k != "adapter"}
-    result = {"key": key, **facts, **scores, "mosaic": mosaic.name}
+    result = {"key": key, "jury": jury.name, **facts, **scores, "mosaic": mosaic.name}
     write_json(folder / RESULT, result)
     return result
 
@@ -139,16 +140,16 @@ def draw_mosaic(engine: "Engine", settings: Settings, one: Trained, folder: Path
 
 
 def picture_scores(
-    pictures: dict[str, Tensor], class_word: str, judge: Judge, photos: Tensor
+    pictures: dict[str, Tensor], class_word: str, jury: Jury, photos: Tensor
 ) -> dict[str, float]:
     """Likeness, obedience (shares) and variety (one less the mean similarity of pictures)."""
     backgrounds, styles = (list(names) * EACH for names in (BACKGROUNDS, STYLES))
     plain = pictures["plain"]
-    alike = diversity(judge.image_features(plain))["tile_similarity"]
+    alike = diversity(jury.alike.image_features(plain))["tile_similarity"]
     return {
-        "likeness": float(likeness(judge, plain, photos).mean()),
+        "likeness": float(likeness(jury.alike, plain, photos).mean()),
         "background": float(has_background(pictures["background"], backgrounds).mean()),
-        "style": float(has_style(judge, pictures["style"], styles, class_word).mean()),
+        "style": float(has_style(jury.words, pictures["style"], styles, class_word).mean()),
         "variety": 1.0 - float(alike or 0.0),
     }
 

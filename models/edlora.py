@@ -22,7 +22,14 @@ from .adapter_file import damaged, read_metadata, read_tensors, word_key, write_
 from .base import BaseModel
 from .class_words import initial_words
 from .deltas import SUFFIX, exchange, read_deltas
-from .lora_layers import lora_facts, lora_layers, lora_parameters, peft_settings, start_lora
+from .lora_layers import (
+    lora_facts,
+    lora_layers,
+    lora_parameters,
+    parameters_in,
+    peft_settings,
+    start_lora,
+)
 from .words import concept_key, concept_token_names
 
 
@@ -237,7 +244,8 @@ def set_active(base: BaseModel, names: Sequence[str], scale: float = 1.0) -> Non
     chosen = [base.adapters[concept_key(name)] for name in names]
     active = [adapter.peft_name for adapter in chosen if adapter.rank]
     exchange(base, [adapter.deltas for adapter in chosen if adapter.deltas], scale)
-    for _, layer in lora_layers(base):
+    layers = list(lora_layers(base))
+    for _, layer in layers:
         layer.enable_adapters(bool(active) and scale != 0)
         if active:
             layer.set_adapter(active, inference_mode=True)
@@ -245,7 +253,7 @@ def set_active(base: BaseModel, names: Sequence[str], scale: float = 1.0) -> Non
             layer.set_scale(name, scale)
     # peft changes requires_grad along with the active set.
     for adapter in base.adapters.values():
-        for key, parameter in lora_parameters(base, adapter):
+        for key, parameter in parameters_in(layers, adapter):
             parameter.requires_grad_(adapter.trainable and adapter.learns(key))
 
 

@@ -1,7 +1,8 @@
 """The LoRA of adapters: which layers carry it, how it starts, and what peft calls it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -77,17 +78,30 @@ def _initialise(base: BaseModel, adapter: "Adapter", generator: torch.Generator)
 
 def lora_layers(base: BaseModel) -> Iterator[tuple[str, Any]]:
     """All layers that carry LoRA, under the names that the file uses."""
-    from peft.tuners.lora import LoraLayer
-
     for part in base.lora_parts():
         for name, layer in part.module.named_modules():
-            if isinstance(layer, LoraLayer):
+            if _carries_lora(type(layer)):
                 yield f"{part.prefix}.{name}", layer
+
+
+@cache
+def _carries_lora(kind: type) -> bool:
+    """Asked once for a kind of module: peft's classes are abstract ones, which answer slowly."""
+    from peft.tuners.lora import LoraLayer
+
+    return issubclass(kind, LoraLayer)
 
 
 def lora_parameters(base: BaseModel, adapter: "Adapter") -> Iterator[tuple[str, nn.Parameter]]:
     """What of an adapter's LoRA learns, under its names in the file."""
-    for name, layer in lora_layers(base):
+    return parameters_in(lora_layers(base), adapter)
+
+
+def parameters_in(
+    layers: Iterable[tuple[str, Any]], adapter: "Adapter"
+) -> Iterator[tuple[str, nn.Parameter]]:
+    """What of an adapter's LoRA learns in layers that `lora_layers` named."""
+    for name, layer in layers:
         if adapter.peft_name in layer.lora_A:
             yield f"{name}.lora_A.weight", layer.lora_A[adapter.peft_name].weight
             yield f"{name}.lora_B.weight", layer.lora_B[adapter.peft_name].weight

@@ -27,6 +27,9 @@ def clouds(size: int, cells: int, *key: object) -> torch.Tensor:
     return interpolate(normal((1, 3, cells, cells), 0, *key), size=size, mode="bicubic")[0] / 0.75
 
 
+BAND = spread_matrix(8, 64) @ area_matrix(64, 8)  # onto what 8 cells a side can hold
+
+
 class Law:
     """A base of which only its tiles are known: m = r + (1 - s)^p (t - r) + h."""
 
@@ -41,8 +44,8 @@ class Law:
         free = 0.5 + self.deviation * clouds(64, 6, "tile", *tile)
         block = interpolate(self.blocks[tile][None], size=64, mode="bicubic")[0]
         error = free - block
-        low = along_both(spread_matrix(8, 64) @ area_matrix(64, 8), error)
-        fine = free - along_both(spread_matrix(8, 64) @ area_matrix(64, 8), free)
+        low = along_both(BAND, error)
+        fine = free - along_both(BAND, free)
         return (block + (1 - strength) ** self.pulls * low + fine).clamp(0, 1)
 
     def draw(self, store: Store, *, stop_after: int = 10**6) -> None:

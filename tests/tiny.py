@@ -1,7 +1,8 @@
 """A tiny, randomly initialised model in Stable Diffusion's layout, for tests.
 
-It has SD's block pattern and so 16 cross-attention layers, a real byte-pair CLIP tokenizer with a
-few dozen whole words, and 64 px images. It draws noise, but every piece behaves as on SD.
+It has SD's block pattern, of one layer where SD has two (LAYERS cross-attention layers, not 16),
+a real byte-pair CLIP tokenizer with a few dozen whole words, and 64 px images. It draws noise, but
+every piece behaves as on SD.
 """
 
 import json
@@ -22,6 +23,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 TINY_RESOLUTION = 64
 TINY_WIDTH = 32  # of the text encoder
 UNET_WIDTHS = (8, 16, 16, 16)
+LAYERS = 10  # cross-attention layers: 3 down, 1 in the middle, 6 up
 WORD_LIST = (
     "a an the of on in with and photo picture painting drawing girl boy man woman person cat dog "
     "bird car chair flower fish robot mug cup coffee teddy bear house tree castle hill sea red "
@@ -96,11 +98,11 @@ def make_color_adapter(folder: Path) -> Path:
     return folder
 
 
-def make_unet() -> UNet2DConditionModel:
+def make_unet(layers_per_block: int = 1) -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=TINY_RESOLUTION // 8,
         block_out_channels=UNET_WIDTHS,
-        layers_per_block=2,
+        layers_per_block=layers_per_block,
         down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
         up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
         cross_attention_dim=TINY_WIDTH,
@@ -148,18 +150,25 @@ def make_scheduler(prediction_type: str) -> DDIMScheduler:
 
 
 def make_tiny_sd(
-    folder: Path, *, seed: int = 0, prediction_type: str = "epsilon", vae: str = "kl"
+    folder: Path,
+    *,
+    seed: int = 0,
+    prediction_type: str = "epsilon",
+    vae: str = "kl",
+    layers_per_block: int = 1,
 ) -> Path:
     """Write the model to `folder` (which must not exist yet) and return the folder.
 
-    `prediction_type` is "epsilon" or "v_prediction", `vae` is "kl" or "tiny". It loads with
-    `StableDiffusionPipeline.from_pretrained` and with smalti's `load_base`.
+    `prediction_type` is "epsilon" or "v_prediction", `vae` is "kl" or "tiny"; two layers a block
+    give SD's own 16 cross-attention layers. It loads with `StableDiffusionPipeline.from_pretrained`
+    and with smalti's `load_base`.
     """
     folder = Path(folder)
     tokenizer = make_tokenizer(folder / "tokenizer")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        text_encoder, unet, autoencoder = make_text_encoder(tokenizer), make_unet(), make_vae(vae)
+        text_encoder, unet = make_text_encoder(tokenizer), make_unet(layers_per_block)
+        autoencoder = make_vae(vae)
     pipeline = StableDiffusionPipeline(
         vae=autoencoder,
         text_encoder=text_encoder,

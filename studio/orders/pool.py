@@ -180,7 +180,8 @@ class _Pool:
         """Do without a place in which workers only die, such as one of a broken GPU."""
         place.ended = True
         told = f"Workers die again and again (exit code {code}); see above."
-        if all(other.ended for other in self._places):
+        waited = place.station.endless or Leases(self._ledger).has_work()
+        if waited and all(other.ended for other in self._places):
             self._stuck = told
         else:
             say(f"orders: worker {self._places.index(place) + 1} is given up. {told}")

@@ -1,11 +1,13 @@
 """`mosaic eval` as a user types it."""
 
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from smalti.cli import main
+from smalti.evaluate import processes
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +71,9 @@ def test_levels_and_the_papers_own_name_for_a_method(desk: Path):
 
 
 @pytest.mark.slow
-def test_a_mosaic_drawn_in_a_process_of_its_own(tiny_sd: Path, desk: Path):
+def test_a_mosaic_drawn_in_a_process_of_its_own(tiny_sd: Path, desk: Path, monkeypatch):
+    """Forked here, where a fresh one would import everything anew, three times."""
+    monkeypatch.setattr(processes, "get_context", lambda _: get_context("fork"))
     words = ["--pairs", "cat", "--seeds", "3", "--methods", "smalti", "--grid", "1x2"]
     words += ["--base", str(tiny_sd), "--set", "mosaic.steps=2"]
     words += ["--set", "mosaic.reference_steps=2"]

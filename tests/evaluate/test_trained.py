@@ -12,6 +12,7 @@ from smalti.configs.files import write_json
 from smalti.configs.mosaic import changed
 from smalti.configs.settings import Settings
 from smalti.configs.train import TrainSettings
+from smalti.evaluate.jury import Jury
 from smalti.evaluate.method_table import BARE, COLUMNS, write_comparison
 from smalti.evaluate.trained import EACH, PLAIN, Trained, scored
 from smalti.generate.engine import Engine
@@ -43,16 +44,18 @@ def test_a_training_is_drawn_judged_and_found_again(tiny_settings, tiny_base, tm
     mosaic = changed(settings.mosaic, steps=1, grid="1x2", ref=str(photo), guidance=False)
     settings = Settings(settings.base, train, mosaic)
     engine, judge = Engine(tiny_base, "no"), FakeJudge()
+    jury = Jury(judge, judge, "DINOv2, styles CLIP")
     photos = judge.image_features(torch.rand(3, 3, 8, 8))
     one = Trained(train.method, 0, path, "mug", 12.0)
-    found = scored(engine, settings, one, tmp_path / "a", judge, photos)
+    found = scored(engine, settings, one, tmp_path / "a", jury, photos)
     assert {column.name for column in COLUMNS} - {"trainings"} <= found.keys()
     assert len(list((tmp_path / "a/pictures").glob("*.png"))) == PLAIN + 8 * EACH
     assert found["seconds"] == 12 and found["megabytes"] == path.stat().st_size / 1e6
-    assert scored(None, settings, one, tmp_path / "a", judge, photos) == found
+    assert scored(None, settings, one, tmp_path / "a", jury, photos) == found
     bare = Trained(BARE, 0, None, "mug")
-    scored(engine, settings, bare, tmp_path / "b", judge, photos)
+    scored(engine, settings, bare, tmp_path / "b", jury, photos)
     table, sheet = write_comparison(tmp_path, "mug")
+    assert "judged by DINOv2, styles CLIP;" in table.read_text()
     rows = [line.split("|")[1].strip() for line in table.read_text().splitlines() if "|" in line]
     assert rows[2:] == [BARE, "custom-diffusion"]
     assert Image.open(sheet).width > 10 * 128 and sheet_shows(sheet) == ""

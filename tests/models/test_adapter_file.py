@@ -12,7 +12,7 @@ from diffusers import StableDiffusionPipeline
 from refusals import refused
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from tiny import make_tiny_sd
+from tiny import LAYERS, make_tiny_sd
 
 from smalti.configs.base import BaseSettings
 from smalti.configs.errors import SmaltiError
@@ -62,13 +62,13 @@ def test_file_layout_and_header(base, trained, tmp_path):
     save_adapter(base, adapter, path, {"steps": 12})
     with safe_open(path, framework="pt") as file:
         keys, header = set(file.keys()), file.metadata()
-        assert file.get_slice("edlora.<sylvie-1>.layers").get_shape() == [16, 32]
+        assert file.get_slice("edlora.<sylvie-1>.layers").get_shape() == [LAYERS, 32]
     lora = {key for key in keys if not key.startswith("edlora.")}
     assert keys - lora == {"edlora.<sylvie-1>.layers", "edlora.<sylvie-2>.layers"}
     stem = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_out.0"
     assert f"unet.{stem}.lora_A.weight" in lora
     assert "text_encoder.text_model.encoder.layers.1.self_attn.out_proj.lora_B.weight" in lora
-    assert len(lora) == 2 * (128 + 8)
+    assert len(lora) == 2 * (8 * LAYERS + 8)
     peft = json.loads(header["lora_adapter_metadata"])
     assert (peft["unet.r"], peft["unet.lora_alpha"], peft["text_encoder.lora_alpha"]) == (4, 8, 8)
     metadata = read_metadata(path)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import make_tiny_sd
+from tiny import LAYERS, make_tiny_sd
 
 from smalti.configs.base import BaseSettings
 from smalti.configs.errors import InputError
@@ -30,7 +30,7 @@ def any_vae(request, tiny_base, zero_snr_base):
 
 
 def test_facts(tiny_base):
-    assert (tiny_base.layers, tiny_base.latent_channels, tiny_base.latent_factor) == (16, 4, 8)
+    assert (tiny_base.layers, tiny_base.latent_channels, tiny_base.latent_factor) == (LAYERS, 4, 8)
     assert (tiny_base.resolution, tiny_base.concepts.embedding_dim) == (64, 32)
     modules = (tiny_base.unet, tiny_base.text_encoder, tiny_base.vae)
     assert not any(module.training for module in modules)

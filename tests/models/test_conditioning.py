@@ -4,6 +4,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+from tiny import LAYERS
 from torch import nn
 
 from smalti.models.conditioning import ConceptEmbedding, encode_prompts, prompt_ids
@@ -16,8 +17,8 @@ def test_plain_prompts_are_tokenised_as_the_tokenizer_does(base, trained, prompt
         prompt, padding="max_length", max_length=77, truncation=True, return_tensors="pt"
     )
     ids = prompt_ids(base, [prompt], [adapter])
-    assert ids.shape == (1, 16, 77)
-    assert torch.equal(ids, stock.input_ids[:, None].expand(1, 16, 77))
+    assert ids.shape == (1, LAYERS, 77)
+    assert torch.equal(ids, stock.input_ids[:, None].expand(1, LAYERS, 77))
 
 
 def test_another_padding_token_is_respected(base):
@@ -35,18 +36,19 @@ def test_concept_words_become_one_id_per_layer(base, trained):
     prompt = "a <SYLVIE-1> <sylvie-2>, and<Eileen-2>"
     ids = prompt_ids(base, [prompt], [first, second])[0]
     a, comma, and_ = (base.tokenizer(w).input_ids[1] for w in ("a", ",", "and"))
-    for layer in range(16):
-        expected = [a, size + layer, size + 16 + layer, comma, and_, size + 32 + 16 + layer]
+    for layer in range(LAYERS):
+        words = [size + LAYERS * word + layer for word in (0, 1, 3)]
+        expected = [a, words[0], words[1], comma, and_, words[2]]
         assert ids[layer, 1:7].tolist() == expected
     assert (ids[:, 7] == base.tokenizer.eos_token_id).all()
     # Words of adapters that were not passed are ordinary text.
-    assert (prompt_ids(base, [prompt], [first])[0] < size + 32).all()
+    assert (prompt_ids(base, [prompt], [first])[0] < size + 2 * LAYERS).all()
 
 
 def test_a_long_prompt_keeps_its_end_token(base, trained):
     adapter = trained()
     ids = prompt_ids(base, ["cat " * 74 + adapter.trigger], [adapter])[0]
-    assert torch.equal(ids[:, 75], torch.arange(16) + base.concepts.num_embeddings)
+    assert torch.equal(ids[:, 75], torch.arange(LAYERS) + base.concepts.num_embeddings)
     assert (ids[:, 76] == base.tokenizer.eos_token_id).all()
 
 
@@ -56,10 +58,10 @@ def test_encoding_equals_one_stock_pass_per_layer(base, trained):
     adapter = trained()
     prompts = [f"a photo of a {adapter.trigger} on a hill", "a cat"]
     text = encode_prompts(base, prompts, [adapter])
-    assert text.shape == (2, 16, 77, base.concepts.embedding_dim)
+    assert text.shape == (2, LAYERS, 77, base.concepts.embedding_dim)
     size = base.concepts.num_embeddings
     reference = deepcopy(base.text_encoder)
-    for layer in range(16):
+    for layer in range(LAYERS):
         rows = torch.cat([base.concepts.weight, adapter.embeddings[:, layer]])
         reference.set_input_embeddings(nn.Embedding.from_pretrained(rows))
         ids = base.tokenizer(
@@ -72,7 +74,7 @@ def test_encoding_equals_one_stock_pass_per_layer(base, trained):
         torch.testing.assert_close(text[:, layer], reference(ids).last_hidden_state)
 
 
-@pytest.mark.parametrize(("method", "rows"), [("edlora", 16 + 1), ("lora", 1 + 1)])
+@pytest.mark.parametrize(("method", "rows"), [("edlora", LAYERS + 1), ("lora", 1 + 1)])
 def test_only_distinct_texts_are_encoded(base, trained, method, rows):
     adapter, counted = trained(method=method), []
     hook = base.text_encoder.encoder.register_forward_pre_hook(

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from tiny import LAYERS
 
 from smalti.configs.base import BaseSettings
 from smalti.configs.errors import InputError
@@ -48,7 +49,7 @@ def test_a_variant_file_is_found_without_being_named(tiny_sd, tmp_path):
     shutil.copytree(tiny_sd, folder)
     for path in folder.rglob("*.safetensors"):
         path.rename(path.with_suffix(".fp16.safetensors"))
-    assert load_base(BaseSettings(name="v", source=str(folder), resolution=64)).layers == 16
+    assert load_base(BaseSettings(name="v", source=str(folder), resolution=64)).layers == LAYERS
 
 
 def test_a_vae_of_another_kind_is_refused(tiny_sd, tmp_path):

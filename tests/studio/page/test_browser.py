@@ -69,7 +69,7 @@ def window(browser, address):
     """A window that may ask for nothing from elsewhere, and has nothing to complain of."""
     # Without motion: to draw a bar that moves takes more of a machine than a training.
     found = browser.new_page(viewport=DESK, accept_downloads=True, reduced_motion="reduce")
-    found.set_default_timeout(180_000)
+    found.set_default_timeout(600_000)
     said, asked = [], []
     found.on("console", lambda text: said.append(text.text))
     found.on("pageerror", lambda error: said.append(str(error)))
@@ -139,7 +139,7 @@ def test_from_photos_to_a_print_file(window, address, tmp_path):
 
 
 def _until(holds) -> None:
-    for _ in range(300):
+    for _ in range(3000):
         if holds():
             return
         time.sleep(0.1)
@@ -153,9 +153,13 @@ def test_every_screen_fits_and_can_be_read_by_machines(browser, address):
     found = browser.new_page(
         viewport=DESK, color_scheme="light", bypass_csp=True, reduced_motion="reduce"
     )
-    found.set_default_timeout(180_000)
+    found.set_default_timeout(600_000)
     for path in SCREENS:
         found.goto(address[0] + path, wait_until="load")
+        if path == "/new":
+            found.click("summary >> text=A LoRA")
+            found.set_input_files("#lora-file", address[1] / "cat.safetensors")
+            found.wait_for_selector("#loras .kept")
         for size, scheme, rules in ((DESK, "light", None), (PHONE, "dark", LOOKS)):
             found.set_viewport_size(size)
             found.emulate_media(color_scheme=scheme)

@@ -1,4 +1,4 @@
-"""Files are looked at one after the other, each with the whole time, and none ends another's turn."""
+"""Files are looked at one by one, each with the whole time; none ends the turn of another."""
 
 import asyncio
 import time

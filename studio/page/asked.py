@@ -20,14 +20,13 @@ from ...configs.product import load_product
 from ...configs.settings import Settings
 from ...generate.grid import make_grid
 from ...generate.plan import plan_mosaic
-from ...generate.store import RECORD
 from ...models.concepts import ADAPTER_FILE, concept_folders
 from ..orders.naming import safe_part
 from .asking import DRAFT, Asked, read_form
 from .desk import LORA_SUFFIX, new_name
 from .drawing import Drawing, Rank
 from .render import Room, form_of, go_to, page, picture, room_of, text_of
-from .shown import show, version_of
+from .shown import is_begun, show, version_of
 from .uploads import keep, keep_lora
 
 MANY = ("tile_lora", "tile_file", "tile_trigger")  # fields that a form has several times
@@ -38,7 +37,8 @@ DRAFT_TILES = 12  # a side at most: a draft is to be there within seconds
 async def listing(request: Request) -> Response:
     """All mosaics."""
     room = room_of(request)
-    mosaics = await asyncio.to_thread(lambda: [show(f) for f in room.desk.mosaic_folders()])
+    folders = room.desk.mosaic_folders()
+    mosaics = await asyncio.to_thread(lambda: [show(f) for f in folders if is_begun(f)])
     part = "mosaics_list.html" if request.headers.get("hx-request") else "mosaics.html"
     return page(request, part, mosaics=mosaics, title="Mosaics")
 
@@ -141,7 +141,7 @@ async def draft_state(request: Request) -> Response:
     return page(
         request, "draft_state.html", name=folder.name, progress=room.drawer.state(folder),
         fault=room.drawer.fault(folder), version=version_of(folder),
-        ready=(folder / RECORD).is_file(),
+        ready=is_begun(folder),
     )  # fmt: skip
 
 

@@ -71,7 +71,7 @@ def window(browser, address):
     found = browser.new_page(viewport=DESK, accept_downloads=True, reduced_motion="reduce")
     found.set_default_timeout(600_000)
     said, asked = [], []
-    found.on("console", lambda text: said.append(text.text))
+    found.on("console", lambda text: said.append((text.text, text.location["url"])))
     found.on("pageerror", lambda error: said.append(str(error)))
     found.on("request", lambda request: asked.append(request.url))
     yield found

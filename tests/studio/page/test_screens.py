@@ -105,6 +105,19 @@ def test_a_trained_concept_shows_what_it_reached(client, desk):
     shutil.rmtree(folder)
 
 
+def test_a_mosaic_that_has_just_begun_hides_no_other(client, desk):
+    """Its record is there a moment before it says how the mosaic is made."""
+    folder, draft = desk.mosaics / "young", desk.drafts / ("0" * 16)
+    for young in (folder, draft):
+        young.mkdir(parents=True)
+        (young / "mosaic.json").write_text('{"format": 2, "state": "unfinished"}')
+    answer = client.get("/mosaics")
+    assert answer.status_code == 200 and "plain" in answer.text and "young" not in answer.text
+    assert "<img" not in client.get(f"/drafts/{draft.name}").text
+    for young in (folder, draft):
+        shutil.rmtree(young)
+
+
 def test_a_page_to_keep_is_one_file(client, desk, monkeypatch):
     from smalti.studio.page.works import Works
 

@@ -33,7 +33,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 # What tests and benchmarks need besides.
 $(TESTS): $(STAMP)
-	$(BIN)/python .ci/install.py ".[data,dev,studio,sign]"
+	$(BIN)/python .ci/install.py ".[data,dev,faces,studio,sign]"
 	@touch $@
 
 # Each command goes on where an interrupted demo stopped, and does nothing once its part is done.

@@ -130,7 +130,10 @@ def _took(what: str, began: tuple[float, float]) -> list[str]:
 def drawn(
     reference: Reference = Path("docs/photo.jpg"),
     work: Work = Path("runs/photos"),
-    strengths: Annotated[str, typer.Option(help="Strengths to compare.")] = "0.5",
+    strengths: Annotated[str, typer.Option(help="Strengths to compare.")] = "0.2",
+    bands: Annotated[str, typer.Option(help="CELLS:KEEP to compare, of photo_cells and _keep.")] = (
+        "3:1"
+    ),
     prompt: Annotated[str, typer.Option(help="Of the tiles that are no photos.")] = (
         "a cat on a <color> background"
     ),
@@ -145,11 +148,22 @@ def drawn(
     rows.append(_row("placed", _made(kept, work / "as-they-are", engine), judge))
     for strength in map(float, strengths.split(",")):
         over = photos | {"mosaic.photo_mode": "drawn", "mosaic.photo_strength": strength}
-        for name, more in (("drawn over", {}), ("unguided", {"mosaic.guidance": False})):
-            made = _made(resolve(options=base | over | more), work / f"{name}-{strength}", engine)
-            rows.append(_row(f"{name}, {strength}", made, judge))
+        for name, more in _ways(bands).items():
+            name = f"{name}, {strength}"
+            made = _made(resolve(options=base | over | more), work / name, engine)
+            rows.append(_row(name, made, judge))
     header = ("tiles", "PSNR@64, dB", "SSIM@64", "alike its photo", "lowest", "alike another")
     print_table("6 x 6 tiles, 11 of them photos", header, rows)
+
+
+def _ways(bands: str) -> dict[str, dict[str, object]]:
+    """Settings by name: the bands under the guide, and image to image without guide or keeping."""
+    found: dict[str, dict[str, object]] = {}
+    for band in bands.split(","):
+        cells, keep = band.split(":")
+        options = {"mosaic.photo_cells": int(cells), "mosaic.photo_keep": float(keep)}
+        found[f"{cells} cells, {keep} kept"] = options
+    return found | {"unguided": {"mosaic.guidance": False, "mosaic.photo_keep": 0.0}}
 
 
 def _made(settings: Settings, out: Path, engine: Engine) -> Path:

@@ -22,7 +22,10 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 @guarded()
 def concepts(context: typer.Context, concepts_dir: ConceptsDir = "concepts") -> None:
-    """List the concepts: trained or not, with which base, how long, how large."""
+    """List the concepts: trained or not, with which base, how long, how alike, how large.
+
+    Likeness and obedience are those of the written step, where checkpoints were judged.
+    """
     if context.invoked_subcommand:
         context.default_map = {context.invoked_subcommand: {"concepts_dir": concepts_dir}}
         return
@@ -36,7 +39,10 @@ def concepts(context: typer.Context, concepts_dir: ConceptsDir = "concepts") -> 
             markup=False,
         )
         return
-    columns = ("name", "images", "trained", "base", "method", "rank", "steps", "size")
+    columns = (
+        "name", "images", "trained", "base", "method", "rank", "steps", "likeness", "obedience",
+        "size",
+    )  # fmt: skip
     rows = [[escape(str(facts.get(column, ""))) for column in columns] for facts in found]
     print_table(f"Concepts in {folder}/", columns, rows)
 
@@ -56,7 +62,7 @@ def pick(
 
 
 def describe_concept(folder: Path) -> dict[str, Any]:
-    """Return what `mosaic concepts` shows: name, images, trained, base, method, rank, steps, size.
+    """Return what `mosaic concepts` shows of a concept, by column.
 
     An adapter that cannot be read is said to be damaged; the listing goes on.
     """
@@ -79,4 +85,17 @@ def _read_adapter(adapter: Path) -> dict[str, Any]:
     facts = {key: metadata.get(key, "") for key in ("method", "rank", "class_word")}
     facts["base"] = metadata.get("base", {}).get("name", "")
     facts["steps"] = metadata.get("steps") or metadata.get("training", {}).get("steps", "")
-    return facts
+    return facts | _judgement(adapter.parent, facts["steps"])
+
+
+def _judgement(folder: Path, steps: object) -> dict[str, str]:
+    """What the adapter's checkpoint reached, where it was judged."""
+    from ..train.judged import reached
+
+    if (found := reached(folder, steps)) is None:
+        return {"likeness": "not judged"}
+    one, of = found
+    return {
+        "steps": f"{one.step} of {of}", "likeness": f"{one.likeness:.3f}",
+        "obedience": f"{one.obedience:.3f}",
+    }  # fmt: skip

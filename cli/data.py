@@ -22,6 +22,8 @@ EPILOG = examples(
     ("mosaic concept captions concepts/pim", "captions where there are none (BLIP)"),
 )
 
+NO_FACES = "Photos of several faces are not told. To have them told: pip install 'smalti[faces]'"
+
 Folder = Annotated[
     str, typer.Argument(metavar="CONCEPT_DIR", help="Folder of photos, or the name of one.")
 ]
@@ -54,6 +56,7 @@ def check(
     Exit code 1 when something is bad: such photos spoil a training.
     """
     from ..train.data.check import check_folder
+    from ..train.data.faces import open_finder
     from ..train.data.sheet import table_of, write_sheet
 
     found = find_concept(folder, Path(concepts_dir))
@@ -70,6 +73,8 @@ def check(
     ]
     print_table(f"Photos in {found}/", header, shown)
     console().print(f"\nThe sheet: {sheet}", soft_wrap=True, markup=False)
+    if open_finder() is None:
+        console().print(NO_FACES, soft_wrap=True, markup=False)
     if checked.is_bad:
         raise typer.Exit(1)
 

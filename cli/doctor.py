@@ -32,6 +32,9 @@ EXTRAS = {
     "ray": ("mosaic orders --engine ray", "pip install 'smalti[cluster]'"),
     "starlette": ("mosaic page", STUDIO),
     "onnxruntime": ("mosaic concept masks", "pip install 'smalti[data]'"),
+    "opencv-python-headless": (
+        "mosaic concept check: several faces", "pip install 'smalti[faces]'"
+    ),
     "c2pa-python": ("--sign", "pip install 'smalti[sign]'"),
 }
 

@@ -101,6 +101,7 @@ app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, add_c
     "ref_prompt", "region", "negative_prompt",
     "crop", "level", "grid", "tile_size", "seed", "steps", "scheduler", "cfg_scale", "lora_scale",
     "tile_photos", "photo_share", "photos_in", "photo_places", "photo_mode",
+    "photo_keep",
     "method", "noise", "color", "guidance", "guide", "low_pass_cells",
     "guidance_strength", "target_ssim", "tint", "compile", "mixed_precision", "batch_size",
 )  # fmt: skip

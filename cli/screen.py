@@ -15,7 +15,10 @@ CLIP = examples(
     ("mosaic clip mosaics/mine", "mosaics/mine/clip.mp4 and clip.gif"),
     ("mosaic clip mosaics/mine --tile 3,5", "out from the tile in row 3, column 5"),
 )
-VIEW = examples(("mosaic view mosaics/mine", "then open mosaics/mine/view/index.html"))
+VIEW = examples(
+    ("mosaic view mosaics/mine", "then open mosaics/mine/view/index.html"),
+    ("mosaic view mosaics/mine --zip", "and mosaics/mine/view.zip, to be sent"),
+)
 
 
 @guarded()
@@ -25,13 +28,23 @@ def view(
     out: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Where.", show_default="FOLDER/view")
     ] = None,
+    packed: Annotated[
+        bool, typer.Option("--zip", help="Write all of it into one file, too, beside the folder.")
+    ] = False,
 ) -> None:
     """Write a page to zoom into the mosaic, which opens from the disk and on a phone."""
     from ..studio.press.finished import open_finished
-    from ..studio.press.view import write_view
+    from ..studio.press.view import archive_of, pack_view, view_folder, write_view
 
-    page = write_view(open_finished(Path(folder)), Path(out) if out else None)
-    console().print(str(page), soft_wrap=True, markup=False)
+    mosaic = open_finished(Path(folder))
+    target = view_folder(mosaic, Path(out) if out else None)
+    if packed:
+        archive_of(target)  # what may not be replaced is said before the work
+    written = [write_view(mosaic, target)]
+    if packed:
+        written.append(pack_view(target))
+    for path in written:
+        console().print(str(path), soft_wrap=True, markup=False)
 
 
 @guarded()

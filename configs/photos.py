@@ -33,6 +33,11 @@ class PhotoSettings(Group):
     photo_strength: float = setting(0.2, at_least=0, at_most=1)
     """Share of the steps in which a photo is drawn over, at least one of them: 1 forgets it; at 0
     there is none, and nothing pulls it either."""
+    photo_cells: int = setting(3, at_least=1, at_most=512)
+    """Cells per tile and axis in which a photo that is drawn over takes its block's colours, never
+    more than `low_pass_cells`; fewer leave it more of its own."""
+    photo_keep: float = setting(1.0, at_least=0, at_most=1)
+    """Share of its own detail, finer than these cells, that a photo keeps which is drawn over."""
     photo_prompt: str = "a photo"
     """Prompt under which photos are drawn over."""
 

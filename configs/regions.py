@@ -1,4 +1,4 @@
-"""Where concepts that are shown together stand: NAME=X0,Y0,X1,Y1, as shares of width and height."""
+"""Regions of pictures: X0,Y0,X1,Y1 as shares of width and height, by name for concepts."""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +15,8 @@ REACH = 0.125
 """How far beyond its region what draws it looks, as a share of a side; half a seam at least."""
 
 _NUMBER = r"\s*([0-9]*\.?[0-9]+)\s*"
-_REGION = re.compile(rf"\s*<?([^=<>]+?)>?\s*={_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}")
+_BOX = re.compile(",".join([_NUMBER] * 4))
+_REGION = re.compile(r"\s*<?([^=<>]+?)>?\s*=(.*)")
 
 
 def read_regions(texts: Sequence[str]) -> dict[str, Box]:
@@ -44,12 +45,26 @@ def _read(text: str) -> tuple[str, Box]:
         raise InputError(
             f'--region needs NAME=X0,Y0,X1,Y1 as shares, such as pim=0,0,0.5,1, not "{text}".'
         )
-    left, top, right, bottom = (float(number) for number in match.groups()[1:])
+    return match[1], read_box(match[2], f"--region {match[1]}")
+
+
+def read_box(text: str, option: str) -> Box:
+    """A region that a user wrote as `option`.
+
+    Raises InputError for what is no region, reaches out of the picture or is empty.
+    """
+    match = _BOX.fullmatch(text)
+    if match is None:
+        raise InputError(
+            f"{option} needs X0,Y0,X1,Y1, left, top, right and bottom as shares of width and "
+            f'height, such as 0.2,0.2,0.8,0.8, not "{text}".'
+        )
+    left, top, right, bottom = map(float, match.groups())
     if max(left, top, right, bottom) > 1:
-        raise InputError(f"--region {text} reaches out of the picture; shares run from 0 to 1.")
+        raise InputError(f'{option} "{text}" reaches out of the picture; shares run from 0 to 1.')
     if not (left < right and top < bottom):
-        raise InputError(f"--region {text} is empty; X0 and Y0 must be below X1 and Y1.")
-    return match[1], (left, top, right, bottom)
+        raise InputError(f'{option} "{text}" is empty; X0 and Y0 must be below X1 and Y1.')
+    return left, top, right, bottom
 
 
 def _overlap(a: Box, b: Box) -> bool:

@@ -21,6 +21,7 @@ from .errors import InputError
 from .fields import Facts, facts_of
 from .files import write_text
 from .mosaic import CHOSEN, setting_facts, setting_groups, setting_types
+from .photos import DRAWN
 from .settings import Settings, as_tables
 from .train import TrainSettings
 from .values import from_text, from_toml
@@ -161,8 +162,27 @@ def recorded(record: dict[str, Any]) -> dict[str, Any]:
     """The settings that the content of a mosaic.json holds; KeyError where there are none."""
     settings = record["settings"]
     if record.get("format", 1) > 1:
-        return {**settings}
+        return as_photos_were(settings)
     return {section: without_zeros(section, values) for section, values in settings.items()}
+
+
+def as_photos_were(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a mosaic whose photos were drawn over before they kept anything, in full."""
+    mosaic = settings.get("mosaic", {})
+    photos, picture = mosaic.get("photos", {}), mosaic.get("picture", {})
+    if not photos_of_then(photos):
+        return {**settings}
+    kept = {"photo_cells": picture["low_pass_cells"], "photo_keep": 0.0}
+    return settings | {"mosaic": mosaic | {"photos": photos | kept}}
+
+
+def photos_of_then(values: dict[str, Any]) -> bool:
+    """Whether settings by name are of photos that may be drawn over, and know nothing of keeping.
+
+    A mosaic's identity or its settings of photos; a list may have photos drawn over by itself.
+    """
+    drawn = values.get("photo_mode") == DRAWN or bool(values.get("photo_places"))
+    return drawn and "photo_keep" not in values
 
 
 def without_zeros(section: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -33,10 +33,11 @@ REPORT = "report.md"
 EVOLUTION = "evolution.png"
 READING = (
     "starter-CLIP is the similarity of tiles to their prompt by the CLIP that ships with smalti; "
-    "it is no CLIP score. Tile similarity is the mean over all pairs of tiles, and near repeats "
-    "are tiles with a twin above 0.98, by the same network. Correction energy is the mean square "
-    "change of pixels after drawing. Time includes loading of the base model and drawing of a "
-    "pool; a dash stands where a mosaic was drawn in more than one run."
+    "it is no CLIP score. Tile similarity is the mean over all pairs of tiles by the same network; "
+    "near repeats are pairs of tiles within two rows and columns that look alike, as in "
+    "mosaic.json. Correction energy is the mean square change of pixels after drawing. Time "
+    "includes loading of the base model and drawing of a pool; a dash stands where a mosaic was "
+    "drawn in more than one run."
 )
 PEERS_READING = (
     "Made by {peers}, with default settings: the rows of that name. Each got the same references "

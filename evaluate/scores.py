@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..generate.finish import reduced
+from ..generate.repeats import near_repeats
 from ..generate.store import Store
 from ..models.lpips import Lpips
 from ..models.metrics import RESOLUTIONS, at_resolution, lpips, psnr, pyramid_errors, ssim
@@ -15,7 +16,6 @@ from .pretrained import Judges, clip_iqa, clip_score
 from .protocol import Pair
 from .table import MISSING, Cell
 
-NEAR_REPEAT = 0.98  # starter-CLIP similarity
 PREFERENCE_SIDE = 128  # px
 BATCH = 32  # tiles that are looked at together
 
@@ -24,11 +24,13 @@ def measure(store: Store, pair: Pair, judges: Judges) -> dict[str, Cell]:
     """All scores of a finished mosaic that was drawn from a pair of prompts."""
     reference = store.reference()
     assert reference is not None, "a finished mosaic has its reference"
-    mosaic = to_image(reduced(store.canvas()))
+    canvas = store.canvas()
+    mosaic = to_image(reduced(canvas))
     return {
         **fidelity(mosaic, reference, judges.lpips),
         **mosaic_scores(mosaic, pair.reference, judges),
         **tile_scores(store, pair.tile, judges),
+        "near_repeats": float(near_repeats(canvas, store.grid)),
         **costs(store),
     }
 
@@ -76,7 +78,7 @@ def tile_scores(store: Store, prompt: str, judges: Judges) -> dict[str, Cell]:
         "clip_iqa": mean(clip, lambda tiles: clip_iqa(clip, tiles)),
         "hpsv2": mean(hps, lambda tiles: hps.similarity(tiles, [prompt])[:, 0]),
         "image_reward": mean(reward, lambda tiles: reward.rewards(tiles, prompt)),
-        **diversity(features),
+        "tile_similarity": tile_similarity(features),
     }
 
 
@@ -85,19 +87,13 @@ def seen(store: Store, look: Callable[[Tensor], Tensor]) -> Tensor:
     return torch.cat([look(batch) for batch in tile_batches(store.folder, BATCH)])
 
 
-def diversity(features: Tensor) -> dict[str, Cell]:
-    """How alike tiles are to one another, from unit-length embeddings [K, D].
-
-    `tile_similarity` is the mean over all pairs, None for a single tile; `near_repeats` counts the
-    tiles that have a near twin: another tile more alike than NEAR_REPEAT.
-    """
+def tile_similarity(features: Tensor) -> float | None:
+    """How alike tiles are: mean over pairs of unit-length embeddings [K, D], None for a single."""
     count = len(features)
     if count < 2:
-        return {"tile_similarity": None, "near_repeats": 0.0}
+        return None
     pairs = (features @ features.T).fill_diagonal_(0.0)
-    mean = float(pairs.sum()) / (count * (count - 1))
-    twins = int((pairs.amax(1) > NEAR_REPEAT).sum())
-    return {"tile_similarity": mean, "near_repeats": float(twins)}
+    return float(pairs.sum()) / (count * (count - 1))
 
 
 def costs(store: Store) -> dict[str, Cell]:

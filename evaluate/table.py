@@ -45,8 +45,8 @@ TILES = (
 PYRAMID = tuple(Column(f"pyramid_{level}", f"Level-{level}↓", 4) for level in (1, 2, 3, 4))
 """Mean squared errors of Gaussian-pyramid levels (paper, Table 6)."""
 COSTS = (
-    Column("tile_similarity", "tile similarity↓"),
     Column("near_repeats", "near repeats↓", 1),
+    Column("tile_similarity", "tile similarity↓"),
     Column("correction_energy", "correction energy↓", 5),
     Column("seconds", "s↓", 1),
     Column("peak_gib", "peak memory↓, GiB", 2),

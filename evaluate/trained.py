@@ -34,7 +34,7 @@ from .obedience import (
     has_style,
     style_prompt,
 )
-from .scores import diversity
+from .scores import tile_similarity
 
 if TYPE_CHECKING:
     from ..generate.engine import Engine
@@ -145,7 +145,7 @@ def picture_scores(
     """Likeness, obedience (shares) and variety (one less the mean similarity of pictures)."""
     backgrounds, styles = (list(names) * EACH for names in (BACKGROUNDS, STYLES))
     plain = pictures["plain"]
-    alike = diversity(jury.alike.image_features(plain))["tile_similarity"]
+    alike = tile_similarity(jury.alike.image_features(plain))
     return {
         "likeness": float(likeness(jury.alike, plain, photos).mean()),
         "background": float(has_background(pictures["background"], backgrounds).mean()),

@@ -1,10 +1,10 @@
 """Which photo goes where: the cheapest assignment of all photos, then repeats that keep apart.
 
 A photo's cost at a tile is the mean square distance in Oklab of the cells that guides act on. Every
-photo gets its one place in the assignment of the least total cost (Jonker and Volgenant 1987, by
-Crouse 2016 in SciPy). Repeats are added in rounds, each the cheapest assignment of every photo to
-the tiles that are left and far enough from where it lies; of the last round the best pairs are
-taken. Where no photo is far enough, tiles stay as they are.
+photo gets its one place in the assignment of the least total cost. Repeats are added in rounds,
+each the cheapest assignment of every photo to the tiles that are left and far enough from where it
+lies; of the last round the best pairs are taken. Where no photo is far enough, tiles stay as they
+are.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ import torch
 from ..configs.errors import InputError
 from ..configs.progress import Report, say
 from ..models.colorspaces import oklab
+from .assignment import cheapest_assignment
 from .grid import Tile
 from .job import Job
 from .methods.matching import color_features
@@ -113,13 +114,11 @@ def choose_places(
     photo are farther apart than `distance` rows or columns, but for fixed ones. Needs as many spots
     as there are photos without a place.
     """
-    from scipy.optimize import linear_sum_assignment
-
     placed = dict(fixed or {})
     once = sorted(set(range(len(cost))).difference(placed.values()))
     if once:
         chosen = cost if len(once) == len(cost) else cost[once]
-        rows, cols = linear_sum_assignment(chosen)
+        rows, cols = cheapest_assignment(chosen)
         placed |= {spots[c]: once[r] for r, c in zip(rows.tolist(), cols.tolist(), strict=True)}
     while len(placed) < count and (more := _repeats(cost, spots, placed, distance)):
         placed |= dict(more[: count - len(placed)])
@@ -130,8 +129,6 @@ def _repeats(
     cost: np.ndarray, spots: Sequence[Tile], placed: dict[Tile, int], distance: int
 ) -> list[tuple[Tile, int]]:
     """The cheapest assignment of photos to tiles that are left and far enough, best pairs first."""
-    from scipy.optimize import linear_sum_assignment
-
     left = [number for number, tile in enumerate(spots) if tile not in placed]
     if not left:
         return []
@@ -139,6 +136,6 @@ def _repeats(
     too_much = 1 + again.sum(dtype=np.float64)  # one such pair costs more than any without
     for tile, photo in placed.items():
         again[photo, np.abs(place - tile).max(1) <= distance] = too_much
-    rows, cols = linear_sum_assignment(again)
+    rows, cols = cheapest_assignment(again)
     pairs = [(again[r, c], left[c], r) for r, c in zip(rows, cols, strict=True)]
     return [(spots[c], int(r)) for value, c, r in sorted(pairs) if value < too_much]

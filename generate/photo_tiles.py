@@ -3,6 +3,16 @@
 A photo is drawn over from its own latents, noised as far as `photo_strength` asks (SDEdit, Meng et
 al. 2022), by the mosaic's own method: what it aligns and guides pulls the photo to its block as it
 pulls every tile. No concept's adapter is on: nobody in a photo is to become somebody else.
+
+The band that the guide pulls has `photo_cells` cells, so that a photo takes its block's colours and
+not its shapes, and what lies above keeps the share `photo_keep` of the photo p: with P the
+projection on the band and x the prediction,
+
+    x' = x + k (1 - P)(p - x),
+
+the null-space projection of DDNM (Wang et al. 2023, Eq. 8) the other way round: there what was seen
+is the band. It comes before the guide. A change within the band, as guides in closed form make,
+leaves (1 - P) x' alone, and what keeps the detail leaves the band alone.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,8 +22,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ..configs.mosaic import MosaicSettings, changed
 from ..configs.photos import DRAWN, PLACED
-from ..models.denoising import OnStep
+from ..models.band import low_band
+from ..models.denoising import Align, OnStep
 from .denoised import DenoisedTiles
 from .grid import Tile
 from .methods import method_of
@@ -63,16 +75,39 @@ def _from_photos(
     """The method's recipe, but that tiles start from their photos."""
     method, steps = method_of(job.mosaic), job.mosaic.sampler.steps
     assert isinstance(method, DrawnMethod), "plans refuse photos for other methods"
-    recipe = method.recipe(engine, job)
-    share = job.mosaic.photos.photo_strength
+    own = job.mosaic.photos
+    pulled = replace(job, settings=replace(job.settings, mosaic=in_fewer_cells(job.mosaic)))
+    recipe = method.recipe(engine, pulled)
+    share = own.photo_strength
     start = steps - (max(1, round(steps * share)) if share else 0)
 
     def batch(tiles: Sequence[Tile], blocks: Tensor) -> Recipe:
         with torch.no_grad():
             clean = engine.base.encode(torch.stack([_read(job, tile) for tile in tiles]))
-        return replace(recipe(tiles, blocks), clean=clean, start=start)
+        usual = recipe(tiles, blocks)
+        align = keeping_detail(clean, pulled.band_cells, own.photo_keep, usual.align)
+        return replace(usual, clean=clean, start=start, align=align)
 
     return batch
+
+
+def in_fewer_cells(mosaic: MosaicSettings) -> MosaicSettings:
+    """The settings by which photos are drawn over: their band is `photo_cells` wide."""
+    cells = min(mosaic.photos.photo_cells, mosaic.picture.low_pass_cells)
+    return changed(mosaic, low_pass_cells=cells)
+
+
+def keeping_detail(photos: Tensor, cells: int, share: float, align: Align | None) -> Align | None:
+    """Keeps a share of what latents of photos [K, C, h, w] have above the band, after `align`."""
+    if not share:
+        return align
+
+    def kept(x0: Tensor) -> Tensor:
+        x0 = x0 if align is None else align(x0)
+        missing = photos.to(x0) - x0
+        return x0 + share * (missing - low_band(missing, cells))
+
+    return kept
 
 
 def _read(job: "Job", tile: Tile) -> Tensor:

@@ -13,6 +13,7 @@ from ..configs.files import file_hash, user_path
 from ..configs.methods import PoolSettings
 from ..configs.mosaic import MosaicSettings
 from ..configs.photos import DRAWN, PHOTO_MODES, PLACED, PhotoSettings
+from ..configs.regions import read_box
 from ..models.concept_files import composed
 from ..models.photos import check_header
 from .grid import MIN_TILE, Grid, Tile
@@ -175,16 +176,7 @@ def in_region(text: str, grid: Grid) -> list[Tile]:
     """
     if not text:
         return grid.tiles
-    parts = re.findall(r"[^,\s]+", text)
-    try:
-        left, top, right, bottom = map(float, parts)
-    except ValueError:
-        left = top = right = bottom = -1.0
-    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        raise InputError(
-            f'--photos-in "{text}" is no region; write left,top,right,bottom as shares of width '
-            'and height, such as "0.2,0.2,0.8,0.8".'
-        )
+    left, top, right, bottom = read_box(text, "--photos-in")
     found = [
         (row, col) for row, col in grid.tiles
         if top <= (row + 0.5) / grid.rows <= bottom and left <= (col + 0.5) / grid.cols <= right

@@ -13,7 +13,7 @@ from ..configs.claim import as_json, check_claim
 from ..configs.errors import InputError
 from ..configs.files import read_json, replacing, sweep, write_json
 from ..configs.mosaic import MosaicSettings, setting_facts
-from ..configs.tables import recorded
+from ..configs.tables import photos_of_then, recorded
 from ..models.pixels import to_image, to_pixels, write_png
 from .grid import Grid, Tile
 
@@ -182,10 +182,20 @@ class Store:
 def read_record(folder: Path) -> dict[str, Any] | None:
     """The mosaic.json of a folder, None when there is none or it is no JSON object.
 
-    One of the first format is told as today's smalti would have written it.
+    One of an older smalti is told as today's would have written it.
     """
     record = read_json(folder / RECORD)
-    return record if record is None or record.get("format", 1) > 1 else _as_of_today(record)
+    if record is not None and record.get("format", 1) == 1:
+        record = _as_of_today(record)
+    identity = (record or {}).get("identity", {})
+    return _as_photos_were(record, identity) if photos_of_then(identity) else record
+
+
+def _as_photos_were(record: dict[str, Any], identity: dict[str, Any]) -> dict[str, Any]:
+    """A record with photos that were drawn over as tiles are, with nothing kept."""
+    kept = {"photo_cells": identity["low_pass_cells"], "photo_keep": 0.0}
+    settings = {"settings": recorded(record)} if "settings" in record else {}
+    return record | settings | {"identity": identity | kept}
 
 
 def _as_of_today(record: dict[str, Any]) -> dict[str, Any]:

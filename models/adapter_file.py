@@ -71,7 +71,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     try:
         metadata = json.loads(header["__metadata__"]["edlora"])
         version = int(metadata["format"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise InputError(
             f"{path} was not made by smalti (its header has no edlora entry). Train the concept "
             "with mosaic-train."
@@ -99,7 +99,7 @@ def read_header(path: Path) -> dict[str, Any]:
         raise InputError(f"There is no adapter at {path}. Train it with mosaic-train.") from None
     except OSError as error:
         raise InputError(f"The adapter {path} cannot be read: {error.strerror}.") from error
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         complete = False
     if not complete:
         raise damaged(path)

@@ -75,6 +75,15 @@ def mean_shift(images: Tensor, target: Tensor) -> Tensor:
     return along_both(spread_matrix(cells, size), missing)
 
 
+def low_band(images: Tensor, cells: int) -> Tensor:
+    """What images [..., H, H] have in the band of `cells` x `cells` area means, cells <= H.
+
+    A projection: the band of the band is itself, and what lies above it has means of 0.
+    """
+    size = images.shape[-1]
+    return along_both(spread_matrix(cells, size) @ area_matrix(size, cells), images)
+
+
 class LowPass:
     """Resize to size x size px by area, then blur: the operator G of Eq. 7, one matrix per axis."""
 

@@ -1,10 +1,10 @@
-"""Orthogonal adaptation: adapters whose sum keeps each of them as it is.
+"""Orthogonal adaptation: adapters that are merged by their sum.
 
 Po et al. 2024 ("Orthogonal Adaptation for Modular Customization of Diffusion Models", section 4.2):
 the down projection A_i of a LoRA is fixed to rows of one orthogonal basis of the layer's inputs,
-other rows for each concept, and only B_i learns. Then A_i A_j^T = 0, so that what a concept reads
-is nothing that another one writes to, and adapters are merged by their sum. The paper draws the
-rows at random; here a concept has a slot, so that two of them never share a row.
+other rows for each concept, and only B_i learns. Then A_i A_j^T = 0: no two concepts read the same
+direction of a layer's input. The paper draws the rows at random; here a concept has a slot, so that
+two of them never share a row.
 """
 
 import math

@@ -82,11 +82,17 @@ def fusion_claim(paths: Sequence[Path], settings: FusionSettings) -> dict[str, A
     if len(paths) < 2:
         raise InputError("mosaic fuse needs two concepts or more.")
     metadata = [read_metadata(path) for path in paths]
-    names = [own.name for facts in metadata for own in concepts_of(facts)]
+    concepts = [own for facts in metadata for own in concepts_of(facts)]
+    names, triggers = [own.name for own in concepts], [own.trigger for own in concepts]
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(
             f"Two of these concepts are called {twice[0]}; rename the folder of one and train it "
             "again."
+        )
+    if twice := [trigger for trigger in triggers if triggers.count(trigger) > 1]:
+        raise InputError(
+            f'Prompts say "{twice[0]}" for two of these concepts, so nothing tells them apart; '
+            "train one again with another --set train.identifier=WORD."
         )
     bases = {facts["base"]["fingerprint"]: facts["base"]["name"] for facts in metadata}
     if len(bases) > 1:

@@ -17,6 +17,7 @@ from ..models.concepts import ADAPTER_FILE, WORK_FOLDER
 from .earlier import log_path
 
 CHOSEN = "chosen.json"
+CURVE = "judged.png"
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,19 @@ def chosen_step(work: Path, of: int) -> int | None:
     """The step that was chosen of a run of so many steps; None where none was."""
     found = read_json(judged_folder(work) / CHOSEN) or {}
     return found.get("step") if found.get("of") == of else None
+
+
+def reached(concept: Path, steps: object) -> tuple[Judged, int] | None:
+    """What the adapter of a concept reached when it was judged, and of how many steps it is one.
+
+    steps: of the adapter, as its file says; None where the run that is here did not choose it.
+    """
+    work = concept / WORK_FOLDER
+    found = read_json(judged_folder(work) / CHOSEN) or {}
+    if found.get("step") is None or found["step"] != steps:
+        return None
+    one = next((one for one in read_judged(work) if one.step == steps), None)
+    return (one, found.get("of", one.step)) if one else None
 
 
 def pick(concept: Path, step: int) -> Path:

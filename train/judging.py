@@ -12,10 +12,8 @@ from ..models.denoising import draw_pictures
 from ..models.edlora import save_adapter
 from ..models.words import CONCEPT
 from .curve import draw_curve
-from .judged import is_over, judged_path, prune, read_judged
+from .judged import CURVE, is_over, judged_path, prune, read_judged
 from .run import Run
-
-CURVE = "judged.png"
 
 
 class CheckpointJudge(Protocol):

@@ -27,7 +27,7 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn.functional import conv2d, interpolate
 
-from ...models.band import along_both, area_matrix, gaussian, spread_matrix
+from ...models.band import along_both, area_matrix, gaussian, low_band, spread_matrix
 from ...models.metrics import RESOLUTION, at_resolution, ssim
 from ..blocks import split_blocks
 from ..grid import Grid, Tile
@@ -65,11 +65,7 @@ class View:
 
     def low(self, images: Tensor) -> Tensor:
         """The guide's band of tiles [K, 3, v, v]."""
-        side = images.shape[-1]
-        if side <= self.cells:
-            return images
-        band = spread_matrix(self.cells, side) @ area_matrix(side, self.cells)
-        return along_both(band, images)
+        return low_band(images, self.cells) if images.shape[-1] > self.cells else images
 
     def afar(self, tiles: Tensor) -> Tensor:
         """Tiles [rows*cols, 3, v, v] put together at 64 px, [1, 3, h, w]."""

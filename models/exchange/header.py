@@ -62,7 +62,7 @@ def peft_settings(metadata: Metadata) -> dict[str, Any]:
 def _table(text: str | None) -> dict[str, Any]:
     try:
         found = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

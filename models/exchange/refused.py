@@ -1,9 +1,10 @@
-"""Kinds of files that look like a LoRA and are none that smalti draws with: refused by name."""
+"""Files that are no LoRA, or none that smalti draws with: refused by the names of their tensors."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 from ...configs.errors import InputError
+from ..adapter_file import damaged
 
 LYCORIS = "of LyCORIS"
 # What a tensor's name holds, and what that makes of the file.
@@ -53,6 +54,13 @@ def refuse_kinds(path: Path, keys: Iterable[str]) -> None:
                 f"{path} is {kind} (it has {key}); smalti draws with plain LoRA, of linear layers "
                 "and convolutions."
             )
+
+
+def refuse_strangers(path: Path, keys: Iterable[str]) -> None:
+    """Raise InputError for a file none of whose tensors is called as a LoRA's, in any layout."""
+    names = list(keys)
+    if not any("lora" in name.lower() for name in names):
+        raise damaged(path, f"it has {names[0]}, which no LoRA has" if names else "it is empty")
 
 
 def _kind_of(key: str) -> str:

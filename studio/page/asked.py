@@ -20,16 +20,16 @@ from ...configs.product import load_product
 from ...configs.settings import Settings
 from ...generate.grid import make_grid
 from ...generate.plan import plan_mosaic
-from ...generate.store import RECORD
 from ...models.concepts import ADAPTER_FILE, concept_folders
 from ..orders.naming import safe_part
 from .asking import DRAFT, Asked, read_form
-from .desk import new_name
+from .desk import LORA_SUFFIX, new_name
 from .drawing import Drawing, Rank
 from .render import Room, form_of, go_to, page, picture, room_of, text_of
-from .shown import show, version_of
-from .uploads import keep
+from .shown import is_begun, show, version_of
+from .uploads import keep, keep_lora
 
+MANY = ("tile_lora", "tile_file", "tile_trigger")  # fields that a form has several times
 MAX_DRAFTS = 12
 DRAFT_TILES = 12  # a side at most: a draft is to be there within seconds
 
@@ -37,7 +37,8 @@ DRAFT_TILES = 12  # a side at most: a draft is to be there within seconds
 async def listing(request: Request) -> Response:
     """All mosaics."""
     room = room_of(request)
-    mosaics = await asyncio.to_thread(lambda: [show(f) for f in room.desk.mosaic_folders()])
+    folders = room.desk.mosaic_folders()
+    mosaics = await asyncio.to_thread(lambda: [show(f) for f in folders if is_begun(f)])
     part = "mosaics_list.html" if request.headers.get("hx-request") else "mosaics.html"
     return page(request, part, mosaics=mosaics, title="Mosaics")
 
@@ -63,6 +64,16 @@ async def photo(request: Request) -> Response:
     return page(request, "photo_crop.html", photo=path.name, width=width, height=height)
 
 
+async def lora(request: Request) -> Response:
+    """Keep a dropped LoRA file, and say what its header does."""
+    room, form = room_of(request), await form_of(request)
+    upload = form.get("lora")
+    if upload is None or isinstance(upload, str):
+        raise InputError("Drop one LoRA file here.")
+    path, found = await keep_lora(room.examiner, room.desk.uploads, upload)
+    return page(request, "lora_kept.html", file=path.name, found=found)
+
+
 async def uploaded(request: Request) -> Response:
     """A small picture of a dropped photo."""
     room = room_of(request)
@@ -73,7 +84,7 @@ async def uploaded(request: Request) -> Response:
 async def _asked(request: Request) -> Asked:
     form = await form_of(request)
     fields = {name: text_of(form, name) for name in form}
-    many = {"tile_lora": [v for v in form.getlist("tile_lora") if isinstance(v, str)]}
+    many = {name: [v for v in form.getlist(name) if isinstance(v, str)] for name in MANY}
     return read_form(fields, many, room_of(request).desk)
 
 
@@ -130,7 +141,7 @@ async def draft_state(request: Request) -> Response:
     return page(
         request, "draft_state.html", name=folder.name, progress=room.drawer.state(folder),
         fault=room.drawer.fault(folder), version=version_of(folder),
-        ready=(folder / RECORD).is_file(),
+        ready=is_begun(folder),
     )  # fmt: skip
 
 
@@ -162,7 +173,8 @@ async def make(request: Request) -> Response:
 
 def _title(asked: Asked) -> str:
     options = asked.options
-    tiles = options.get("tile_lora") or options.get("tile_prompt") or ()
+    loras = [Path(name).name.removesuffix(LORA_SUFFIX) for name in options.get("tile_lora", ())]
+    tiles = loras or options.get("tile_prompt", ())
     picture = Path(options.get("ref", "")).stem or options.get("ref_lora") or options.get(
         "ref_prompt", ""
     )  # fmt: skip
@@ -190,6 +202,7 @@ ROUTES = [
     Route("/new", new),
     Route("/photos", photo, methods=["POST"]),
     Route("/photos/{name}", uploaded),
+    Route("/loras", lora, methods=["POST"]),
     Route("/drafts", draft, methods=["POST"]),
     Route("/drafts/{name:draft}", draft_state),
     Route("/drafts/{name:draft}/preview.jpg", draft_preview),

@@ -54,12 +54,12 @@ class Asked:
 def read_form(form: Mapping[str, Any], many: Mapping[str, Sequence[str]], desk: Desk) -> Asked:
     """What a form asks for.
 
-    form: its single fields; many: those that may be given several times. Raises InputError
-    for a field that cannot be understood.
+    form: its single fields; many: those that may be given several times: concepts (tile_lora),
+    dropped files (tile_file), and the words (tile_trigger) of those that others trained. Raises
+    InputError for a field that cannot be understood.
     """
     options: dict[str, Any] = {}
-    if concepts := tuple(filter(None, many.get("tile_lora", ()))):
-        options["tile_lora"] = concepts
+    options |= _adapters(many, desk)
     lines = tuple(line.strip() for line in form.get("tile_prompt", "").splitlines() if line.strip())
     if len(lines) > MAX_PROMPTS:
         raise InputError(f"Up to {MAX_PROMPTS} prompts, one in a line.")
@@ -75,6 +75,17 @@ def read_form(form: Mapping[str, Any], many: Mapping[str, Sequence[str]], desk: 
         print_as = form.get(kind, "").strip()
     base = form.get("base", "") or desk.base
     return Asked(base, form.get("preset", ""), options, print_as, desk.overrides)
+
+
+def _adapters(many: Mapping[str, Sequence[str]], desk: Desk) -> dict[str, Any]:
+    """Concepts and files that the tiles show, and the words of each file but for the last empty."""
+    files = (str(desk.lora(name)) for name in many.get("tile_file", ()))
+    concepts = (*filter(None, many.get("tile_lora", ())), *files)
+    words = [" ".join(text.split()) for text in many.get("tile_trigger", ())]
+    while words and not words[-1]:
+        words.pop()
+    given = {"tile_lora": concepts, "tile_trigger": tuple(words)}
+    return {name: values for name, values in given.items() if values}
 
 
 def _picture(form: Mapping[str, Any], desk: Desk) -> dict[str, Any]:

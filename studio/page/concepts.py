@@ -19,6 +19,7 @@ from ...configs.tables import read_settings_file
 from ...models.concept_files import MASK_SUFFIX, concept_files
 from ...models.concepts import WORK_FOLDER, concept_folders
 from ...train.concept import MIN_IMAGES, load_concept
+from ...train.judged import CURVE
 from .desk import Missing, new_name
 from .examine import cropped, verdicts
 from .learned import common_words, read_card, read_training
@@ -222,10 +223,11 @@ async def stop(request: Request) -> Response:
 
 
 async def grid(request: Request) -> Response:
-    """A validation grid."""
+    """A validation grid, or the curve of what judged checkpoints reached."""
     folder = _concept(request)
-    found = (folder / WORK_FOLDER / "validation").glob("step_*.png")
-    names = {path.name: path for path in (*found, folder / "validation.png")}
+    work = folder / WORK_FOLDER
+    found = (work / "validation").glob("step_*.png")
+    names = {path.name: path for path in (*found, folder / "validation.png", work / CURVE)}
     path = names.get(request.path_params["file"])
     if path is None or not path.is_file():
         raise Missing("There is no such picture.")

@@ -5,6 +5,7 @@ the ledger of orders each time, so that two pages, and the command line, always 
 """
 
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ...models.concepts import concept_folders
 from ..orders.naming import RESERVED
 
 MAX_NAME = 80  # bytes
+LORA_SUFFIX = ".safetensors"
 
 
 class Missing(InputError):
@@ -59,13 +61,20 @@ class Desk:
 
     @property
     def uploads(self) -> Path:
-        """Where photos that mosaics are made of are kept."""
+        """Where photos and LoRA files that mosaics are made of are kept."""
         return self.mosaics / "photos"
 
     def upload(self, name: str) -> Path:
         """A photo that was dropped for a mosaic; raises Missing for any other name."""
-        there = list(self.uploads.iterdir()) if self.uploads.is_dir() else []
-        return _one_of(there, name, "dropped photo")
+        return _one_of(self._dropped(IMAGE_SUFFIXES), name, "dropped photo")
+
+    def lora(self, name: str) -> Path:
+        """A LoRA file that was dropped for a mosaic; raises Missing for any other name."""
+        return _one_of(self._dropped((LORA_SUFFIX,)), name, "dropped LoRA")
+
+    def _dropped(self, endings: Collection[str]) -> list[Path]:
+        there = self.uploads.iterdir() if self.uploads.is_dir() else ()
+        return [path for path in there if path.suffix in endings]
 
     @property
     def drafts(self) -> Path:
@@ -95,16 +104,18 @@ def new_name(text: str, what: str) -> str:
     return name
 
 
-def file_name(text: str, taken: "set[str]", suffix: str = "") -> str:
-    """A safe name for an uploaded file, not among those `taken`; its ending is kept or replaced.
+def file_name(text: str, taken: "set[str]", endings: Collection[str] = IMAGE_SUFFIXES) -> str:
+    """A safe name for an uploaded file, not among those `taken`; its ending is kept.
 
-    Raises InputError when the ending is no picture's.
+    Raises InputError for an ending that is not among those wanted, which are a picture's.
     """
     given = unicodedata.normalize("NFC", text.replace("\\", "/").rsplit("/", 1)[-1])
     stem, _, ending = given.rpartition(".")
-    ending = suffix or f".{ending.lower()}"
-    if ending not in IMAGE_SUFFIXES:
-        raise InputError(f"{given[:60]!r} is no picture; jpg, png, heic, webp, tif and more are.")
+    ending = f".{ending.lower()}"
+    if ending not in endings:
+        others = "jpg, png, heic, webp, tif and more are"
+        wanted = others if endings is IMAGE_SUFFIXES else f"{', '.join(endings)} is"
+        raise InputError(f"{given[:60]!r} cannot be taken here; {wanted}.")
     letters = (c if unicodedata.category(c)[0] in "LMN" or c in "-_" else "-" for c in stem)
     plain = "".join(letters).strip("-").encode()[:MAX_NAME].decode(errors="ignore") or "photo"
     plain = f"{plain}-1" if RESERVED.fullmatch(plain) else plain

@@ -1,4 +1,4 @@
-"""Uploaded pictures are decoded in a process of their own, with limits on memory and time.
+"""What is uploaded is looked at in a process of its own, with limits on memory and time.
 
 What a decoder does with a bomb or a broken file happens there; the server says what went wrong and
 goes on.
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from dataclasses import dataclass
 from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
@@ -33,6 +34,7 @@ class Examiner:
     def __init__(self) -> None:
         """Start no process yet."""
         self._pool: ProcessPoolExecutor | None = None
+        self._turn = asyncio.Lock()  # so that a file is not charged with the time of others
         self._kept: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
     async def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -40,15 +42,21 @@ class Examiner:
 
         Raises InputError when it takes too long, or when its process dies of the file.
         """
-        if self._pool is None:
-            context = get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_limit)
-        asked = asyncio.wrap_future(self._pool.submit(function, *arguments))
-        try:
-            return await asyncio.wait_for(asked, SECONDS)
-        except (TimeoutError, BrokenProcessPool, MemoryError) as error:
-            self.close()
-            raise InputError("This file cannot be decoded here; save it as JPEG.") from error
+        async with self._turn:
+            try:
+                pool = self._pool or await self._open()
+                asked = asyncio.wrap_future(pool.submit(function, *arguments))
+                return await asyncio.wait_for(asked, SECONDS)
+            except (TimeoutError, BrokenProcessPool, MemoryError) as error:
+                self.close()
+                raise InputError("This file cannot be decoded here; save it as JPEG.") from error
+
+    async def _open(self) -> ProcessPoolExecutor:
+        """Start the process, and wait until it is there."""
+        context = get_context("spawn")
+        self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_limit)
+        await asyncio.wrap_future(self._pool.submit(os.getpid))
+        return self._pool
 
     async def thumbnail(self, path: Path, side: int) -> bytes:
         """A JPEG of at most `side` px a side, kept as long as the file stays as it is."""
@@ -105,6 +113,39 @@ def size(path: Path) -> tuple[int, int]:
 
     with naming(path, "picture"):
         return read_photo(path).size
+
+
+@dataclass(frozen=True)
+class Lora:
+    """What the header of a LoRA file says of it."""
+
+    own: bool
+    """Whether smalti trained it, so that it brings its own words."""
+    trigger: str
+    """The words that call it, empty where it does not say."""
+    base: str
+    """What it was made for, empty where it does not say."""
+
+
+def lora(path: Path) -> Lora:
+    """Look at a LoRA file's header, and at no tensor; raises InputError for a file that is none."""
+    from safetensors import SafetensorError, safe_open
+
+    from ...models.adapter_file import damaged, read_metadata
+    from ...models.exchange.header import default_trigger, is_own, made_for, texts_of
+    from ...models.exchange.refused import refuse_kinds, refuse_strangers
+
+    try:
+        with safe_open(path, framework="np") as file:
+            keys = list(file.keys())
+    except SafetensorError as error:
+        raise damaged(path) from error
+    texts = texts_of(path)
+    if is_own(path):
+        return Lora(True, "", str(read_metadata(path).get("base", {}).get("name", "")))
+    refuse_kinds(path, keys)
+    refuse_strangers(path, keys)
+    return Lora(False, default_trigger(texts), made_for(texts))
 
 
 def cropped(path: Path, side: int, class_word: str, resolution: int) -> bytes:

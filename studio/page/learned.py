@@ -17,6 +17,7 @@ from ...models.concepts import ADAPTER_FILE, WORK_FOLDER
 from ...models.locate import locate
 from ...train.concept import read_class_word
 from ...train.earlier import earlier_work, log_path
+from ...train.judged import CURVE, Judged, is_over, reached, read_judged
 
 POINTS = 120  # of the drawn loss
 WIDTH, HEIGHT = 300, 80  # of its picture, in units
@@ -46,6 +47,10 @@ class Training:
     left: str
     pictures: tuple[str, ...]
     """Validation grids, the latest first."""
+    over: bool
+    """Whether it would go no further, all steps done or its patience at an end."""
+    curve: str
+    """The picture of judged checkpoints, empty where none was judged."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,10 @@ class Card:
     photos: tuple[Photo, ...]
     trained: dict[str, Any] | None
     """The adapter's metadata."""
+    judged: Judged | None
+    """What the adapter's checkpoint reached, None where it was not judged."""
+    of: int
+    """How many steps the run had done that it is one of, 0 where it was not judged."""
     drawn: bool
     """Whether there are pictures that the finished adapter drew."""
 
@@ -81,8 +90,9 @@ def read_card(folder: Path) -> Card:
         word = read_class_word(folder)
     except InputError:
         word = ""
+    judged, of = (trained and reached(folder, trained.get("steps"))) or (None, 0)
     drawn = (folder / "validation.png").is_file()
-    return Card(folder.name, folder, word, tuple(photos), trained, drawn)
+    return Card(folder.name, folder, word, tuple(photos), trained, judged, of, drawn)
 
 
 def read_training(folder: Path) -> Training | None:
@@ -94,23 +104,28 @@ def read_training(folder: Path) -> Training | None:
     except (OSError, ValueError):
         return None
     earlier = earlier_work(work)
-    steps = _steps(work)
+    settings = _settings(work)
+    steps = settings.get("steps", 0)
     step = found[-1]["step"] if found else 0
     losses = _smoothed([entry["loss"] for entry in found])
     seconds = earlier.step_seconds if earlier else (found[-1].get("seconds", 0.0) if found else 0.0)
     left = duration(seconds * (steps - step)) if seconds and steps > step else ""
     grids = sorted((work / "validation").glob("step_*.png"), reverse=True)
+    judged, patience = read_judged(work), settings.get("patience")
     return Training(
         step, steps, _polyline(losses), losses[-1] if losses else None, left,
         tuple(path.name for path in grids),
+        step >= steps or is_over(judged, patience if isinstance(patience, int) else None),
+        CURVE if judged and (work / CURVE).is_file() else "",
     )  # fmt: skip
 
 
-def _steps(work: Path) -> int:
+def _settings(work: Path) -> dict[str, Any]:
+    """What a training was begun with, as far as that can be read."""
     try:
-        return read_settings_file(work / "settings.toml")["train"]["steps"]
+        return read_settings_file(work / "settings.toml")["train"]
     except (InputError, KeyError, OSError):
-        return 0
+        return {}
 
 
 def _smoothed(values: Sequence[float]) -> list[float]:

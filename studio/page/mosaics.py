@@ -23,7 +23,7 @@ from ..press.finished import open_finished
 from .desk import Missing
 from .drawing import Drawing, Rank
 from .render import Room, form_of, page, picture, room_of, text_of
-from .shown import Shown, show
+from .shown import Shown, is_begun, show
 from .zoom import levels, piece_side
 
 FILES = {
@@ -44,7 +44,7 @@ async def one(request: Request) -> Response:
     room = room_of(request)
     folder = room.desk.mosaics / request.path_params["name"]
     waiting, fault = room.drawer.state(folder), room.drawer.fault(folder)
-    if (waiting is not None or fault) and not (folder / RECORD).is_file():
+    if (waiting is not None or fault) and not is_begun(folder):
         name = folder.name
         return page(request, "mosaic_waiting.html", title=name, name=name, fault=fault)
     mosaic = _mosaic(request)
@@ -151,7 +151,7 @@ async def ready(request: Request) -> Response:
     """Let the page of a mosaic that was only begun load itself once there is something."""
     room = room_of(request)
     folder = room.desk.mosaics / request.path_params["name"]
-    waits = room.drawer.state(folder) is not None and not (folder / RECORD).is_file()
+    waits = room.drawer.state(folder) is not None and not is_begun(folder)
     return Response(status_code=204, headers={} if waits else {"HX-Refresh": "true"})
 
 
@@ -192,6 +192,8 @@ async def write(request: Request) -> Response:
     words = [kind, str(mosaic.folder)]
     if kind == "print":
         words += _print_words(text_of(form, "product"), text_of(form, "size"))
+    elif kind == "view":
+        words.append("--zip")  # of many files a browser takes one
     await room.works.start(f"mosaic/{mosaic.name}/{kind}", words)
     return Response(status_code=204)
 

@@ -44,6 +44,11 @@ def version_of(folder: Path) -> int:
     return sum(path.stat().st_mtime_ns // 10**6 for path in paths)
 
 
+def is_begun(folder: Path) -> bool:
+    """Whether a mosaic's record says how it is made, which it does a moment after it is there."""
+    return "settings" in (read_record(folder) or {})
+
+
 def show(folder: Path) -> Shown:
     """Read a mosaic's folder, finished or not; raises Missing when it holds none."""
     record = read_record(folder)

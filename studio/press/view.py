@@ -5,6 +5,7 @@ import shlex
 import shutil
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_STORED, ZipFile, ZipInfo, is_zipfile
 
 from PIL import Image
 
@@ -25,6 +26,7 @@ PAGE = Path(__file__).parent / "page"
 DATA, INDEX = "data.js", "index.html"
 PIECE, OVERLAP = 510, 1  # px of a piece of the pyramid, 512 with what it shares
 QUALITY = 88
+FILE_MODE = 0o644  # of what is unpacked
 HERE = "<!-- provenance -->"
 
 
@@ -33,11 +35,11 @@ def write_view(
 ) -> Path:
     """Write the page with everything it needs into a folder and return its index.html.
 
-    out: the folder, FOLDER/view without one; an older page there is replaced. Raises InputError
-    when something else is there, or when it cannot be written.
+    out: see `view_folder`; an older page there is replaced. Raises InputError when something else
+    is there, or when it cannot be written.
     """
     require("pyvips", "A page to look at")
-    folder = out or mosaic.folder / "view"
+    folder = view_folder(mosaic, out)
     _refuse_strangers(folder)
     sweep(folder.parent)
     with reporting(progress, "view") as report, replacing(folder) as temporary:
@@ -46,6 +48,37 @@ def write_view(
         _write_reference(mosaic, temporary / "reference.jpg")
         _write_page(mosaic, temporary)
     return folder / INDEX
+
+
+def view_folder(mosaic: Finished, out: Path | None = None) -> Path:
+    """Where a mosaic's page goes: `out`, or FOLDER/view without one."""
+    return out or mosaic.folder / "view"
+
+
+def archive_of(folder: Path) -> Path:
+    """Where a page's folder is packed to; raises InputError when another ZIP file is there."""
+    path = folder.with_name(f"{folder.name}.zip")
+    if path.exists():
+        names = ZipFile(path).namelist() if is_zipfile(path) else []
+        if f"{folder.name}/{DATA}" not in names:
+            raise InputError(f"{path} holds other things; give --out the name of another folder.")
+    return path
+
+
+def pack_view(folder: Path) -> Path:
+    """Put the folder of a page into one file beside it, whose path is returned.
+
+    Its pictures are compressed already, so nothing is; the same page gives the same bytes. Raises
+    as `archive_of`, and as `replacing` does.
+    """
+    path = archive_of(folder)
+    with replacing(path) as temporary, ZipFile(temporary, "w", ZIP_STORED) as archive:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            entry = ZipInfo(file.relative_to(folder.parent).as_posix())
+            entry.file_size, entry.external_attr = file.stat().st_size, FILE_MODE << 16
+            with file.open("rb") as source, archive.open(entry, "w") as target:
+                shutil.copyfileobj(source, target)
+    return path
 
 
 def _refuse_strangers(folder: Path) -> None:

@@ -38,7 +38,7 @@ def test_every_dependency_is_pinned_by_the_constraints() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
     extras = PROJECT["project"]["optional-dependencies"]
-    names = ("cluster", "data", "dev", "studio", "sign")
+    names = ("cluster", "data", "dev", "faces", "studio", "sign")
     installed = [text for name in names for text in extras[name]]
     for text in [*PROJECT["project"]["dependencies"], *installed]:
         wanted = Requirement(text)

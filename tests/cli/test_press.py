@@ -91,6 +91,11 @@ def test_proof_view_and_verify(folder, tmp_path):
     assert done.stdout.split() == [str(folder / "proof.jpg"), str(folder / "proof.pdf")]
     assert typed("proof", folder, folder).exit_code == 2
     assert typed("view", folder).stdout.strip() == str(folder / "view" / "index.html")
+    (folder / "view.zip").write_bytes(b"mine")
+    assert typed("view", folder, "--zip").exit_code == 2
+    (folder / "view.zip").unlink()
+    packed = typed("view", folder, "--zip").stdout.split()
+    assert packed == [str(folder / "view" / "index.html"), str(folder / "view.zip")]
     assert typed("clip", folder, "--tile", "2,0").exit_code == 2
     assert typed("clip", folder, "--tile", "x").exit_code == 2
     told = typed("verify", folder / "proof.jpg")

@@ -15,9 +15,9 @@ def test_regions_are_read():
     ("texts", "named"),
     [
         (["harry"], "harry"),
-        (["harry=0,0,1"], "NAME=X0"),
+        (["harry=0,0,1"], "harry needs X0"),
         (["harry=0,0,50,100"], "0 to 1"),
-        (["harry=-0.1,0,0.5,1"], "NAME=X0"),
+        (["harry=-0.1,0,0.5,1"], "harry needs X0"),
         (["harry=0.5,0,0.5,1"], "empty"),
         (["a=0,0,0.5,1", "a=0.5,0,1,1"], "two"),
         (["a=0,0,0.6,1", "b=0.5,0.2,1,0.8"], "overlap"),

@@ -19,7 +19,7 @@ from smalti.evaluate.networks import BLIP, CLIP, HPS, REWARD
 from smalti.evaluate.pretrained import Blip, Judges, clip_iqa, clip_score, find_judges
 from smalti.evaluate.protocol import PAIRS
 from smalti.evaluate.results import SCORES
-from smalti.evaluate.scores import diversity, fidelity, measure
+from smalti.evaluate.scores import fidelity, measure, tile_similarity
 from smalti.evaluate.table import MISSING
 from smalti.generate.grid import Grid
 from smalti.generate.store import Store
@@ -56,15 +56,13 @@ def test_lpips_at_every_resolution(pair, lpips_weights: Path):
     assert without["psnr_64"] == found["psnr_64"]
 
 
-def test_diversity_by_hand():
-    """Angles of 0, 10, 60 and 240 degrees: one pair of near twins among six pairs."""
+def test_tile_similarity_by_hand():
+    """Angles of 0, 10, 60 and 240 degrees: six pairs."""
     angles = torch.deg2rad(torch.tensor([0.0, 10.0, 60.0, 240.0]))
-    found = diversity(torch.stack([angles.cos(), angles.sin()], 1))
+    found = tile_similarity(torch.stack([angles.cos(), angles.sin()], 1))
     between = torch.deg2rad(torch.tensor([10.0, 60.0, 120.0, 50.0, 130.0, 180.0]))
-    assert found["tile_similarity"] == pytest.approx(float(between.cos().mean()), abs=1e-6)
-    assert found["near_repeats"] == 2
-    alone = diversity(torch.ones(1, 1))
-    assert alone == {"tile_similarity": None, "near_repeats": 0}
+    assert found == pytest.approx(float(between.cos().mean()), abs=1e-6)
+    assert tile_similarity(torch.ones(1, 1)) is None
 
 
 def test_clip_scores_are_their_formulas(judge: Judge):
@@ -160,6 +158,7 @@ def test_all_scores_of_a_mosaic(
     assert set(found) == set(SCORES)
     record = drawn.recorded("metrics")
     assert found["psnr_64"] == pytest.approx(record["psnr_64"], abs=1e-3)
+    assert found["near_repeats"] == record["near_repeats"]
     assert found["ssim_64"] == pytest.approx(record["ssim_64"], abs=1e-4)
     assert (found["seconds"], found["peak_gib"], found["correction_energy"]) == (1.5, 0.5, 0)
     names = ("lpips_64", "mosaic_hpsv2", "mosaic_image_reward", "clip", "clip_iqa", "blip", "hpsv2",

@@ -7,11 +7,17 @@ import shutil
 
 import numpy as np
 import pytest
-from drawn import pixels_of, record_of, tiles_of
+import torch
+from drawn import edit_record, pixels_of, record_of, tiles_of
+from linear_base import LinearBase, means, step
 from PIL import Image
 from refusals import refused
 
+from smalti.generate.guidance.projection import ProjectionGuide
 from smalti.generate.locator import LOCATOR
+from smalti.generate.photo_tiles import keeping_detail
+from smalti.generate.retile import recorded_tables
+from smalti.generate.store import read_record
 
 pytestmark = pytest.mark.slow  # each test draws on the tiny model
 
@@ -69,6 +75,59 @@ def test_every_photo_that_can_be_read_is_there_as_it_was_asked(made, guests):
         assert ("Sampler" in text) == (facts["how"] == "drawn")
     assert b"compositeWithTrainedAlgorithmicMedia" in (made / "mosaic.png").read_bytes()
     assert str(guests) not in json.dumps(record_of(made)["tiles"])
+
+
+@pytest.mark.parametrize("cells", [1, 3, 4])
+def test_what_keeps_all_detail_leaves_the_block_its_band_and_the_photo_the_rest(cells):
+    """With a linear decoder: means are the block's, and what was changed is smooth.
+
+    A change that has `cells` values along each axis has at most as many independent rows.
+    """
+    g = torch.Generator().manual_seed(0)
+    photo, drawn = (torch.randn(2, 4, 12, 12, generator=g) for _ in range(2))
+    block, base = torch.rand(2, 3, 96, 96, generator=g), LinearBase()
+    guide = ProjectionGuide(base.linear_decoder, base.decode, block, cells=cells)
+    _, found = guide(drawn, keeping_detail(photo, cells, 1.0, None)(drawn), step())
+    torch.testing.assert_close(means(base.decode(found), cells), means(block, cells))
+    changed = torch.linalg.matrix_rank(found - photo, atol=1e-4)
+    assert changed.max() <= cells < torch.linalg.matrix_rank(drawn - photo, atol=1e-4).min()
+    _, guided = guide(drawn, drawn, step())
+    after = keeping_detail(photo, cells, 1.0, None)(guided)
+    torch.testing.assert_close(after, found, atol=1e-4, rtol=0)  # in whichever order
+
+
+def test_a_share_of_detail_is_kept_after_what_aligns():
+    """Half of it lies half way, and none asks for nothing."""
+    g = torch.Generator().manual_seed(1)
+    photo, drawn = (torch.randn(1, 4, 8, 8, generator=g) for _ in range(2))
+    whole, half = (keeping_detail(photo, 4, k, torch.neg)(drawn) for k in (1.0, 0.5))
+    torch.testing.assert_close(half, (whole - drawn) / 2)
+    torch.testing.assert_close(means(whole, 4), means(-drawn, 4))
+    assert keeping_detail(photo, 4, 0.0, torch.neg) is torch.neg
+    assert keeping_detail(photo, 4, 0.0, None) is None
+
+
+def test_only_photos_that_are_drawn_over_know_of_keeping(made, with_photos):
+    other = with_photos(photo_keep=0.3)
+    before, after = tiles_of(made), tiles_of(other)
+    drawn = {f"{name}.png" for name, f in photos_of(made).items() if f["how"] == "drawn"}
+    assert {name for name in before if before[name] != after[name]} == drawn != set()
+
+
+def test_a_mosaic_from_before_photos_kept_anything_says_so(made, with_photos, tmp_path):
+    out = shutil.copytree(made, tmp_path / "m")
+    record = record_of(out)
+    for named in (record["identity"], record["settings"]["mosaic"]["photos"]):
+        del named["photo_keep"], named["photo_cells"]
+    edit_record(out, **record)
+    told = read_record(out)["identity"]
+    assert (told["photo_keep"], told["photo_cells"]) == (0, told["low_pass_cells"])
+    mosaic = recorded_tables(out)["mosaic"]
+    assert (mosaic["photo_keep"], mosaic["photo_cells"]) == (0, mosaic["low_pass_cells"])
+    with refused("photo_keep"):
+        with_photos(out)
+    with_photos(out, photo_keep=0.0, photo_cells=told["low_pass_cells"])  # finished: nothing drawn
+    assert tiles_of(out) == tiles_of(made)
 
 
 def test_the_locator_says_where_and_can_be_given_back(made, with_photos, guests):

@@ -23,13 +23,15 @@ from smalti.models.edlora import (
     set_active,
 )
 from smalti.train.fusing import fuse_concepts
+from smalti.train.methods import method_of
 
 QUICK = {"steps": 1, "pictures": 1}
 
 
 def make_adapter(base, folder, name: str, seed: int, *, size: float = 0.2, **settings):
     """A saved adapter with random values."""
-    adapter = attach_new(base, name, "girl", TrainSettings(seed=seed, **settings))
+    train = TrainSettings(seed=seed, **settings)
+    adapter = method_of(train).attach(base, name, "girl", train)
     generator = torch.Generator().manual_seed(seed)
     state = adapter_state(base, adapter)
     noise = {k: size * torch.randn(v.shape, generator=generator) for k, v in state.items()}
@@ -121,6 +123,12 @@ def test_what_cannot_be_fused_is_refused(pair, tiny_settings, tmp_path):
     ):
         with refused(named):
             fuse_concepts(paths, out, tiny_settings, settings)
+    alike = [
+        make_adapter(load_base(tiny_settings), tmp_path, name, 1, method="lora", rank=2)
+        for name in ("anna", "zoe")
+    ]
+    with refused("train.identifier", "sks girl"):
+        fuse_concepts(alike, out, tiny_settings, settings)
     with refused("train.orthogonal"):
         chosen = FusionSettings(method="orthogonal", **QUICK)
         fuse_concepts(pair, out, tiny_settings, chosen, progress=lambda *_: None)

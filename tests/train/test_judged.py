@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from smalti.cli.main import app
 from smalti.configs.progress import silent
 from smalti.configs.settings import Settings
-from smalti.models.adapter_file import read_metadata
+from smalti.models.adapter_file import read_metadata, write_adapter
 from smalti.train import judging, loop, prepare
-from smalti.train.judged import Judged, is_over, kept_steps, pick, ranked, read_judged
+from smalti.train.judged import Judged, is_over, kept_steps, pick, ranked, reached, read_judged
 from smalti.train.trainer import train_concept
 
 SCORES = {1: 0.2, 2: 0.9, 3: 0.4, 4: 0.6, 5: 0.1}
@@ -125,7 +125,32 @@ def test_a_judged_run_that_was_cut_off_ends_as_one_unbroken(judged, tmp_path):
     assert len(read_judged(folder / ".training")) == 5
 
 
+def test_a_concept_says_what_its_written_step_reached(tmp_path):
+    """By a log and a choice that stand here; of another run's adapter nothing is said."""
+    folder = make_concept(tmp_path / "mug")
+    work = folder / ".training"
+    (work / "judged").mkdir(parents=True)
+    lines = [{"step": n, "loss": 1.0} for n in range(1, 41)]
+    for n, likeness in ((20, 0.61), (40, 0.47)):
+        lines[n - 1] |= {"likeness": likeness, "obedience": 0.82}
+    (work / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    facts = {"name": "mug", "method": "edlora", "rank": 4, "steps": 20, "training": {"steps": 50}}
+
+    def told() -> str:
+        write_adapter(folder / "edlora.safetensors", {"x": torch.zeros(1)}, facts, {})
+        said = CliRunner().invoke(app, ["concepts", "--concepts-dir", str(tmp_path)])
+        assert said.exit_code == 0 and "mug" in said.output
+        return said.output
+
+    assert reached(folder, 20) is None and "not judged" in told()
+    (work / "judged" / "chosen.json").write_text('{"step": 20, "of": 40}')
+    assert reached(folder, 20) == (Judged(20, 0.61, 0.82), 40)
+    assert all(text in told() for text in ("0.610", "0.820", "20 of 40"))
+    facts["steps"] = 40
+    assert reached(folder, 40) is None and "not judged" in told() and "0.610" not in told()
+
+
 def test_concepts_are_listed_without_a_command(tmp_path):
     make_concept(tmp_path / "mug")
     said = CliRunner().invoke(app, ["concepts", "--concepts-dir", str(tmp_path)])
-    assert said.exit_code == 0 and "mug" in said.output
+    assert said.exit_code == 0 and "mug" in said.output and "judged" not in said.output

@@ -15,7 +15,8 @@ from ...models.photos import read_photo
 from ...models.pixels import Unusable, flatten
 from ...models.words import CONCEPT
 from .duplicates import earlier_twins, prints_of
-from .findings import BAD, WARN, Finding, of_count, of_framing, of_mask, of_photo
+from .faces import Finder, count_faces, open_finder
+from .findings import BAD, WARN, Finding, of_count, of_faces, of_framing, of_mask, of_photo
 from .looks import Looks, measure
 
 TEXT_LENGTH = 77
@@ -66,16 +67,16 @@ def check_folder(
 ) -> SetCheck:
     """Check the photos, masks and captions of a folder; side: of photos on the sheet, in pixels.
 
-    Nothing is written. Captions are counted with the base's tokenizer where it is here. Raises
-    InputError for a folder without photos.
+    Nothing is written. Captions are counted with the base's tokenizer where it is here, faces where
+    OpenCV is. Raises InputError for a folder without photos.
     """
     files = concept_files(folder) if folder.is_dir() else None
     if files is None or not files.photos:
         raise InputError(f"{folder} has no photos to check. Give the folder of a concept.")
-    tokens = _tokens_of(base) if files.captions else None
+    tokens, faces = _tokens_of(base) if files.captions else None, open_finder()
     photos = []
     for index, path in enumerate(files.photos, 1):
-        photos.append(_check_photo(path, files, base.resolution, tokens, side))
+        photos.append(_check_photo(path, files, base.resolution, tokens, faces, side))
         report(index, len(files.photos), path.name)
     photos = _with_framing(_with_twins(photos))
     usable = sum(photo.looks is not None for photo in photos)
@@ -83,7 +84,12 @@ def check_folder(
 
 
 def _check_photo(
-    path: Path, files: ConceptFiles, resolution: int, tokens: Tokens | None, side: int
+    path: Path,
+    files: ConceptFiles,
+    resolution: int,
+    tokens: Tokens | None,
+    faces: Finder | None,
+    side: int,
 ) -> Checked:
     try:
         photo, alpha = flatten(read_photo(path, smallest=1))
@@ -95,6 +101,7 @@ def _check_photo(
     found += of_mask(looks.place) if mask else []
     clean = looks if not found else replace(looks, place=None)
     found += of_photo(clean, resolution)
+    found += of_faces(count_faces(faces(photo), mask)) if faces else []
     found += _of_captions(files.captions_of(path), tokens)
     small = photo.copy()
     small.thumbnail((side, side))

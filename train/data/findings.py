@@ -95,6 +95,13 @@ def of_mask(place: Place | None) -> list[Finding]:
     return []
 
 
+def of_faces(count: int) -> list[Finding]:
+    """What is said of so many faces, that may not be faces."""
+    if count < 2:
+        return []
+    return [Finding(WARN, f"{count} faces may be in it: crop to one, or ignore this")]
+
+
 def of_framing(places: list[Place | None]) -> list[list[Finding]]:
     """For each photo, how its subject stands otherwise than most of the set's do."""
     known = [place for place in places if place]

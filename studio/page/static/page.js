@@ -29,7 +29,7 @@
       const text = await answer.text();
       if (!answer.ok) { say(text); return; }
       const target = document.querySelector(input.dataset.target);
-      target.innerHTML = text;
+      if ("adds" in input.dataset) target.insertAdjacentHTML("beforeend", text); else target.innerHTML = text;
       htmx.process(target);
       prepare(target);
       input.dispatchEvent(new Event("change", { bubbles: true }));
@@ -151,8 +151,13 @@
 
   // --- everything else by delegation ------------------------------------------------------------
   document.addEventListener("click", async (event) => {
-    const copy = event.target.closest("[data-copy]"), brush = event.target.closest("[data-paint]");
+    const [copy, brush, gone] = ["copy", "paint", "removes"].map((name) => event.target.closest(`[data-${name}]`));
     if (brush) paint(brush);
+    if (gone) {
+      const form = gone.form;
+      gone.closest(".kept").remove();
+      form.dispatchEvent(new Event("change", { bubbles: true }));
+    }
     if (!copy) return;
     const code = copy.parentElement.querySelector("code");
     try {

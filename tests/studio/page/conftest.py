@@ -26,7 +26,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     make_concept(folder / "concepts" / "mug")
     made_mosaic(folder / "mosaics" / "plain", 3, 4)
     made_mosaic(folder / "mosaics" / ODD, 2, 2)
-    return Desk(folder / "concepts", folder / "mosaics", folder / "orders")
+    # A base that is not on this machine: nothing is drawn here, and no tokenizer need be loaded.
+    return Desk(folder / "concepts", folder / "mosaics", folder / "orders", base="sd21")
 
 
 @pytest.fixture(scope="package")

@@ -1,6 +1,7 @@
 """Two hundred hostile requests: none brings the server down, gets out of its folders, or runs."""
 
 import io
+import json
 import struct
 import zlib
 from itertools import product
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from smalti.studio.page import safety
 from smalti.studio.page.safety import MAX_BODY, TOKEN_HEADER, make_gate
 
 SCRIPT = "<script>alert(1)</script>"
@@ -44,7 +46,7 @@ def test_no_address_leads_out(client, place):
 
 @pytest.mark.parametrize(
     "path",
-    ["/concepts", "/mosaics", "/drafts", "/photos", "/concepts/mug/photos",
+    ["/concepts", "/mosaics", "/drafts", "/photos", "/loras", "/concepts/mug/photos",
      "/concepts/mug/training", "/concepts/mug/class", "/mosaics/plain/stop",
      "/mosaics/plain/tiles/0,0",
      "/mosaics/plain/write/print"],
@@ -114,6 +116,75 @@ BAD = {
 }
 
 
+def tensors(names: dict[str, object], size: int = 4, **metadata: str) -> bytes:
+    """A safetensors file whose header says this, with so many bytes behind it."""
+    header = json.dumps({"__metadata__": metadata, **names}).encode()
+    return len(header).to_bytes(8, "little") + header + bytes(size)
+
+
+def one(first: int = 0, last: int = 4, kind: str = "F32") -> dict[str, object]:
+    return {"dtype": kind, "shape": [1], "data_offsets": [first, last]}
+
+
+KEY = "lora_unet_mid_block_attentions_0_proj_in"
+DEEP = "[" * 100_000
+BAD_LORA = {
+    **{f"{name}.safetensors": data for name, data in BAD.items()},
+    "good.ckpt": tensors({f"{KEY}.alpha": one()}),
+    "good.safetensors.exe": tensors({f"{KEY}.alpha": one()}),
+    "good": tensors({f"{KEY}.alpha": one()}),
+    "cut.safetensors": tensors({f"{KEY}.alpha": one()}, 2),
+    "beyond.safetensors": tensors({f"{KEY}.alpha": one(0, 2**40)}),
+    "over.safetensors": tensors({f"{KEY}.alpha": one(), f"{KEY}.lora_up.weight": one()}),
+    "promise.safetensors": (2**63 - 1).to_bytes(8, "little") + b"{",
+    "deep.safetensors": len(DEEP).to_bytes(8, "little") + DEEP.encode(),
+    "pickle.safetensors": b"\x80\x04cos\nsystem\n(S'id'\ntR.",
+    "model.safetensors": tensors({"model.diffusion_model.out.bias": one()}),
+    "words.safetensors": tensors({"emb_params": one()}),
+    "other.safetensors": tensors({"down_blocks.0.bias": one()}),
+    "none.safetensors": tensors({}, 0),
+    "own.safetensors": tensors({"unet.mid.lora_A.weight": one()}, edlora=DEEP),
+}
+
+
+def test_a_file_that_is_no_lora_is_refused_and_not_kept(client, desk):
+    before = {path for path in desk.concepts.parent.rglob("*") if path.is_file()}
+    for name, data in BAD_LORA.items():
+        answer = client.post("/loras", files={"lora": (name, data)})
+        assert answer.status_code == 400 and "text/plain" in answer.headers["content-type"], name
+    assert client.post("/loras", data={"lora": "../secret.txt"}).status_code == 400
+    assert {path for path in desk.concepts.parent.rglob("*") if path.is_file()} == before
+
+
+def test_a_lora_is_kept_under_a_name_and_says_its_words(client, desk):
+    odd = {"modelspec.trigger_phrase": SCRIPT, "modelspec.architecture": SCRIPT,
+           "ss_tag_frequency": DEEP}  # fmt: skip
+    for given, kept, told in (
+        ("../../cat.safetensors", "cat.safetensors", {"modelspec.trigger_phrase": "sks cat"}),
+        ("..\\x\\cat.safetensors", "cat-2.safetensors", odd),
+        (f"{SCRIPT}.SAFETENSORS", "script.safetensors", {"ss_tag_frequency": DEEP}),
+    ):
+        data = tensors({f"{KEY}.alpha": one()}, **told)
+        answer = client.post("/loras", files={"lora": (given, data)})
+        assert answer.status_code == 200 and kept in answer.text and SCRIPT not in answer.text
+        assert ('value="sks cat"' in answer.text) == ("sks cat" in str(told))
+        path = desk.uploads / kept
+        assert path.read_bytes() == data
+    for path in desk.uploads.glob("*.safetensors"):
+        assert client.get(f"/photos/{path.name}").status_code == 404
+        path.unlink()
+
+
+def test_what_goes_on_beyond_the_limit_is_cut_off(client, desk, monkeypatch):
+    """Whatever the length was said to be: here it is not said at all."""
+    monkeypatch.setattr(safety, "MAX_BODY", 10_000)
+    head = b'--x\r\nContent-Disposition: form-data; name="lora"; filename="a.safetensors"\r\n\r\n'
+    kind = {"content-type": "multipart/form-data; boundary=x"}
+    for body in (iter([head, *[bytes(1000)] * 20]), head + bytes(20_000)):
+        assert client.post("/loras", content=body, headers=kind).status_code == 413
+    assert not list(desk.uploads.glob("*.safetensors"))
+
+
 @pytest.mark.parametrize("where", ["/photos", "/concepts/mug/photos"])
 def test_what_cannot_be_decoded_is_named_and_not_kept(client, desk, where):
     field = "photo" if where == "/photos" else "photos"
@@ -144,11 +215,12 @@ def test_an_uploads_name_is_a_name_and_no_path(client, desk, given, kept):
 
 FIELDS = {
     "/concepts": ("name",),
-    "/mosaics": ("tile_prompt", "photo", "grid", "seed", "preset", "base", "size", "name", "crop"),
+    "/mosaics": ("tile_prompt", "tile_file", "tile_trigger", "photo", "grid", "seed", "preset",
+                 "base", "size", "name", "crop"),
     "/concepts/mug/class": ("class_word",),
     "/mosaics/plain/tiles/0,0": ("seed",),
     "/mosaics/plain/write/print": ("product", "size"),
-}
+}  # fmt: skip
 VALUES = (
     SCRIPT,
     "../../x",

@@ -2,14 +2,22 @@
 
 import html
 import io
+import json
+import shutil
+import zipfile
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from training import make_concept
 
 from smalti.configs.loading import resolve
+from smalti.models.adapter_file import write_adapter
 from smalti.train.concept import load_concept
+from smalti.train.curve import draw_curve
 from smalti.train.data.check import check_folder
+from smalti.train.judged import Judged
 
 SCREENS = ("/concepts", "/concepts/mug", "/concepts/mug/photos", "/concepts/mug/training",
            "/mosaics", "/new", "/mosaics/plain", "/mosaics/plain/tiles/1,2", "/orders",
@@ -75,6 +83,61 @@ def test_a_painted_mask_has_the_photos_size_and_an_empty_one_goes(client, desk):
     assert not path.exists()
 
 
+def test_a_trained_concept_shows_what_it_reached(client, desk):
+    folder, told = make_concept(desk.concepts / "cup"), {"name": "cup", "steps": 2}
+    write_adapter(folder / "edlora.safetensors", {"x": torch.zeros(1)}, told, {})
+    assert "not judged" in client.get("/concepts/cup/training").text
+    work = folder / ".training"
+    judged = [Judged(1, 0.3, 0.9), Judged(2, 0.61, 0.82), Judged(3, 0.5, 0.8), Judged(4, 0.4, 0.8)]
+    (work / "judged").mkdir(parents=True)
+    lines = [json.dumps({**vars(one), "loss": 1.0, "seconds": 1.0}) for one in judged]
+    (work / "log.jsonl").write_text("\n".join(lines) + "\n")
+    (work / "judged" / "chosen.json").write_text('{"step": 2, "of": 4}')
+    (work / "settings.toml").write_text("[train]\nsteps = 9\njudge_every = 1\npatience = 2\n")
+    draw_curve(judged, work / "judged.png")
+    text = client.get("/concepts/cup/training").text
+    assert all(told in text for told in ("0.610", "0.820", "step 2 of 4", "judged.png"))
+    assert "Make a mosaic" in text, "its patience is at an end"
+    assert client.get("/concepts/cup/validation/judged.png").headers["content-type"] == "image/png"
+    assert "0.61" in client.get("/concepts").text
+    (work / "settings.toml").write_text("[train]\nsteps = 9\njudge_every = 1\n")
+    assert "Go on" in client.get("/concepts/cup/training").text
+    shutil.rmtree(folder)
+
+
+def test_a_mosaic_that_has_just_begun_hides_no_other(client, desk):
+    """Its record is there a moment before it says how the mosaic is made."""
+    folder, draft = desk.mosaics / "young", desk.drafts / ("0" * 16)
+    for young in (folder, draft):
+        young.mkdir(parents=True)
+        (young / "mosaic.json").write_text('{"format": 2, "state": "unfinished"}')
+    answer = client.get("/mosaics")
+    assert answer.status_code == 200 and "plain" in answer.text and "young" not in answer.text
+    assert "<img" not in client.get(f"/drafts/{draft.name}").text
+    for young in (folder, draft):
+        shutil.rmtree(young)
+
+
+def test_a_page_to_keep_is_one_file(client, desk, monkeypatch):
+    from smalti.studio.page.works import Works
+
+    folder, asked = desk.mosaics / "plain", []
+
+    async def start(self, key, words):
+        asked.append(words)
+
+    monkeypatch.setattr(Works, "start", start)
+    assert client.post("/mosaics/plain/write/view").status_code == 204
+    assert asked == [["view", str(folder), "--zip"]]
+    with zipfile.ZipFile(folder / "view.zip", "w") as archive:
+        archive.writestr("view/index.html", "<p>")
+    assert "files/view.zip" in client.get("/mosaics/plain").text
+    answer = client.get("/mosaics/plain/files/view.zip")
+    assert answer.content == (folder / "view.zip").read_bytes()
+    assert 'filename="plain-view.zip"' in answer.headers["content-disposition"]
+    (folder / "view.zip").unlink()
+
+
 def test_a_dropped_table_waits_in_the_hot_folder(client, desk, monkeypatch):
     from smalti.studio.page.works import Works
 
@@ -96,7 +159,7 @@ def test_a_dropped_table_waits_in_the_hot_folder(client, desk, monkeypatch):
 
 
 def test_photos_are_looked_through_as_the_command_does(client, desk):
-    checked = check_folder(desk.concepts / "mug", resolve().base)
+    checked = check_folder(desk.concepts / "mug", resolve(base=desk.base).base)
     found = [finding for photo in checked.photos for finding in photo.findings]
     text = client.get("/concepts/mug/photos").text
     assert found and all(html.escape(finding.text) in text for finding in found)

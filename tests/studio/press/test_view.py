@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from refusals import refused
 
 from smalti.studio.press.finished import open_finished
 from smalti.studio.press.provenance import read_xmp, verify
-from smalti.studio.press.view import page_data, redraw_command, write_view
+from smalti.studio.press.view import pack_view, page_data, redraw_command, write_view
 
 pytest.importorskip("pyvips")
 QUIET = {"progress": lambda *_: None}
@@ -85,6 +86,32 @@ def test_only_an_older_page_is_replaced(wide, page, tmp_path):
     with refused("photo.jpg"):
         write_view(wide, mine / "photo.jpg", **QUIET)
     assert [p.name for p in mine.iterdir()] == ["photo.jpg"]
+
+
+def test_a_packed_page_is_the_folder_as_it_is(page, tmp_path):
+    folder, path = page.parent, pack_view(page.parent)
+    assert path == folder.parent / "view.zip"
+    with zipfile.ZipFile(path) as archive:
+        assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
+        archive.extractall(tmp_path)
+    wanted, found = (
+        {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+        for root in (folder, tmp_path / "view")
+    )
+    assert found == wanted
+    first = path.read_bytes()
+    (folder / "index.html").touch()
+    assert pack_view(folder).read_bytes() == first
+    path.unlink()
+
+
+def test_another_zip_is_not_replaced(page, tmp_path):
+    folder = shutil.copytree(page.parent, tmp_path / "page")
+    for name, data in (("page.zip", b"mine"), ("page.zip", b"PK\5\6" + bytes(18))):
+        (tmp_path / name).write_bytes(data)
+        with refused("page.zip"):
+            pack_view(folder)
+        assert (tmp_path / name).read_bytes() == data
 
 
 # --- in a browser -----------------------------------------------------------------------------

@@ -39,8 +39,14 @@ def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[str]]
 
 
 def print_facts(title: str, facts: Mapping[str, Any]) -> None:
-    """Print one line per fact."""
-    rows = [(name.replace("_", " "), _plain(value)) for name, value in facts.items()]
+    """Print one line per fact, and one for each item of a list."""
+    rows = [
+        (
+            name.replace("_", " "),
+            "\n".join(map(_plain, value if isinstance(value, list) else [value])),
+        )
+        for name, value in facts.items()
+    ]
     print_table(title, ("", ""), rows)
 
 

@@ -237,7 +237,8 @@ def outcome(folder: Path) -> str:
     seen = f"PSNR {metrics['psnr_64']:.1f} dB and SSIM {metrics['ssim_64']:.2f} at 64 px"
     pull = record.get("guidance_strength")
     repeats = metrics.get("near_repeats")
-    twins = f", {repeats} pairs of neighbours that look alike" if repeats else ""
+    pairs = "1 pair" if repeats == 1 else f"{repeats} pairs"
+    twins = f", {pairs} of neighbours that look alike" if repeats else ""
     return seen + (f", guidance strength {pull:g}" if pull else "") + twins
 
 

@@ -268,6 +268,14 @@ def test_dry_run_prints_the_plan_and_all_settings(studio, calls, app, words, sho
     assert "\x1b" not in result.stdout
 
 
+def test_each_warning_of_a_dry_run_has_a_line(studio: Path):
+    for name in ("0.mask.png", "concept.toml"):
+        (studio / "concepts/eileen" / name).unlink()
+    lines = invoke(train.app, "eileen", "-n").stdout.splitlines()
+    (few,) = (number for number, line in enumerate(lines) if "Only 3 images" in line)
+    assert "class word" not in lines[few] and "class word" in lines[few + 1]
+
+
 @pytest.mark.slow
 def test_refusals_of_train(studio: Path):
     refused(typed("train", "silvie", cwd=studio), '"silvie"', "Nearest: sylvie")

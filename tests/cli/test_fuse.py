@@ -18,7 +18,8 @@ RESIDUALS = {"unet.a": 0.25, "text_encoder.b": 0.125, "unet.c": 0.75}
 def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with the trained concepts harry and hermione."""
     for name in ("harry", "hermione"):
-        facts = {"format": 1, "name": name, "base": {"name": "starter", "fingerprint": "f"}}
+        base = {"name": "starter", "fingerprint": "f"}
+        facts = {"format": 1, "name": name, "trigger": f"<{name}-1>", "base": base}
         path = tmp_path / "concepts" / name / "edlora.safetensors"
         path.parent.mkdir(parents=True)
         save_file({"a": np.zeros(1, np.float32)}, path, metadata={"edlora": json.dumps(facts)})

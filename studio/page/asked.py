@@ -25,6 +25,7 @@ from ..orders.naming import safe_part
 from .asking import DRAFT, Asked, read_form
 from .desk import LORA_SUFFIX, new_name
 from .drawing import Drawing, Rank
+from .learned import read_card
 from .render import Room, form_of, go_to, page, picture, room_of, text_of
 from .shown import is_begun, show, version_of
 from .uploads import keep, keep_lora
@@ -46,11 +47,11 @@ async def listing(request: Request) -> Response:
 async def new(request: Request) -> Response:
     """The form for a new mosaic."""
     desk = room_of(request).desk
-    trained = [f.name for f in concept_folders(desk.concepts) if (f / ADAPTER_FILE).is_file()]
+    trained = [f for f in concept_folders(desk.concepts) if (f / ADAPTER_FILE).is_file()]
     products = [(name, load_product(name).title) for name in preset_names("product")]
     return page(
-        request, "mosaic_new.html", title="New mosaic", concepts=trained, products=products,
-        bases=preset_names("base"), presets=preset_names("mosaic"),
+        request, "mosaic_new.html", title="New mosaic", concepts=[read_card(f) for f in trained],
+        products=products, bases=preset_names("base"), presets=preset_names("mosaic"),
     )  # fmt: skip
 
 

@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from ...configs.base import BaseSettings
 from ...configs.errors import InputError
 from ...configs.files import remove, replacing, write_text
 from ...configs.loading import resolve
+from ...configs.settings import Settings
 from ...configs.tables import read_settings_file
 from ...models.concept_files import MASK_SUFFIX, concept_files
 from ...models.concepts import WORK_FOLDER, concept_folders
@@ -64,16 +64,17 @@ async def photos(request: Request) -> Response:
     room, folder = room_of(request), _concept(request)
     facts = _facts(room, folder)
     if facts["card"].photos:
-        asked = room.examiner.once(_state(folder), verdicts, folder, _base(room, folder))
+        base = _settings(room, folder).base
+        asked = room.examiner.once(_state(folder), verdicts, folder, base)
         facts["verdicts"], facts["of_all"] = await asked
     return page(request, "photos.html", least=MIN_IMAGES, **facts)
 
 
-def _base(room: Room, folder: Path) -> BaseSettings:
-    """The base that a concept will be trained on."""
+def _settings(room: Room, folder: Path) -> Settings:
+    """The settings that a concept will be trained by."""
     desk = room.desk
     toml = folder / "concept.toml"
-    return resolve(base=desk.base or None, concept_toml=toml, overrides=desk.overrides).base
+    return resolve(base=desk.base or None, concept_toml=toml, overrides=desk.overrides)
 
 
 def _state(folder: Path) -> tuple[Any, ...]:
@@ -94,8 +95,18 @@ def _facts(room: Room, folder: Path) -> dict[str, Any]:
         "training": read_training(folder),
         "work": work,
         "runs": bool(work and work.runs),
-        "command": shlex.join(["mosaic", "train", str(folder), *room.desk.words]),
+        "command": shlex.join(["mosaic", *_words(room, folder)]),
     }
+
+
+def _words(room: Room, folder: Path) -> list[str]:
+    """The words of the training's command: one that judges nothing judges what it ends with."""
+    words = ["train", str(folder), *room.desk.words]
+    try:
+        train = _settings(room, folder).train
+    except InputError:  # said when it is begun
+        return words
+    return words if train.judge_every else [*words, "--judge-every", str(train.steps)]
 
 
 def _key(folder: Path) -> str:
@@ -120,7 +131,7 @@ async def thumbnail(request: Request) -> Response:
     """A small picture of a photo that shows how it will be cropped."""
     room, params = room_of(request), request.path_params
     path = room.desk.photo(params["name"], params["photo"])
-    base = _base(room, path.parent)
+    base = _settings(room, path.parent).base
     data = await room.examiner.once(
         _state(path.parent), cropped, path, THUMBNAIL, read_card(path.parent).word, base.resolution
     )
@@ -209,7 +220,7 @@ async def train(request: Request) -> Response:
     """Begin to learn the concept, or go on."""
     room, folder = room_of(request), _concept(request)
     await asyncio.to_thread(load_concept, folder)
-    words = ["train", str(folder), *room.desk.words]
+    words = _words(room, folder)
     if text_of(await form_of(request), "restart"):
         words.append("--restart")
     await room.works.start(_key(folder), words)

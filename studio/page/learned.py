@@ -50,7 +50,7 @@ class Training:
     over: bool
     """Whether it would go no further, all steps done or its patience at an end."""
     curve: str
-    """The picture of judged checkpoints, empty where none was judged."""
+    """The picture of judged checkpoints, empty where fewer than two were judged."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def read_training(folder: Path) -> Training | None:
         step, steps, _polyline(losses), losses[-1] if losses else None, left,
         tuple(path.name for path in grids),
         step >= steps or is_over(judged, patience if isinstance(patience, int) else None),
-        CURVE if judged and (work / CURVE).is_file() else "",
+        CURVE if len(judged) > 1 and (work / CURVE).is_file() else "",
     )  # fmt: skip
 
 

@@ -92,7 +92,8 @@ def test_from_photos_to_a_print_file(window, address, tmp_path):
     window.fill("[name=class_word]", "cup")
     window.press("[name=class_word]", "Tab")
     window.click("#training >> button >> text=Train")
-    window.wait_for_selector("#training dl")
+    window.wait_for_selector("#training dl >> text=Likeness")
+    assert "not judged" not in window.inner_text("#training")
     assert (folder / "concepts" / "mug" / "edlora.safetensors").is_file()
     assert 'class_word = "cup"' in (folder / "concepts" / "mug" / "concept.toml").read_text()
 

@@ -83,6 +83,27 @@ def test_a_painted_mask_has_the_photos_size_and_an_empty_one_goes(client, desk):
     assert not path.exists()
 
 
+def test_a_training_that_is_begun_here_judges_what_it_ends_with(client, desk, monkeypatch):
+    """The command that is shown is the one that runs; a concept that judges for itself does so."""
+    from smalti.studio.page.works import Works
+
+    asked = []
+
+    async def start(self, key, words):
+        asked.append(words)
+
+    monkeypatch.setattr(Works, "start", start)
+    folder = make_concept(desk.concepts / "cup")
+    shown = client.get("/concepts/cup/training").text
+    assert client.post("/concepts/cup/training").status_code == 200
+    (folder / "concept.toml").write_text('class_word = "cup"\n[train]\njudge_every = 7\n')
+    assert client.post("/concepts/cup/training").status_code == 200
+    steps = asked[0][asked[0].index("--judge-every") + 1]
+    assert f"--judge-every {steps}" in shown and int(steps) > 100
+    assert "--judge-every" not in asked[1]
+    shutil.rmtree(folder)
+
+
 def test_a_trained_concept_shows_what_it_reached(client, desk):
     folder, told = make_concept(desk.concepts / "cup"), {"name": "cup", "steps": 2}
     write_adapter(folder / "edlora.safetensors", {"x": torch.zeros(1)}, told, {})

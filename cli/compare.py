@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..configs.base import BaseSettings
+from ..configs.claim import as_json, check_claim
 from ..configs.errors import InputError
-from ..configs.files import remove, user_path
+from ..configs.files import read_json, remove, user_path, write_json
 from ..configs.loading import resolve
 from ..configs.machine import MachineSettings
 from ..configs.mosaic import changed
@@ -36,6 +37,9 @@ EPILOG = examples(
     ("mosaic compare concepts/pim --methods lora --first-seed 2", "one more piece of the same"),
     resumes=True,
 )
+
+CLAIM = "compare.json"
+"""What all mosaics of a comparison are made of."""
 
 ConceptDir = Annotated[
     str, typer.Argument(metavar="CONCEPT_DIR", help="Folder of images, or the name of one.")
@@ -85,7 +89,7 @@ def compare(
     wanted = {"mosaic.grid": grid, "mosaic.ref": photo}
     numbers = range(first_seed, first_seed + seeds)
     pieces = pieces_of(concept, chosen, numbers, base, wanted, overrides or ())
-    check_mosaic(concept, pieces[0])
+    claim_folder(target, concept, pieces[0])
     folders = [piece_folder(target, settings) for settings in pieces]
     for settings in pieces:
         first = restart and settings is pieces[0]
@@ -124,12 +128,26 @@ def refuse_pieces(overrides: Sequence[str]) -> None:
             raise InputError(f"Here {options[name]} say what {name} is; leave it out of --set.")
 
 
-def check_mosaic(concept: "Concept", settings: Settings) -> None:
-    """Raise InputError for a mosaic that could not be drawn, before hours of training."""
+def claim_folder(target: Path, concept: "Concept", settings: Settings) -> None:
+    """Begin a comparison, or go on with it: all mosaics of one table are of the same reference.
+
+    Raises InputError for a mosaic that could not be drawn, before hours of training, and where
+    the mosaics of the folder are others.
+    """
     from ..generate.plan import plan_mosaic
 
     bare = changed(settings.mosaic, tile_prompt=(f"a {concept.class_word}",))
-    plan_mosaic(replace(settings, mosaic=bare), concepts_dir=concept.folder.parent)
+    plan = plan_mosaic(replace(settings, mosaic=bare), concepts_dir=concept.folder.parent)
+    if begun := read_json(target / CLAIM):
+        check_claim(
+            begun,
+            as_json(plan.identity),
+            what=f"The comparison in {target} was begun",
+            remedy="Give the same again, or another --out.",
+            defaults=as_json(Settings().mosaic.identity()),
+        )
+    else:
+        write_json(target / CLAIM, plan.identity)
 
 
 def piece_folder(target: Path, settings: Settings) -> Path:

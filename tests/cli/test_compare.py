@@ -58,6 +58,20 @@ def test_what_cannot_be_compared_is_refused_before_any_training(trainings, words
     assert named in done.output and len(done.output.strip().splitlines()) <= 2
 
 
+def test_a_table_holds_mosaics_of_one_reference_and_one_grid(trainings):
+    assert typed("--grid", "2x3").exit_code == 0
+    for words, named in (
+        (["--grid", "3x3"], "3x3"),
+        (["--ref", "concepts/mug/1.png"], "reference"),
+    ):
+        done = typed("--first-seed", "1", *(["--grid", "2x3"] if "--ref" in words else []), *words)
+        assert done.exit_code == 2 and named in done.output and "--out" in done.output
+    assert len(trainings) == 2
+    assert typed("--first-seed", "1", "--grid", "2x3").exit_code == 0
+    assert typed("--grid", "3x3", "--out", "other").exit_code == 0
+    assert len(trainings) == 6
+
+
 def test_seeds_and_methods_are_trained_each_once(trainings):
     assert typed("--seeds", "2", "--first-seed", "3").exit_code == 0
     assert trainings == [(m, s, False) for s in (3, 4) for m in ("edlora", "lora")]

@@ -1,6 +1,7 @@
 """The judge of a training's checkpoints: likeness to the photos, obedience to named backgrounds."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from ..generate.palette import COLORS
 from ..models.colorspaces import oklab
 from ..models.words import CONCEPT
 from .jury import likeness_judge
-from .likeness import likeness, photo_features
+from .likeness import ImageJudge, likeness, photo_features
 from .obedience import BACKGROUNDS, background_prompt, border_means
 
 PLAIN = 2  # pictures of the concept alone
@@ -25,12 +26,18 @@ class PhotoJudge:
     )
 
     def __init__(self, photos: Sequence[Path], base: str) -> None:
-        self.judge = likeness_judge(base)
-        self.photos = photo_features(self.judge, photos)
+        self._files, self._base = photos, base
+
+    @cached_property
+    def _judge(self) -> tuple[ImageJudge, Tensor]:
+        """The judge and the photos' embeddings [P, D], read when the first checkpoint is there."""
+        judge = likeness_judge(self._base)
+        return judge, photo_features(judge, self._files)
 
     def __call__(self, pictures: Tensor) -> tuple[float, float]:
         """Mean similarity to the photos, and nearness of borders to the colours named."""
-        alike = float(likeness(self.judge, pictures, self.photos).mean())
+        judge, photos = self._judge
+        alike = float(likeness(judge, pictures, photos).mean())
         return max(alike, 0.0), float(nearness(pictures[PLAIN:], BACKGROUNDS).mean())
 
 

@@ -14,6 +14,7 @@ from ..configs.errors import InputError
 from ..configs.files import read_json, replacing, sweep, write_json
 from ..configs.mosaic import MosaicSettings, setting_facts
 from ..configs.tables import photos_of_then, recorded
+from ..models.concept_files import IMAGE_SUFFIXES
 from ..models.pixels import to_image, to_pixels, write_png
 from .grid import Grid, Tile
 
@@ -82,8 +83,13 @@ class Store:
         if found or any((self.folder / "tiles").glob("r*_c*.png")):
             raise InputError(
                 f"{self.folder} holds {found[0].name if found else 'tiles'} but no readable "
-                f"{RECORD}, so nobody knows how it was made. Choose another folder with --out, or "
-                "delete this one."
+                f"{RECORD}, so nobody knows how it was made. Choose another folder with --out."
+            )
+        there = self.folder.iterdir() if self.folder.is_dir() else ()
+        if photos := sorted(p.name for p in there if p.suffix.lower() in IMAGE_SUFFIXES):
+            raise InputError(
+                f"{self.folder} holds other pictures ({photos[0]}). Choose another folder with "
+                "--out."
             )
 
     def check_base(self, fingerprint: str) -> None:

@@ -11,7 +11,7 @@ COLOR = "<color>"
 KEY_LENGTH = 64
 """Longest key of a concept; longer names are cut and told apart by a hash."""
 HASH_DIGITS = 6
-NAMED = re.compile(r"<([a-z0-9_-]+)>", re.IGNORECASE)
+NAMED = re.compile(r"<([^<>]+)>")
 WORD = re.compile(r".+-\d+")  # of a concept: what its name stands for
 
 
@@ -37,15 +37,15 @@ def concept_token_names(name: str, words: int = 2) -> list[str]:
 
 
 def names_in(prompt: str) -> tuple[str, ...]:
-    """Names of concepts that a prompt holds as <NAME>, each once, in their order.
+    """Keys of the concepts that a prompt names as <NAME>, each once, in their order.
 
     A concept's own words, <NAME-1> and <NAME-2>, are none: whoever writes them means the tokens.
     """
-    found = dict.fromkeys(name.lower() for name in NAMED.findall(prompt))
+    found = dict.fromkeys(map(concept_key, NAMED.findall(prompt)))
     general = {CONCEPT[1:-1], COLOR[1:-1]}
     return tuple(name for name in found if name not in general and not WORD.fullmatch(name))
 
 
 def put_words(prompt: str, words: dict[str, str]) -> str:
-    """A prompt in which each <NAME> of `words` has made room for what it stands for."""
-    return NAMED.sub(lambda found: words.get(found[1].lower(), found[0]), prompt)
+    """A prompt in which each <NAME> has made room for what its key stands for in `words`."""
+    return NAMED.sub(lambda found: words.get(concept_key(found[1]), found[0]), prompt)

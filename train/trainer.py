@@ -155,6 +155,6 @@ def _tell_nobody(text: str) -> None:
 
 def _finished_message(name: str, steps: int) -> str:
     return (
-        f"{name} is trained already ({steps} steps). To go on, give more: --steps {2 * steps}; "
-        "to begin anew, give --restart."
+        f"{name} is trained already ({steps} steps). To go on, give more, such as "
+        f"--set train.steps={2 * steps}; to begin anew, give --restart."
     )

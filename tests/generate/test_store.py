@@ -7,6 +7,7 @@ import pytest
 import torch
 from drawn import edit_record, record_of
 from PIL import Image
+from refusals import refused
 
 from smalti.configs.errors import InputError, SmaltiError
 from smalti.configs.mosaic import mosaic_settings
@@ -73,6 +74,15 @@ def test_a_users_own_pictures_are_not_overwritten(store, identity, picture, name
         store.claim(identity)
     assert "mosaic.json" in str(told.value)
     assert path.read_bytes() == b"mine" and not (store.folder / "mosaic.json").exists()
+
+
+def test_a_folder_of_somebodys_photos_is_left_alone(store, identity):
+    """Its pictures would be taken for photos, and it might be deleted with the mosaic."""
+    store.folder.mkdir(parents=True, exist_ok=True)
+    (store.folder / "anna.JPG").write_bytes(b"")
+    with refused("anna.JPG", "--out"):
+        store.claim(identity)
+    assert [path.name for path in store.folder.iterdir()] == ["anna.JPG"]
 
 
 def test_a_file_is_no_folder(store, identity):

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from smalti.models.words import concept_key, concept_token_names
+from smalti.models.words import concept_key, concept_token_names, names_in, put_words
 
 
 @pytest.mark.parametrize(("name", "key"), [
@@ -35,6 +35,13 @@ def test_a_name_of_no_letters_or_too_many_is_told_by_its_hash(name: str):
 def test_different_names_without_letters_have_different_keys():
     names = ["кружка", "чашка", "猫", "犬", "й", "и", "a" * 80, "a" * 81]
     assert len({concept_key(name) for name in names}) == len(names)
+
+
+def test_a_prompt_names_concepts_as_their_folders_or_their_keys_are_called():
+    prompt = "<Käthes Tasse>, <pim> and <kathes-tasse>; <concept> in <color>, <pim-1> <pim-2>"
+    assert names_in(prompt) == ("kathes-tasse", "pim")
+    shown = put_words(prompt, {"kathes-tasse": "a cup", "pim": "a bird"})
+    assert shown == "a cup, a bird and a cup; <concept> in <color>, <pim-1> <pim-2>"
 
 
 def test_both_spellings_of_an_accent_are_one_name():

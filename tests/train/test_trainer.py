@@ -162,7 +162,7 @@ def test_finished_training_returns_at_once_extends_and_restarts(
         patch.setattr(prepare, "load_base", None)  # nothing heavy may happen
         assert train_concept(trained, settings) == out
     said = capsys.readouterr().err
-    assert "4 steps" in said and "--restart" in said and "--steps" in said
+    assert "4 steps" in said and "--restart" in said and "train.steps=8" in said
     steps: list[int] = []
     train_concept(trained, with_train(settings, steps=6), progress=told_steps(steps, 6))
     assert steps == [5, 6] and out.read_bytes() != before

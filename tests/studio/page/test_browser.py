@@ -149,7 +149,7 @@ def _until(holds) -> None:
 
 def test_every_screen_fits_and_can_be_read_by_machines(browser, address):
     """After the test above: by axe's rules, on a desk by day and a phone by night, no screen
-    scrolls sideways."""
+    scrolls sideways. What is seen stays in `screens` of pytest's folder, to be looked at."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     found = browser.new_page(
         viewport=DESK, color_scheme="light", bypass_csp=True, reduced_motion="reduce"
@@ -168,6 +168,8 @@ def test_every_screen_fits_and_can_be_read_by_machines(browser, address):
             assert width <= size["width"], path
             faults = _faults(axe, found, rules)
             assert not faults, (path, scheme, faults)
+            shown = f"{path.strip('/').replace('/', '-')}-{scheme}.png"
+            found.screenshot(path=address[1] / "screens" / shown, full_page=True)
     found.close()
 
 

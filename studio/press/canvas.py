@@ -5,7 +5,7 @@ Tiles never smear into each other, as each is enlarged by itself, and memory hol
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
@@ -21,8 +21,13 @@ THREADS = min(8, os.cpu_count() or 1)
 WHITE = 255
 
 
-def strips(mosaic: Finished, page: Page, report: Report = silent) -> Iterator[np.ndarray]:
-    """8-bit pixels [h, width, 3] of a page in sRGB, from its top to its bottom."""
+def strips(
+    mosaic: Finished, page: Page, report: Report = silent
+) -> Generator[np.ndarray, None, None]:
+    """8-bit pixels [h, width, 3] of a page in sRGB, from its top to its bottom.
+
+    Close what is not read to its end: it holds threads.
+    """
     done, total = 0, page.rows.size
     with ThreadPoolExecutor(THREADS) as pool:
         band = _Band(mosaic, page, pool)

@@ -8,8 +8,9 @@ import os
 import shutil
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from pathlib import Path
 from select import select
 from typing import Any
@@ -19,6 +20,8 @@ import numpy as np
 from ...configs.errors import SmaltiError
 from ..extra import require
 
+Strips = Generator[np.ndarray, None, None]
+"""8-bit pixels [h, width, 3] of a picture, from its top to its bottom."""
 PNG = b"\x89PNG\r\n\x1a\n"
 LOOK = 0.1  # seconds between two looks for Ctrl+C
 AT_ONCE = 2**18  # bytes
@@ -29,22 +32,23 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png_stream(size: tuple[int, int], strips: Iterator[np.ndarray]) -> Iterator[bytes]:
-    """An uncompressed PNG of (width, height), from strips of 8-bit pixels [h, width, 3]."""
+def png_stream(size: tuple[int, int], strips: Strips) -> Generator[bytes, None, None]:
+    """An uncompressed PNG of (width, height), from strips; they are closed with it."""
     header = struct.pack(">IIBBBBB", *size, 8, 2, 0, 0, 0)
     yield PNG + _chunk(b"IHDR", header)
     packer = zlib.compressobj(0)
-    for strip in strips:
-        rows = np.zeros((len(strip), 1 + 3 * size[0]), np.uint8)  # each begins with "no filter"
-        rows[:, 1:] = strip.reshape(len(strip), -1)
-        yield _chunk(b"IDAT", packer.compress(rows.tobytes()))
+    with closing(strips):
+        for strip in strips:
+            rows = np.zeros((len(strip), 1 + 3 * size[0]), np.uint8)  # each begins: "no filter"
+            rows[:, 1:] = strip.reshape(len(strip), -1)
+            yield _chunk(b"IDAT", packer.compress(rows.tobytes()))
     yield _chunk(b"IDAT", packer.flush()) + _chunk(b"IEND", b"")
 
 
 class Feed:
     """Writes a picture into a pipe from which libvips reads; keeps the error that stopped it."""
 
-    def __init__(self, parts: Iterator[bytes]):
+    def __init__(self, parts: Generator[bytes, None, None]):
         self._parts = parts
         self.source, self._target = os.pipe()
         os.set_blocking(self._target, False)
@@ -52,10 +56,15 @@ class Feed:
         self.stopped = False
 
     def run(self) -> None:
-        """Write all of it; ends early when nobody reads any more."""
+        """Write all of it; ends early when nobody reads any more.
+
+        What is left of the parts is closed here and now: they have threads of their own, for which
+        garbage collection would wait at any moment, also where a thread is just being started.
+        """
         try:
-            for part in self._parts:
-                self._put(memoryview(part))
+            with closing(self._parts):
+                for part in self._parts:
+                    self._put(memoryview(part))
         except BrokenPipeError:  # libvips has given up, and says why
             pass
         except BaseException as error:
@@ -73,7 +82,7 @@ class Feed:
 
 def write_streamed(
     size: tuple[int, int],
-    strips: Iterator[np.ndarray],
+    strips: Strips,
     write: Callable[[Any], None],
     path: Path,
 ) -> None:

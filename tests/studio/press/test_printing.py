@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -270,6 +271,20 @@ def test_an_error_of_libvips_is_one_line(mosaic, tmp_path, monkeypatch):
     with refused("full", kind=SmaltiError):
         printed(mosaic, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_threads_of_a_print_that_failed_end_with_it(mosaic, tmp_path, monkeypatch):
+    """Not when garbage is collected, which may be while a thread starts, and then never ends."""
+
+    def fail(image, path):
+        raise pyvips.Error("no luck")
+
+    monkeypatch.setitem(files.SAVERS, "tiff", fail)
+    before = set(threading.enumerate())
+    with pytest.raises(SmaltiError) as kept:  # with all that its frames hold
+        printed(mosaic, tmp_path)
+    left = {thread.name for thread in set(threading.enumerate()) - before}
+    assert kept and not [name for name in left if name.startswith("ThreadPool")]
 
 
 def test_without_the_extra_one_line_says_what_to_install(mosaic, tmp_path, monkeypatch):

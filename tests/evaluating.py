@@ -11,7 +11,7 @@ from smalti.generate.finish import finish
 from smalti.generate.grid import Grid
 from smalti.generate.store import Store
 
-QUICK = ("mosaic.steps=2", "mosaic.reference_steps=2")
+QUICK = ("mosaic.steps=2", "mosaic.reference_steps=2", "mosaic.batch_size=2")
 POOL = "mosaic.pool_size=4"
 
 

@@ -1,13 +1,14 @@
 """`mosaic eval` as a user types it."""
 
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from smalti.cli import main
-from smalti.evaluate import processes
+from smalti.evaluate.drawing import draw_mosaic
+from smalti.evaluate.processes import run_in_subprocess
+from smalti.evaluate.run import evaluate
 
 
 @pytest.fixture(autouse=True)
@@ -72,8 +73,13 @@ def test_levels_and_the_papers_own_name_for_a_method(desk: Path):
 
 @pytest.mark.slow
 def test_a_mosaic_drawn_in_a_process_of_its_own(tiny_sd: Path, desk: Path, monkeypatch):
-    """Forked here, where a fresh one would import everything anew, three times."""
-    monkeypatch.setattr(processes, "get_context", lambda _: get_context("fork"))
+    """Its reference and its predictions are drawn here: a fresh process imports everything anew."""
+
+    def run_mosaics_alone(function, *arguments):
+        own = function is draw_mosaic
+        return run_in_subprocess(function, *arguments) if own else function(*arguments)
+
+    monkeypatch.setitem(evaluate.__kwdefaults__, "run", run_mosaics_alone)
     words = ["--pairs", "cat", "--seeds", "3", "--methods", "smalti", "--grid", "1x2"]
     words += ["--base", str(tiny_sd), "--set", "mosaic.steps=2"]
     words += ["--set", "mosaic.reference_steps=2"]

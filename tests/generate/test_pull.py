@@ -1,6 +1,7 @@
 """A measured pull on tiles that follow a law: targets reached, few draws, any stop, old folders."""
 
 from dataclasses import replace
+from itertools import product
 from unittest.mock import create_autospec
 
 import pytest
@@ -15,8 +16,9 @@ from smalti.generate.store import Store, tile_name
 LAWS = {"flat": (4.4, 0.005), "starter": (4.4, 0.04), "hard": (3.0, 0.06), "steep": (6.0, 0.005)}
 
 
-@pytest.mark.parametrize("grid", ["4x4", "8x8", "16x16", "5x9"])
-@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize(
+    ("law", "grid"), [*product(LAWS, ["4x4", "8x8", "5x9"]), ("starter", "16x16")]
+)
 def test_the_target_is_met_whatever_the_tiles_are_like(law, grid, tmp_path):
     job = job_of(grid)
     store, base = Store(tmp_path, job.grid), Law(job, *LAWS[law])
@@ -41,7 +43,7 @@ def test_strengths_of_one_mosaic_are_near_each_other_and_recorded(law, tmp_path)
     assert all(drawn[tile] == others for tile in rest)
 
 
-@pytest.mark.parametrize("stop", [1, 3, 4, 6, 7, 16, 19, 20, 50])
+@pytest.mark.parametrize("stop", [1, 3, 4, 7, 16, 19, 50])
 def test_a_stop_anywhere_changes_no_byte(stop, tmp_path):
     """Once in the first tiles, once between their two strengths, once at every look."""
     job = job_of()

@@ -63,7 +63,7 @@ figures: env $(TESTS)
 	$(BIN)/python benchmarks/figures.py --only $(ONLY)
 
 test: $(TESTS)
-	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(TESTS)
 	$(BIN)/ruff check .

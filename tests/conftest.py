@@ -1,5 +1,6 @@
 """Fixtures that several test modules share: a tiny base model, on disk and loaded."""
 
+import gc
 import os
 import signal
 import tempfile
@@ -118,3 +119,9 @@ def lpips_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("lpips") / "lpips.safetensors"
     save_file(weights, path)
     return path
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: garbage collection need not look at it again and again."""
+    gc.collect()
+    gc.freeze()

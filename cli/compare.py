@@ -13,7 +13,7 @@ import typer
 from ..configs.base import BaseSettings
 from ..configs.claim import as_json, check_claim
 from ..configs.errors import InputError
-from ..configs.files import read_json, remove, user_path, write_json
+from ..configs.files import read_json, user_path, write_json
 from ..configs.loading import resolve
 from ..configs.machine import MachineSettings
 from ..configs.mosaic import changed
@@ -27,6 +27,9 @@ from .options import Base, ConceptsDir, Overrides, examples
 from .train import checkpoint_judge
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..evaluate.jury import Jury
     from ..evaluate.trained import Trained
     from ..generate.engine import Engine
     from ..train.concept import Concept
@@ -90,10 +93,10 @@ def compare(
     numbers = range(first_seed, first_seed + seeds)
     pieces = pieces_of(concept, chosen, numbers, base, wanted, overrides or ())
     claim_folder(target, concept, pieces[0])
-    folders = [piece_folder(target, settings) for settings in pieces]
+    again = partial(forget_all, [piece_folder(target, settings) for settings in pieces])
     for settings in pieces:
         first = restart and settings is pieces[0]
-        one = trained(concept, settings, target, restart=first, restarted=partial(forget, folders))
+        one = trained(concept, settings, target, restart=first, restarted=again)
         judge_all(concept, settings, target, one)
     show_comparison(target, concept.name)
 
@@ -155,14 +158,12 @@ def piece_folder(target: Path, settings: Settings) -> Path:
     return target / f"{settings.train.method}-seed{settings.train.seed}"
 
 
-def forget(folders: Sequence[Path]) -> None:
+def forget_all(folders: Sequence[Path]) -> None:
     """Remove earlier work of all these trainings: what is done from now on is kept."""
-    from ..train.earlier import checkpoint_folder
-    from ..train.judged import judged_folder
+    from ..train.judged import forget
 
-    for work in (folder / WORK_FOLDER for folder in folders):
-        remove(checkpoint_folder(work))
-        remove(judged_folder(work))
+    for folder in folders:
+        forget(folder / WORK_FOLDER)
     forget_option("--restart")
 
 
@@ -225,18 +226,24 @@ def share_pictures(target: Path, folder: Path, seed: int) -> None:
 
 def judge_all(concept: "Concept", settings: Settings, target: Path, one: "Trained") -> None:
     """Judge a training, and once the bare base, and leave the results in their folders."""
-    from ..evaluate.jury import find_jury
-    from ..evaluate.likeness import photo_features
     from ..evaluate.method_table import BARE
     from ..evaluate.trained import scored
 
-    jury = find_jury(settings.base.name)
+    jury, photos = jury_for(settings.base.name, tuple(item.path for item in concept.images))
     engine = engine_for(settings.base, settings.mosaic.machine)
-    photos = photo_features(jury.alike, [item.path for item in concept.images])
     bare = replace(one, method=BARE, seed=0, adapter=None, seconds=0.0)
-    for thing in (bare, one):
-        name = "class-word" if thing is bare else f"{one.method}-seed{one.seed}"
-        scored(engine, settings, thing, target / name, jury, photos)
+    for thing, folder in ((bare, target / "class-word"), (one, piece_folder(target, settings))):
+        scored(engine, settings, thing, folder, jury, photos)
+
+
+@cache
+def jury_for(base: str, photos: tuple[Path, ...]) -> "tuple[Jury, Tensor]":
+    """Who judges trainings on a base, and what they see in the photos [P, D]; read once."""
+    from ..evaluate.jury import find_jury
+    from ..evaluate.likeness import photo_features
+
+    jury = find_jury(base)
+    return jury, photo_features(jury.alike, photos)
 
 
 @cache

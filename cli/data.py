@@ -56,7 +56,6 @@ def check(
     Exit code 1 when something is bad: such photos spoil a training.
     """
     from ..train.data.check import check_folder
-    from ..train.data.faces import open_finder
     from ..train.data.sheet import table_of, write_sheet
 
     found = find_concept(folder, Path(concepts_dir))
@@ -73,7 +72,7 @@ def check(
     ]
     print_table(f"Photos in {found}/", header, shown)
     console().print(f"\nThe sheet: {sheet}", soft_wrap=True, markup=False)
-    if open_finder() is None:
+    if not checked.counts_faces:
         console().print(NO_FACES, soft_wrap=True, markup=False)
     if checked.is_bad:
         raise typer.Exit(1)

@@ -172,8 +172,13 @@ def as_photos_were(settings: dict[str, Any]) -> dict[str, Any]:
     photos, picture = mosaic.get("photos", {}), mosaic.get("picture", {})
     if not photos_of_then(photos):
         return {**settings}
-    kept = {"photo_cells": picture["low_pass_cells"], "photo_keep": 0.0}
+    kept = nothing_kept(picture["low_pass_cells"])
     return settings | {"mosaic": mosaic | {"photos": photos | kept}}
+
+
+def nothing_kept(low_pass_cells: int) -> dict[str, Any]:
+    """The settings by which photos were drawn over before they kept anything."""
+    return {"photo_cells": low_pass_cells, "photo_keep": 0.0}
 
 
 def photos_of_then(values: dict[str, Any]) -> bool:

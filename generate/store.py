@@ -13,7 +13,7 @@ from ..configs.claim import as_json, check_claim
 from ..configs.errors import InputError
 from ..configs.files import read_json, replacing, sweep, write_json
 from ..configs.mosaic import MosaicSettings, setting_facts
-from ..configs.tables import photos_of_then, recorded
+from ..configs.tables import nothing_kept, photos_of_then, recorded
 from ..models.concept_files import IMAGE_SUFFIXES
 from ..models.pixels import to_image, to_pixels, write_png
 from .grid import Grid, Tile
@@ -199,7 +199,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 
 def _as_photos_were(record: dict[str, Any], identity: dict[str, Any]) -> dict[str, Any]:
     """A record with photos that were drawn over as tiles are, with nothing kept."""
-    kept = {"photo_cells": identity["low_pass_cells"], "photo_keep": 0.0}
+    kept = nothing_kept(identity["low_pass_cells"])
     settings = {"settings": recorded(record)} if "settings" in record else {}
     return record | settings | {"identity": identity | kept}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..configs.errors import InputError
 from ..configs.files import read_json, remove, replacing, write_json
 from ..models.concepts import ADAPTER_FILE, WORK_FOLDER
-from .earlier import log_path
+from .earlier import checkpoint_folder, log_path
 
 CHOSEN = "chosen.json"
 CURVE = "judged.png"
@@ -66,6 +66,12 @@ def is_over(judged: Sequence[Judged], patience: int | None) -> bool:
 def judged_folder(work: Path) -> Path:
     """Where a work folder keeps the adapters of judged checkpoints."""
     return work / "judged"
+
+
+def forget(work: Path) -> None:
+    """Remove what a run in a work folder would go on from, and what was judged of it."""
+    remove(checkpoint_folder(work))
+    remove(judged_folder(work))
 
 
 def judged_path(work: Path, step: int) -> Path:

@@ -14,9 +14,18 @@ from ..models.concepts import ADAPTER_FILE, WORK_FOLDER
 from ..models.edlora import save_adapter
 from .checkpoint import load_latest
 from .concept import Concept, load_concept
-from .earlier import EarlierWork, checkpoint_folder, earlier_work
+from .earlier import EarlierWork, earlier_work
 from .identity import check_goes_on, identity_of, present_fingerprint, with_class_word
-from .judged import CHOSEN, choose, chosen_step, is_over, judged_folder, ranked, read_judged
+from .judged import (
+    CHOSEN,
+    choose,
+    chosen_step,
+    forget,
+    is_over,
+    judged_folder,
+    ranked,
+    read_judged,
+)
 from .judging import CheckpointJudge, Judging
 from .loop import fit, validate, validation_path
 from .prepare import make_accelerator, prepare, resume, with_resolved_precision
@@ -90,8 +99,7 @@ def take_up(
 ) -> None:
     """Go on from the latest checkpoint; with `restarted`, remove all first and call it."""
     if restarted and run.is_main:  # not before: what can fail has not
-        remove(checkpoint_folder(work))
-        remove(judged_folder(work))
+        forget(work)
         restarted()
     run.accelerator.wait_for_everyone()
     resume(run, work, load_latest(work))

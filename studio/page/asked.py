@@ -27,7 +27,7 @@ from .desk import LORA_SUFFIX, new_name
 from .drawing import Drawing, Rank
 from .learned import read_card
 from .render import Room, form_of, go_to, page, picture, room_of, text_of
-from .shown import is_begun, show, version_of
+from .shown import is_begun, read_shown, show, version_of
 from .uploads import keep, keep_lora
 
 MANY = ("tile_lora", "tile_file", "tile_trigger")  # fields that a form has several times
@@ -39,7 +39,7 @@ async def listing(request: Request) -> Response:
     """All mosaics."""
     room = room_of(request)
     folders = room.desk.mosaic_folders()
-    mosaics = await asyncio.to_thread(lambda: [show(f) for f in folders if is_begun(f)])
+    mosaics = await asyncio.to_thread(lambda: [*filter(None, map(read_shown, folders))])
     part = "mosaics_list.html" if request.headers.get("hx-request") else "mosaics.html"
     return page(request, part, mosaics=mosaics, title="Mosaics")
 

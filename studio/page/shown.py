@@ -51,8 +51,15 @@ def is_begun(folder: Path) -> bool:
 
 def show(folder: Path) -> Shown:
     """Read a mosaic's folder, finished or not; raises Missing when it holds none."""
+    if found := read_shown(folder):
+        return found
+    raise Missing("There is no mosaic here that says how it is made.")
+
+
+def read_shown(folder: Path) -> Shown | None:
+    """Read a mosaic's folder, finished or not; None where nothing says how one is made."""
     record = read_record(folder)
     if record is None or "settings" not in record:
-        raise Missing("There is no mosaic here that says how it is made.")
+        return None
     settings = resolve(recorded=checked_tables(record["settings"], str(folder / RECORD)))
     return Shown(folder.name, folder, settings, make_grid(settings), record)

@@ -54,6 +54,8 @@ class SetCheck:
     photos: list[Checked]
     findings: list[Finding] = field(default_factory=list)
     """What was found of the set as a whole."""
+    counts_faces: bool = False
+    """Whether faces were looked for."""
 
     @property
     def is_bad(self) -> bool:
@@ -80,7 +82,8 @@ def check_folder(
         report(index, len(files.photos), path.name)
     photos = _with_framing(_with_twins(photos))
     usable = sum(photo.looks is not None for photo in photos)
-    return SetCheck(photos, [*of_count(usable), *_strays(files), *_uncounted(files, tokens)])
+    of_all = [*of_count(usable), *_strays(files), *_uncounted(files, tokens)]
+    return SetCheck(photos, of_all, counts_faces=faces is not None)
 
 
 def _check_photo(
